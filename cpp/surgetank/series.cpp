@@ -1,0 +1,59 @@
+#include "surgetank/series.hpp"
+
+#include <algorithm>
+
+namespace surgetank::series {
+namespace {
+
+// Co-moments of (sample number, value), kept Welford's way so that 1e9 + noise keeps its slope.
+template <class Real>
+Summary summarize_in(std::span<const double> x) {
+    Summary out;
+    Moments<Real> value, number;
+    Real together = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+        if (std::isnan(x[i])) continue;
+        const auto u = static_cast<Real>(x[i]);
+        const Real from_mean = u - value.mean;
+        value.add(u);
+        number.add(static_cast<Real>(i));
+        together += from_mean * (static_cast<Real>(i) - number.mean);
+        if (out.count++ == 0 || x[i] > out.max) out.max = x[i];
+        out.last = x[i];
+        out.last_index = static_cast<Index>(i);
+    }
+    if (out.count == 0) return out;
+    out.mean = static_cast<double>(value.mean);
+    out.sigma_population = static_cast<double>(std::sqrt(value.squares / static_cast<Real>(out.count)));
+    out.slope = out.count == 1 ? 0.0 : static_cast<double>(together / number.squares);
+    return out;
+}
+
+}  // namespace
+
+Summary summarize(std::span<const double> x) {
+    return extreme(x) ? summarize_in<long double>(x) : summarize_in<double>(x);
+}
+
+double quantile(std::span<double> values, double q) {
+    if (values.empty()) return nan;
+    const double position = q * static_cast<double>(values.size() - 1);
+    const auto below = static_cast<std::size_t>(position);
+    const auto at = values.begin() + static_cast<std::ptrdiff_t>(below);
+    std::nth_element(values.begin(), at, values.end());
+    if (below + 1 >= values.size()) return *at;
+    const double low = *at, high = *std::min_element(at + 1, values.end());
+    // From the nearer end, so that equal neighbours give themselves and monotony holds (as NumPy does).
+    const double part = position - static_cast<double>(below), gap = high - low;
+    return part < 0.5 ? low + gap * part : high - gap * (1 - part);
+}
+
+bool extreme(std::span<const double> x) {
+    // 1e±140 leaves room for squares (1e±280) times any number of samples.
+    double largest = 0;
+    for (const double u : x)
+        if (std::abs(u) > largest) largest = std::abs(u);
+    return largest > 1e140 || (largest < 1e-140 && largest > 0);
+}
+
+}  // namespace surgetank::series

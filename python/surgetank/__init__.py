@@ -1,0 +1,52 @@
+"""surgetank: is there enough headroom between usage and quotas to survive the loss of a Region?
+
+The names below are in the order of the flow: history, then detect, size, plan.
+"""
+
+from typing import TYPE_CHECKING
+
+from .errors import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
+from .headroom import ClassicPolicy, Headroom, size_headroom
+from .history import History, ImportReport, Quota, QuotaKey
+from .plan import Plan, Thresholds, plan
+from .scenario import SHIPPED_SCENARIOS, Scenario
+from .spikes import Episode, RollingSigma, Spikes, detect_spikes
+
+if TYPE_CHECKING:
+    from .history.sqlite import Store
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SHIPPED_SCENARIOS",
+    "ClassicPolicy",
+    "Episode",
+    "Headroom",
+    "History",
+    "ImportReport",
+    "InvalidInput",
+    "MissingExtra",
+    "NumericalFailure",
+    "Plan",
+    "Quota",
+    "QuotaKey",
+    "RollingSigma",
+    "Scenario",
+    "Spikes",
+    "Store",
+    "StoreError",
+    "SurgetankError",
+    "Thresholds",
+    "detect_spikes",
+    "plan",
+    "size_headroom",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load the store on first use: most jobs that import surgetank never open one."""
+    if name == "Store":
+        from .history.sqlite import Store
+
+        return Store
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

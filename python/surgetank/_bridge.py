@@ -1,0 +1,173 @@
+"""Arrays, durations, instants and options in: coerced and explained here, so that the core may be strict."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import math
+import operator
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import invalid
+
+Floats = NDArray[np.float64]
+Duration = float | dt.timedelta
+Instant = str | float | dt.datetime | np.datetime64
+
+
+def numbers(values: ArrayLike, argument: str) -> Floats:
+    """Float64 of any shape from integers, floats, booleans or objects that are numbers; None becomes NaN."""
+    if isinstance(values, np.ma.MaskedArray):
+        values = values.astype(float).filled(np.nan)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise invalid(argument, "must be one rectangular array of numbers", type(values).__name__) from error
+    strings = array.dtype.kind in "OUS" and any(isinstance(v, str | bytes) for v in array.flat)
+    if array.dtype.kind not in "biufO" or strings:
+        first = next((v for v in array.flat if isinstance(v, str | bytes)), array.dtype)
+        raise invalid(argument, "must hold numbers", str(first))
+    try:
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid(argument, "must hold numbers", f"dtype {array.dtype}: {error}") from error
+
+
+def samples(values: ArrayLike, argument: str = "usage") -> tuple[Floats, tuple[int, ...]]:
+    """Usage of shape (T,), (T, R) or (T, S, R) as a (T, N) view the core takes, and the shape of one instant.
+
+    No copy for float64 in C order, in Fortran order, or with any positive strides of whole items.
+    """
+    array = numbers(values, argument)
+    if array.ndim not in (1, 2, 3):
+        raise invalid(argument, "must have shape (T,), (T, R) or (T, S, R)", f"shape {array.shape}")
+    if array.size == 0:
+        raise invalid(argument, "must hold at least one sample", f"shape {array.shape}")
+    matrix = array.reshape(array.shape[0], -1)
+    whole_items = all(stride > 0 and stride % 8 == 0 for stride in matrix.strides)
+    if not (whole_items and matrix.flags.aligned and matrix.dtype.isnative):
+        matrix = np.ascontiguousarray(matrix, dtype=np.float64)
+    return matrix, array.shape[1:]
+
+
+def per_series(values: ArrayLike, argument: str, shape: tuple[int, ...]) -> Floats:
+    """One number per series: ``shape`` as given, or a single number for all of them; flat, of its own memory."""
+    array = numbers(values, argument)
+    if shape == () and array.shape == (1,):
+        array = array[0]
+    if array.shape not in ((), shape):
+        raise invalid(argument, f"must have the shape of one instant of usage, {shape}", f"shape {array.shape}")
+    return np.array(np.broadcast_to(array, shape), dtype=np.float64).reshape(-1)
+
+
+def like_instant(flat: NDArray[Any], shape: tuple[int, ...]) -> Any:
+    """A flat result in the shape of one instant of usage; a NumPy scalar where usage was (T,). Read-only."""
+    array = flat.reshape(shape)
+    return array[()] if shape == () else array
+
+
+def duration_s(value: Duration, argument: str, *, least: float = 0.0, above: bool = False) -> float:
+    """Seconds as float from a number or a timedelta; at least (``above``: more than) ``least``."""
+    seconds: object = value
+    if isinstance(value, dt.timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, np.timedelta64):
+        seconds = value / np.timedelta64(1, "s")
+    rule = f"must be a finite duration of {'more than' if above else 'at least'} {least:g} seconds"
+    return number(seconds, argument, rule=rule, least=least, above=above)
+
+
+def number(
+    value: object, argument: str, *, rule: str = "must be a number", least: float = -math.inf, above: bool = False
+) -> float:
+    """A finite float that is at least (``above``: more than) ``least``."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number) or isinstance(value, complex):
+        raise invalid(argument, rule, value)
+    result = float(value)
+    if not math.isfinite(result) or result < least or (above and result <= least):
+        raise invalid(argument, rule, value)
+    return result
+
+
+def instant_s(value: Instant, argument: str, tz: dt.tzinfo | None = None) -> int:
+    """Epoch seconds (UTC, rounded down) of an ISO 8601 text, an aware datetime, a datetime64 (UTC) or epoch seconds.
+
+    A text or datetime without a zone is refused unless ``tz`` states it.
+    """
+    rule = "must be an instant: ISO 8601, an aware datetime, datetime64 or epoch seconds"
+    if isinstance(value, np.datetime64):
+        if np.isnat(value):
+            raise invalid(argument, rule, value)
+        return int(value.astype("datetime64[s]").astype(np.int64))
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        except ValueError as error:
+            raise invalid(argument, rule, value) from error
+    if isinstance(value, dt.datetime):
+        if value.tzinfo is None:
+            if tz is None:
+                raise invalid(argument, "has no time zone: state it with tz= (--tz)", str(value))
+            value = value.replace(tzinfo=tz)
+        return math.floor(value.timestamp())
+    return math.floor(number(value, argument, rule=rule))
+
+
+def zone(name: str | dt.tzinfo | None, argument: str = "tz") -> dt.tzinfo | None:
+    """The time zone of that IANA name, such as ``Europe/Berlin`` or ``UTC``."""
+    if name is None or isinstance(name, dt.tzinfo):
+        return name
+    if name.upper() in ("UTC", "Z"):
+        return dt.timezone.utc
+    import zoneinfo
+
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise invalid(argument, "must be a known IANA time zone such as Europe/Berlin", name) from error
+
+
+class _CoreOptions(Protocol):
+    def check(self) -> None: ...
+
+
+Options = TypeVar("Options", bound=_CoreOptions)
+
+
+def options(kind: type[Options], given: Any) -> Options:
+    """The core's options aggregate from the façade's dataclass; fields of the same name, types as the core has them."""
+    result = kind()
+    for field in dataclasses.fields(given):
+        if not hasattr(result, field.name):
+            continue  # meant for the façade only
+        value, default = getattr(given, field.name), getattr(result, field.name)
+        setattr(result, field.name, _as_type_of(default, value, field.name))
+    result.check()
+    return result
+
+
+def _as_type_of(default: object, value: object, argument: str) -> object:
+    if isinstance(default, bool):
+        if not isinstance(value, bool | np.bool_):
+            raise invalid(argument, "must be True or False", value)
+        return bool(value)
+    if isinstance(default, int):
+        try:
+            if isinstance(value, bool):
+                raise TypeError
+            whole = operator.index(value)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise invalid(argument, "must be a whole number", value) from error
+        if abs(whole) >= 2**62:
+            raise invalid(argument, "must fit in 62 bits", value)
+        return whole
+    if isinstance(value, dt.timedelta):
+        return value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise invalid(argument, "must be a number", value)
+    return float(value)
+
+

@@ -1,0 +1,76 @@
+"""The C++ core: strict about its arguments. Shapes: T samples, N series; float64 unless said otherwise."""
+
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+class RollingSigmaOptions:
+    window: int  # samples
+    threshold: float  # sample standard deviations
+    exclude_current: bool
+    def __init__(self) -> None: ...
+    def check(self) -> None: ...
+
+class SpikeOutputs:
+    flags: bool
+    scores: bool
+    likelihood: bool
+    ratios: bool
+    episodes: bool
+    def __init__(self) -> None: ...
+
+class SpikeColumns(TypedDict):
+    flags: NDArray[np.bool_] | None  # (T, N), None where not asked for
+    scores: NDArray[np.float64] | None  # (T, N)
+    likelihood: NDArray[np.float64] | None  # (T, N), in [0, 1]
+    ratios: NDArray[np.float64] | None  # (T, N)
+    episodes: list[tuple[int, int, int, float, float]] | None  # series, start, end, peak, ratio
+    count: NDArray[np.int64]  # (N,)
+    p95_ratio: NDArray[np.float64]  # (N,)
+    max_ratio: NDArray[np.float64]  # (N,)
+
+def rolling_sigma(
+    usage: NDArray[np.float64],  # (T, N), any positive strides
+    options: RollingSigmaOptions,
+    outputs: SpikeOutputs,
+) -> SpikeColumns: ...
+
+class ClassicOptions:
+    cost_cap: float  # unit of cost_per_unit × the quota's unit
+    trend_per_hour: bool
+    history_s: float  # seconds
+    def __init__(self) -> None: ...
+    def check(self) -> None: ...
+
+class Clock:
+    step_s: float
+    age_s: float  # seconds from the last sample to now
+    stale_after_s: float  # NaN: the longer of 1 h and 12 steps
+    def __init__(self) -> None: ...
+
+class Quotas:
+    quota: NDArray[np.float64]  # (N,) in the quota's unit, NaN: not known
+    cost_per_unit: NDArray[np.float64]  # (N,)
+    warning_frac: NDArray[np.float64]  # (N,)
+    critical_frac: NDArray[np.float64]  # (N,)
+    adjustable: NDArray[np.bool_]  # (N,)
+    region: NDArray[np.int64]  # (N,) number of the Region
+    spike_ratio: NDArray[np.float64]  # (N,) usage/expected, NaN: no spikes
+    def __init__(self) -> None: ...
+
+class ClassicScenario:
+    targets: list[int]  # numbers of Regions
+    target_multiplier: float
+    probability: float
+    impact: str
+    def __init__(self) -> None: ...
+
+def classic_headroom(
+    usage: NDArray[np.float64],  # (T, N), any positive strides, at most history_s long
+    clock: Clock,
+    quotas: Quotas,
+    scenarios: list[ClassicScenario],
+    options: ClassicOptions,
+) -> dict[str, Any]: ...  # field of Headroom in headroom.hpp → (N,) array, or list of words
+def _raise(kind: str, message: str) -> None: ...

@@ -1,0 +1,207 @@
+"""Results that present themselves: columns → text, HTML, pandas, Arrow.
+
+A result says which columns it has (`_columns`); everything a reader sees or exports comes from those.
+"""
+
+from __future__ import annotations
+
+import html
+import io
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import MissingExtra
+
+STATUS_STYLES = {"CRITICAL": "bold red", "WARNING": "yellow", "OK": "green", "UNKNOWN": "magenta"}
+_STATUS_CSS = {"CRITICAL": "#b00020", "WARNING": "#8a6100", "OK": "#1b6e2e", "UNKNOWN": "#6a3d9a"}
+
+
+def quantity(value: float) -> str:
+    """A number for a person: thousands separated, four significant digits below 1,000."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    size = abs(value)
+    if size >= 1e15 or 0 < size < 1e-4:
+        text = f"{value:.3g}"
+    elif size >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.4g}"
+    return text.replace("-", "−") if text.startswith("-") else text
+
+
+def percent(fraction: float) -> str:
+    """A fraction as per cent, without decimals from 10 % on."""
+    if not math.isfinite(fraction):
+        return quantity(fraction)
+    value = 100 * fraction
+    text = f"{value:,.0f} %" if abs(value) >= 9.95 or value == 0 else f"{value:.2g} %"
+    return text.replace("-", "−")
+
+
+def span(seconds: float) -> str:
+    """A duration for a person: the two largest units, such as "3 h 20 min"."""
+    if not math.isfinite(seconds):
+        return quantity(seconds)
+    rest = round(seconds)
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its machine name, its values, and how a person sees it."""
+
+    name: str  # the same word as the field, in pandas, Arrow and JSON
+    values: Sequence[Any]
+    header: str = ""  # what a person reads; empty: exported, not shown
+    show: Callable[[Any], str] = str
+    numeric: bool = True
+    priority: int = 0  # 0 stays on the narrowest terminal; higher numbers leave first
+
+
+class Tabular:
+    """Mixin for results: subclasses give `_columns()` and may give `_caption()` and `_notes()`."""
+
+    def _columns(self) -> list[Column]:
+        raise NotImplementedError
+
+    def _caption(self) -> str:
+        """Give the line above the table."""
+        return ""
+
+    def _notes(self) -> list[str]:
+        """Give the sentences below the table."""
+        return []
+
+    def table(self, width: int | None = None, *, color: bool = False) -> str:
+        """Text table that fits ``width`` columns (default: the terminal's, or 100)."""
+        return render_text(self, width or shutil.get_terminal_size((100, 24)).columns, color=color)
+
+    def __str__(self) -> str:
+        """Give the text table."""
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        return render_html(self)
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Column name → list of plain Python values."""
+        return {c.name: [plain(v) for v in c.values] for c in self._columns()}
+
+    def to_pandas(self) -> Any:
+        """Give a pandas DataFrame, one row per row of the table."""
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise MissingExtra("to_pandas needs pandas: pip install pandas") from error
+        return pd.DataFrame({c.name: _typed(c) for c in self._columns()})
+
+    def to_arrow(self) -> Any:
+        """Give a pyarrow Table, one row per row of the table."""
+        try:
+            import pyarrow as pa
+        except ImportError as error:
+            raise MissingExtra("to_arrow needs pyarrow: pip install 'surgetank[files]'") from error
+        return pa.table({c.name: pa.array(_typed(c)) for c in self._columns()})
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Arrow's C stream capsule, so that polars, DuckDB, pandas and pyarrow read the table."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+
+def plain(value: Any) -> Any:
+    """A Python value of a NumPy scalar; everything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _typed(column: Column) -> Any:
+    if column.numeric:
+        return np.asarray(column.values)
+    return [plain(v) for v in column.values]
+
+
+def _shown(result: Tabular) -> list[Column]:
+    return [c for c in result._columns() if c.header]
+
+
+def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
+    """Caption, table and notes, none wider than ``width``: the least important columns leave first."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    system = "standard" if color and "NO_COLOR" not in os.environ else None
+    console = Console(file=out, width=width, color_system=system, force_terminal=bool(system), highlight=False, emoji=False)  # type: ignore[arg-type]
+    if caption := result._caption():
+        console.print(caption, markup=False)
+    columns = _shown(result)
+    table = _rich_table(columns)
+    ruler = Console(width=100_000)  # a console never measures beyond its own width
+    while len(columns) > 1 and ruler.measure(table).maximum > width:
+        least = max(c.priority for c in columns)
+        if least == 0:
+            break
+        columns.remove(next(c for c in reversed(columns) if c.priority == least))
+        table = _rich_table(columns)
+    console.print(table)
+    for note in result._notes():
+        console.print(note, markup=False)
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+
+def _rich_table(columns: list[Column]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        # Numbers are never folded or cut: a shortened number is a wrong number.
+        table.add_column(
+            column.header, justify="right" if column.numeric else "left", no_wrap=column.numeric, overflow="fold"
+        )
+    for row in zip(*(c.values for c in columns), strict=True):
+        cells = [printable(c.show(v)) for c, v in zip(columns, row, strict=True)]
+        table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in cells))
+    return table
+
+
+def printable(text: str) -> str:
+    """Names come from files: control characters must not reach a terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def render_html(result: Tabular) -> str:
+    """Give the same table for a notebook: plain HTML, everything escaped."""
+    columns = _shown(result)
+    align = ["right" if c.numeric else "left" for c in columns]
+    parts = ['<div class="surgetank">']
+    if caption := result._caption():
+        parts.append(f"<p>{html.escape(printable(caption))}</p>")
+    parts.append("<table><thead><tr>")
+    parts += [f'<th style="text-align:{a}">{html.escape(c.header)}</th>' for a, c in zip(align, columns, strict=True)]
+    parts.append("</tr></thead><tbody>")
+    for row in zip(*(c.values for c in columns), strict=True):
+        parts.append("<tr>")
+        for a, column, value in zip(align, columns, row, strict=True):
+            cell = printable(column.show(value))
+            style = f"text-align:{a}" + (f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else "")
+            parts.append(f'<td style="{style}">{html.escape(cell)}</td>')
+        parts.append("</tr>")
+    parts.append("</tbody></table>")
+    if notes := result._notes():
+        parts.append("<ul>" + "".join(f"<li>{html.escape(printable(n))}</li>" for n in notes) + "</ul>")
+    parts.append("</div>")
+    return "".join(parts)

@@ -1,0 +1,49 @@
+"""The error classes: what a caller may catch, and what each one means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class SurgetankError(Exception):
+    """Everything surgetank raises on purpose."""
+
+
+class InvalidInput(SurgetankError, ValueError):
+    """An argument breaks a rule. The message reads "argument: rule (got value)"."""
+
+
+class NumericalFailure(SurgetankError, ArithmeticError):
+    """The arguments are valid, but no number within double precision answers them."""
+
+
+class StoreError(SurgetankError):
+    """The store cannot be read or written: locked, damaged, newer than this program, or not a store at all."""
+
+
+class MissingExtra(SurgetankError, ImportError):
+    """An optional part is not installed. The message names the extra that installs it."""
+
+
+def shown(value: object, most: int = 60) -> str:
+    """``value`` for a message: on one line, printable, cut at ``most`` characters."""
+    text = value if isinstance(value, str) else repr(value)
+    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return repr(text) if isinstance(value, str) else text
+
+
+def invalid(argument: str, rule: str, got: object) -> InvalidInput:
+    """Make the error "argument: rule (got value)"."""
+    return InvalidInput(f"{argument}: {rule} (got {shown(got)})")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Give ``; did you mean 'x'?`` for the known name closest to ``name``, or else list what is known."""
+    import difflib
+
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else ""

@@ -1,0 +1,227 @@
+"""History: what was used, on one grid, with the quotas it is held against. The one data type of the package."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .._bridge import Duration, Floats, Instant, duration_s, instant_s, samples
+from .._table import Column, Tabular, percent, quantity, span
+from ..errors import invalid
+from ..scenario import Scenario
+from .keys import Quota, QuotaKey, check_units, quotas_by_key
+from .report import ImportReport
+from .samples import Samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class History(Tabular):
+    """Usage of many quotas at equal steps, with what is known of the quotas.
+
+    Make one with `read` (files and frames), `from_array`, or ``Store.history()``.
+    """
+
+    keys: tuple[QuotaKey, ...]  #: one per series
+    start_s: int  #: epoch seconds (UTC) at which the first step begins
+    step_s: float  #: seconds; a sample covers a half-open step
+    usage: Floats  #: (T, K) in each quota's unit, read-only; NaN where not observed
+    quotas: Mapping[QuotaKey, Quota] = field(default_factory=dict)
+    scenarios: tuple[Scenario, ...] = ()
+    units: Mapping[QuotaKey, str] = field(default_factory=dict)
+    signed: bool = False  #: True: usage may be negative (a metric, not a quota's usage); fit for spikes only
+    report: ImportReport | None = None
+
+    def __post_init__(self) -> None:
+        """Check shapes, names, values and units; make the samples read-only."""
+        usage, shape = samples(self.usage)
+        if usage.ndim != 2 or shape != (len(self.keys),):
+            raise invalid("usage", f"must have shape (T, {len(self.keys)}), one column per key", f"shape {self.usage.shape}")
+        if len(set(self.keys)) != len(self.keys):
+            raise invalid("keys", "must be different", next(str(k) for k in self.keys if self.keys.count(k) > 1))
+        if np.isinf(usage).any():
+            raise invalid("usage", "must be finite, or NaN where not observed", usage[np.isinf(usage)][0])
+        if not self.signed and (usage < 0).any():
+            t, k = (int(i) for i in np.argwhere(usage < 0)[0])
+            raise invalid("usage", f"of {self.keys[k]} must be 0 or more at {self.time(t)}", usage[t, k])
+        check_units(self.units, self.quotas)
+        usage = usage.view()
+        usage.setflags(write=False)
+        object.__setattr__(self, "usage", usage)
+
+    @staticmethod
+    def read(
+        source: object,
+        *,
+        quotas: object = None,
+        step_s: Duration | None = None,
+        negative: str = "refuse",
+        **reading: Any,
+    ) -> History:
+        """Read usage from a file or a frame.
+
+        Parameters
+        ----------
+        source : path, pandas or polars frame, or anything with ``__arrow_c_stream__``
+            CSV (any file) or Parquet (extra ``[files]``), long or wide. A long table has the columns timestamp,
+            account, region, service_code, quota_code, usage, in any order, of which only timestamp and usage must be
+            there. In a wide one every further column is a series.
+        quotas : path, frame, sequence of Quota, or mapping of QuotaKey to number, optional
+            What the usage is held against.
+        step_s : float (whole seconds) or timedelta, optional
+            Default: the median spacing. Samples fall into their half-open step, the maximum wins, an empty step is
+            NaN.
+        negative : {"refuse", "missing", "keep"}, default "refuse"
+            What to do with usage below 0: refuse the file, read it as not observed, or keep it (for
+            `detect_spikes` only).
+        columns : mapping, optional
+            Field → header, where the headers are not the usual ones.
+        tz : str or tzinfo, optional
+            The zone of instants that state none, such as "UTC" or "Europe/Berlin". Without it they are refused.
+        account, region, service_code, quota_code : str, optional
+            The same for every row, where there is no such column.
+        series : str, optional
+            How the headers of a wide table are built, such as "{region}.{service_code}". Default "{region}".
+        progress : callable, optional
+            Called with (bytes read, bytes in all).
+
+        Returns
+        -------
+        History
+            With ``report``, the count of every row read.
+
+        Raises
+        ------
+        InvalidInput
+            With the file's line and column. `MissingExtra` for a Parquet file without the extra.
+        """
+        from .readers import read_samples
+
+        found = read_samples(source, negative=negative, **reading)
+        return History.from_samples(found, quotas=quotas, step_s=step_s, signed=negative == "keep")
+
+    @staticmethod
+    def from_samples(
+        found: Samples, *, quotas: object = None, step_s: Duration | None = None,
+        scenarios: tuple[Scenario, ...] = (), signed: bool = False,
+    ) -> History:  # fmt: skip
+        """Put samples on their grid."""
+        step = found.step_s() if step_s is None else whole_step(step_s)
+        start, usage = found.grid(step)
+        return History(
+            keys=found.keys,
+            start_s=start,
+            step_s=float(step),
+            usage=usage,
+            quotas=as_quotas(quotas),
+            scenarios=scenarios,
+            units=found.units,
+            signed=signed,
+            report=found.report,
+        )
+
+    @staticmethod
+    def from_array(
+        usage: ArrayLike, *, start: Instant, step_s: Duration, regions: Sequence[str],
+        service_code: str = "-", quota_code: str = "-", account: str = "-", quota: ArrayLike | None = None,
+    ) -> History:  # fmt: skip
+        """History of one quota from an array (T, R), one column per Region, and optionally its quota (R,)."""
+        matrix, shape = samples(usage)
+        keys = tuple(QuotaKey(account, region, service_code, quota_code) for region in regions)
+        if shape not in ((len(keys),), ()) or (shape == () and len(keys) != 1):
+            raise invalid("regions", f"must name the {matrix.shape[1]} columns of usage", list(regions))
+        values = [] if quota is None else np.broadcast_to(np.asarray(quota, dtype=float), len(keys)).tolist()
+        return History(
+            keys=keys,
+            start_s=instant_s(start, "start"),
+            step_s=float(whole_step(step_s)),
+            usage=matrix,
+            quotas=as_quotas([Quota(key=k, value=v) for k, v in zip(keys, values, strict=False)]),
+        )
+
+    @staticmethod
+    def of(usage: object) -> History | None:
+        """Give usage as a History if it is one or is a frame; None for arrays."""
+        from .readers import is_frame
+
+        if isinstance(usage, History):
+            return usage
+        return History.read(usage, negative="keep") if is_frame(usage) else None
+
+    def with_quotas(self, quotas: object) -> History:
+        """Give the same usage held against other quotas (see `read` for what is accepted)."""
+        return replace(self, quotas=as_quotas(quotas))
+
+    def complete(self) -> History:
+        """Add a column without samples for every quota that has no usage, sorted by quota, then Region."""
+        missing = [key for key in self.quotas if key not in set(self.keys)]
+        keys = (*self.keys, *missing)
+        order = sorted(range(len(keys)), key=lambda i: (keys[i].quota_name, keys[i].account, keys[i].region))
+        if order == list(range(len(self.keys))):
+            return self
+        usage = np.full((len(self.usage), len(keys)), np.nan, order="F")
+        for column, i in enumerate(order):
+            if i < len(self.keys):
+                usage[:, column] = self.usage[:, i]
+        return replace(self, keys=tuple(keys[i] for i in order), usage=usage)
+
+    def time(self, step: int) -> np.datetime64:
+        """Give the instant (UTC) at which that step begins."""
+        return np.datetime64(int(self.start_s + step * self.step_s), "s")
+
+    @property
+    def times(self) -> NDArray[np.datetime64]:
+        """The instants (UTC) at which the steps begin, datetime64[s] (T,)."""
+        seconds = self.start_s + np.arange(len(self.usage), dtype=np.int64) * int(self.step_s)
+        return seconds.astype("datetime64[s]")
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The Regions, in the order of the series."""
+        return tuple(dict.fromkeys(key.region for key in self.keys))
+
+    def _caption(self) -> str:
+        ends = f"{self.time(0)}Z to {self.time(len(self.usage))}Z"
+        return f"{len(self.keys)} series, {len(self.usage):,} steps of {span(self.step_s)}, {ends}"
+
+    def _columns(self) -> list[Column]:
+        observed = ~np.isnan(self.usage)
+        any_at = observed.any(axis=0)
+        last = len(self.usage) - 1 - observed[::-1].argmax(axis=0)
+        usage = [float(self.usage[t, k]) if any_at[k] else math.nan for k, t in enumerate(last)]
+        quota = [self.quotas[k].value if k in self.quotas else math.nan for k in self.keys]
+        return [
+            Column("account", [k.account for k in self.keys], numeric=False),
+            Column("region", [k.region for k in self.keys], "Region", numeric=False),
+            Column("quota_name", [k.quota_name for k in self.keys], "Quota", numeric=False),
+            Column("observed_frac", observed.mean(axis=0), "Observed", percent, priority=2),
+            Column("usage", usage, "Last usage", quantity),
+            Column("quota", quota, "Limit", quantity, priority=1),
+        ]
+
+
+def whole_step(step_s: Duration) -> int:
+    """A step is a whole number of seconds, because instants are."""
+    seconds = duration_s(step_s, "step_s", above=True)
+    if seconds != int(seconds):
+        raise invalid("step_s", "must be a whole number of seconds", step_s)
+    return int(seconds)
+
+
+def as_quotas(quotas: object) -> dict[QuotaKey, Quota]:
+    """Quotas by key from whatever a caller has: a path, a frame, Quota objects or a mapping."""
+    from .readers import is_frame, read_quotas
+
+    if quotas is None:
+        return {}
+    if isinstance(quotas, str | os.PathLike) or is_frame(quotas):
+        return quotas_by_key(read_quotas(quotas))
+    if not isinstance(quotas, Mapping | Sequence):
+        raise invalid("quotas", "must be a path, a frame, Quota objects or a mapping", type(quotas).__name__)
+    return quotas_by_key(quotas)
+

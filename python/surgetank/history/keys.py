@@ -1,0 +1,118 @@
+"""What a quota is called, and what is known about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+from .._bridge import number
+from ..errors import invalid
+
+#: Stands for an account, Region, service or quota code that the input does not state.
+UNSTATED = "-"
+KEY_FIELDS = ("account", "region", "service_code", "quota_code", "context_id")
+
+
+class QuotaKey(NamedTuple):
+    """The identity of a quota, in AWS's spelling; ``-`` where the input does not state a part.
+
+    Examples
+    --------
+    >>> str(QuotaKey(region="us-east-1", service_code="ec2", quota_code="L-1216C47A"))
+    'us-east-1 ec2/L-1216C47A'
+    """
+
+    account: str = UNSTATED
+    region: str = UNSTATED
+    service_code: str = UNSTATED
+    quota_code: str = UNSTATED
+    context_id: str = ""
+
+    @property
+    def quota_name(self) -> str:
+        """Service and quota code, as a pattern names them: ``ec2/L-1216C47A``."""
+        name = self.service_code if self.quota_code == UNSTATED else f"{self.service_code}/{self.quota_code}"
+        return f"{name}@{self.context_id}" if self.context_id else name
+
+    def __str__(self) -> str:
+        """Give account and Region where stated, then the quota."""
+        where = [part for part in (self.account, self.region) if part != UNSTATED]
+        return " ".join([*where, self.quota_name])
+
+    def matches(self, pattern: str) -> bool:
+        """Whether ``pattern`` (with ``*`` and ``?``) names this quota.
+
+        Patterns are the service, ``service/quota``, ``region/service/quota`` or ``account/region/service/quota``.
+        """
+        full = (self.account, self.region, self.service_code, self.quota_code)
+        spelled = [self.service_code, self.quota_name, *("/".join(full[n:]) for n in (2, 1, 0))]
+        return any(fnmatchcase(name, pattern) for name in spelled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quota:
+    """One quota as it stands.
+
+    Parameters
+    ----------
+    key : QuotaKey
+    value : float
+        The applied value in the quota's unit, ≥ 0; NaN where not known.
+    default_value : float, optional
+        AWS's default value; NaN where not known.
+    unit, name : str, optional
+        The quota's unit and full name. A unit that differs from the usage's is an error.
+    adjustable : bool, optional
+        Whether it can be raised; None where not known.
+    is_global : bool, default False
+        Whether it holds for the account rather than for a Region.
+    """
+
+    key: QuotaKey
+    value: float
+    default_value: float = math.nan
+    unit: str = ""
+    name: str = ""
+    adjustable: bool | None = None
+    is_global: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse infinite and negative values; NaN means not known."""
+        for field in ("value", "default_value"):
+            value = getattr(self, field)
+            if isinstance(value, float) and math.isnan(value):
+                continue
+            label = "quota" if field == "value" else field
+            rule = f"of {self.key} must be finite and 0 or more"
+            object.__setattr__(self, field, number(value, label, rule=rule, least=0))
+
+
+def quotas_by_key(quotas: Iterable[Quota] | Mapping[QuotaKey, float | Quota]) -> dict[QuotaKey, Quota]:
+    """Index quotas by key; a mapping may give bare numbers. A key given twice with different values is an error."""
+    if isinstance(quotas, Mapping):
+        quotas = [q if isinstance(q, Quota) else Quota(key=_key(k), value=q) for k, q in quotas.items()]
+    result: dict[QuotaKey, Quota] = {}
+    for quota in quotas:
+        if not isinstance(quota, Quota):
+            raise invalid("quotas", "must be Quota objects, or a mapping from QuotaKey to a number", quota)
+        known = result.setdefault(quota.key, quota)
+        if known.value != quota.value and not (math.isnan(known.value) and math.isnan(quota.value)):
+            raise invalid("quotas", f"of {quota.key} must be given once", f"{known.value:g} and {quota.value:g}")
+    return result
+
+
+def _key(key: object) -> QuotaKey:
+    if not isinstance(key, tuple) or not all(isinstance(part, str) for part in key) or not 1 <= len(key) <= 5:
+        raise invalid("quotas", "must be keyed by (account, region, service_code, quota_code)", key)
+    return QuotaKey(*key)
+
+
+def check_units(units: Mapping[QuotaKey, str], quotas: Mapping[QuotaKey, Quota]) -> None:
+    """Usage and quota must be in the same unit wherever both state one (case does not matter)."""
+    for key, unit in units.items():
+        quota = quotas.get(key)
+        if quota is not None and unit and quota.unit and unit.casefold() != quota.unit.casefold():
+            raise invalid("unit", f"of the usage of {key} must be its quota's, {quota.unit!r}", unit)

@@ -1,0 +1,227 @@
+"""The spine: history → spikes → headroom → a plan that says, quota by quota, whether a failover fits."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._bridge import Floats, Instant, instant_s, number
+from ._table import Column, Tabular
+from .errors import invalid, nearest
+from .headroom import CRITICAL_FRAC, WARNING_FRAC, ClassicPolicy, Headroom, size_headroom
+from .history import History, Quota, QuotaKey
+from .scenario import Scenarios
+
+#: From worst to best; a plan's status is the worst of its rows.
+STATUSES = ("CRITICAL", "UNKNOWN", "WARNING", "OK")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Utilization, as a fraction, from which a quota's status is WARNING and CRITICAL; both inclusive."""
+
+    warning_frac: float = WARNING_FRAC
+    critical_frac: float = CRITICAL_FRAC
+
+    def __post_init__(self) -> None:
+        """Refuse thresholds out of order."""
+        number(self.warning_frac, "warning_frac", rule="must be above 0", least=0, above=True)
+        rule = f"must be at least warning_frac {self.warning_frac:g}"
+        number(self.critical_frac, "critical_frac", rule=rule, least=self.warning_frac)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Tabular):
+    """What every quota needs, what it has, and what follows. One row per quota, sorted by quota, then Region."""
+
+    keys: tuple[QuotaKey, ...]
+    quotas: tuple[Quota | None, ...]  #: what is known of each; None: usage without a quota
+    headroom: Headroom  #: the figures, shape (K,)
+    as_of: np.datetime64  #: the moment the plan is for (UTC)
+    made: str  #: when it was computed, ISO 8601 UTC
+    step_s: float
+
+    @property
+    def status(self) -> str:
+        """The worst status of any row: CRITICAL, UNKNOWN, WARNING or OK."""
+        found = set(self.headroom.status)
+        return next((s for s in STATUSES if s in found), "UNKNOWN")
+
+    @property
+    def coverage(self) -> float:
+        """The share of quotas whose status is known, a fraction."""
+        return float(np.mean(self.headroom.status != "UNKNOWN"))
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Shipped scenarios whose Regions are not in the plan."""
+        return self.headroom.skipped
+
+    def rows(self, *statuses: str) -> list[dict[str, Any]]:
+        """Rows as dictionaries, all or those of the given statuses, worst first."""
+        names = [c.name for c in self._columns()]
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in self._columns()), strict=True)]
+        chosen = [row for row in rows if not statuses or row["status"] in statuses]
+        return sorted(chosen, key=lambda row: (STATUSES.index(row["status"]), -float(np.nan_to_num(row["shortfall"]))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain values ready for JSON; see `surgetank.report.plan_dict`."""
+        from .report import plan_dict
+
+        return plan_dict(self)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """JSON text with ``schema_version``; unknown numbers are null, unbounded ones the text "Infinity"."""
+        from .report import plan_json
+
+        return plan_json(self, indent=indent)
+
+    def _caption(self) -> str:
+        from .report import caption
+
+        return caption(self)
+
+    def _notes(self) -> list[str]:
+        from .report import notes
+
+        return notes(self)
+
+    def _columns(self) -> list[Column]:
+        h, keys = self.headroom, self.keys
+        several = len({key.account for key in keys}) > 1
+        units = [q.unit if q else "" for q in self.quotas]
+        exported = [c for c in h._columns() if not c.header and c.name != "reason"]
+        visible = {c.name: c for c in h._columns() if c.header}
+        identity = [
+            Column("account", [k.account for k in keys], "Account" if several else "", numeric=False, priority=3),
+            Column("service_code", [k.service_code for k in keys], numeric=False),
+            Column("quota_code", [k.quota_code for k in keys], numeric=False),
+            Column("context_id", [k.context_id for k in keys], numeric=False),
+            Column("quota_name", [k.quota_name for k in keys], "Quota", numeric=False),
+            Column("region", [k.region for k in keys], "Region", numeric=False),
+            Column("unit", units, "Unit" if any(units) else "", numeric=False, priority=6),
+        ]
+        figures = [visible[n] for n in ("usage", "quota", "available", "needed", "attribution", "utilization", "status", "shortfall")]
+        extra = [Column("age_s", h.age_s), Column("spikes", h.spikes), Column("reason", h.reason, numeric=False)]
+        return identity + figures + exported + extra
+
+
+def plan(
+    history: object,
+    quotas: object = None,
+    scenarios: Scenarios = None,
+    *,
+    policy: ClassicPolicy | None = None,
+    thresholds: Thresholds | Mapping[str, Thresholds] | None = None,
+    costs: Mapping[str, float] | None = None,
+    now: Instant | None = None,
+    **reading: Any,
+) -> Plan:
+    """Plan: what must each quota keep free, is it there, and what decides it?
+
+    Parameters
+    ----------
+    history : History, or whatever `History.read` takes
+        What was used.
+    quotas : optional
+        What is allowed: a path, a frame, Quota objects or a mapping. Default: the history's own. A quota without
+        usage, and usage without a quota, is a row with status UNKNOWN.
+    scenarios : sequence of Scenario or str, optional
+        What may fail; ``"N-1"``, ``"shipped"``. Default: the history's own.
+    policy : ClassicPolicy, optional
+        How much headroom is needed.
+    thresholds : Thresholds, or mapping of pattern to Thresholds, optional
+        From which utilization status changes. Patterns are as for ``costs``, the last that matches counts.
+    costs : mapping of pattern to price per unit, optional
+        Patterns name quotas as ``ec2``, ``ec2/L-1216C47A``, ``us-east-1/ec2/*``; see `QuotaKey.matches`.
+    now : instant, optional
+        Plan for that moment; later samples are ignored. Default: the last sample.
+    **reading
+        Options of `History.read`, where ``history`` is not a History.
+
+    Returns
+    -------
+    Plan
+        ``table()``, ``to_pandas()``, ``to_json()``, ``status``, ``coverage``.
+
+    Raises
+    ------
+    InvalidInput
+        Names the argument, the rule and the value. Missing headroom is an answer, not an error.
+
+    Examples
+    --------
+    >>> import surgetank
+    >>> usage = surgetank.History.from_array(
+    ...     [[60.0, 30.0]], start="2026-01-01T00:00Z", step_s=300, regions=["us-east-1", "us-west-2"], quota=100.0
+    ... )
+    >>> surgetank.plan(usage, scenarios="N-1").status
+    'CRITICAL'
+    """
+    # collect ─▶ history
+    if not isinstance(history, History):
+        history = History.read(history, **reading)
+    elif reading:
+        raise invalid("reading", "options are for sources that are not a History yet", ", ".join(reading))
+    if quotas is not None:
+        history = history.with_quotas(quotas)
+    if not history.quotas:
+        raise invalid("quotas", "must be given: the history holds none", None)
+    history = history.complete()
+    keys = history.keys
+
+    # ─▶ detect ─▶ size
+    by_quota = _thresholds(keys, thresholds)
+    headroom = size_headroom(
+        history,
+        policy=policy,
+        scenarios=history.scenarios if scenarios is None else scenarios,
+        cost_per_unit=_costs(keys, costs),
+        warning_frac=[t.warning_frac for t in by_quota],
+        critical_frac=[t.critical_frac for t in by_quota],
+        now=now,
+    )
+
+    # ─▶ report
+    as_of = history.time(len(history.usage) - 1) if now is None else np.datetime64(instant_s(now, "now"), "s")
+    return Plan(
+        keys=keys,
+        quotas=tuple(history.quotas.get(key) for key in keys),
+        headroom=headroom,
+        as_of=as_of,
+        made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        step_s=history.step_s,
+    )
+
+
+def _thresholds(
+    keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thresholds] | None
+) -> list[Thresholds]:
+    if given is None or isinstance(given, Thresholds):
+        return [given or Thresholds()] * len(keys)
+    result = [Thresholds()] * len(keys)
+    for pattern, value in given.items():
+        for i in matching(keys, pattern, "thresholds"):
+            result[i] = value
+    return result
+
+
+def _costs(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Floats:
+    result = np.zeros(len(keys))
+    for pattern, price in (given or {}).items():
+        for i in matching(keys, pattern, "costs"):
+            result[i] = number(price, "costs", rule=f"of {pattern} must be 0 or more", least=0)
+    return result
+
+
+def matching(keys: Sequence[QuotaKey], pattern: str, argument: str) -> list[int]:
+    """Which keys a pattern names; one that names none is a mistake, and an error."""
+    found = [i for i, key in enumerate(keys) if key.matches(pattern)]
+    if not found:
+        names = {name for key in keys for name in (key.service_code, key.quota_name, f"{key.region}/{key.quota_name}")}
+        raise invalid(argument, f"must name a quota of the plan{nearest(pattern, names)}", pattern)
+    return found
