@@ -1,8 +1,6 @@
 // What every binding file uses: strided views in, read-only arrays without copies out, Ctrl-C while the GIL is free.
 #pragma once
 
-#include "surgetank/core.hpp"
-
 #include <pybind11/eigen.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -10,6 +8,8 @@
 
 #include <utility>
 #include <vector>
+
+#include "surgetank/core.hpp"
 
 namespace surgetank::bind {
 

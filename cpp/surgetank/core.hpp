@@ -5,9 +5,9 @@
 // both pass without a copy.
 #pragma once
 
-#include <Eigen/Core>
 #include <fmt/format.h>
 
+#include <Eigen/Core>
 #include <functional>
 #include <limits>
 #include <stdexcept>

@@ -1,10 +1,10 @@
 #include "surgetank/headroom.hpp"
 
-#include "surgetank/series.hpp"
-
 #include <algorithm>
 #include <array>
 #include <cmath>
+
+#include "surgetank/series.hpp"
 
 namespace surgetank {
 namespace {
@@ -23,7 +23,8 @@ void check(const Samples& usage, const Clock& clock, const Quotas& quotas,
            const std::vector<ClassicScenario>& scenarios) {
     require(usage.rows() > 0 && usage.cols() > 0, "usage", "must hold at least one sample",
             fmt::format("shape ({}, {})", usage.rows(), usage.cols()));
-    require(is_duration(clock.step_s) && clock.step_s > 0, "step_s", "must be a positive number of seconds", clock.step_s);
+    require(is_duration(clock.step_s) && clock.step_s > 0, "step_s", "must be a positive number of seconds",
+            clock.step_s);
     require(is_duration(clock.age_s), "age_s", "must be 0 s or more", clock.age_s);
     require(std::isnan(clock.stale_after_s) || clock.stale_after_s >= 0, "stale_after_s", "must be 0 s or more",
             clock.stale_after_s);
@@ -43,7 +44,8 @@ void check(const Samples& usage, const Clock& clock, const Quotas& quotas,
                 "must be finite and 0 or more, or NaN where not known", quota);
         require(std::isfinite(cost) && cost >= 0, "cost_per_unit", "must be finite and 0 or more", cost);
         require(warning > 0, "warning_frac", "must be above 0", warning);
-        require(critical >= warning, "critical_frac", fmt::format("must be at least warning_frac {}", warning), critical);
+        require(critical >= warning, "critical_frac", fmt::format("must be at least warning_frac {}", warning),
+                critical);
     }
     for (const auto& scenario : scenarios) {
         require(scenario.probability >= 0 && scenario.probability <= 1, "probability", "must lie in [0, 1]",
@@ -90,10 +92,10 @@ Need spike_need(double ratio, double usage) {
 
 Headroom blank(Index n) {
     Headroom out;
-    for (auto* column : {&out.usage, &out.day_peak, &out.age_s, &out.base, &out.failover, &out.spike, &out.minimum,
-                         &out.maximum, &out.needed, &out.required, &out.available, &out.utilization,
-                         &out.day_utilization, &out.shortfall, &out.base_frac, &out.failover_frac, &out.spike_frac,
-                         &out.classic_utilization})
+    for (auto* column :
+         {&out.usage, &out.day_peak, &out.age_s, &out.base, &out.failover, &out.spike, &out.minimum, &out.maximum,
+          &out.needed, &out.required, &out.available, &out.utilization, &out.day_utilization, &out.shortfall,
+          &out.base_frac, &out.failover_frac, &out.spike_frac, &out.classic_utilization})
         column->setConstant(n, nan);
     const auto size = static_cast<std::size_t>(n);
     out.status.assign(size, Status::unknown);
@@ -167,7 +169,8 @@ Headroom classic_headroom(const Samples& usage, const Clock& clock, const Quotas
                           const Poll& poll) {
     check(options);
     check(usage, clock, quotas, scenarios);
-    const double stale_after = std::isnan(clock.stale_after_s) ? std::max(hour_s, 12 * clock.step_s) : clock.stale_after_s;
+    const double stale_after =
+        std::isnan(clock.stale_after_s) ? std::max(hour_s, 12 * clock.step_s) : clock.stale_after_s;
     const double per_week = options.trend_per_hour ? week_samples * hour_s / clock.step_s : week_samples;
 
     Headroom out = blank(usage.cols());
@@ -181,7 +184,8 @@ Headroom classic_headroom(const Samples& usage, const Clock& clock, const Quotas
             return;
         }
         out.usage(i) = h.last;
-        out.age_s(i) = clock.age_s + clock.step_s * static_cast<double>(static_cast<Index>(x.size()) - 1 - h.last_index);
+        out.age_s(i) =
+            clock.age_s + clock.step_s * static_cast<double>(static_cast<Index>(x.size()) - 1 - h.last_index);
         if (out.age_s(i) > stale_after) {
             out.unknown[at] = Unknown::stale;
             return;

@@ -1,25 +1,25 @@
 // Stem `headroom`: how much room must each quota keep free, and is it there?
 //
-// `classic_headroom`, the classic rule: the largest of four terms (its own volatility and growth, a failover, a spike, a
-// fixed minimum), clipped and capped by cost. It is a baseline that is reproduced exactly, its quirks included.
+// `classic_headroom`, the classic rule: the largest of four terms (its own volatility and growth, a failover, a spike,
+// a fixed minimum), clipped and capped by cost. It is a baseline that is reproduced exactly, its quirks included.
 // Source: "Buffer capacity" rules of thumb as found in quota-management run books; the judgement (needed against
 // available, never against the clipped figure) follows AWS Well-Architected REL01-BP06.
 // Cost: one pass over the samples, memory eight series.
 #pragma once
 
-#include "surgetank/core.hpp"
-
 #include <string>
 #include <vector>
+
+#include "surgetank/core.hpp"
 
 namespace surgetank {
 
 inline constexpr double hour_s = 3600, day_s = 24 * hour_s;
 
 struct ClassicOptions {
-    double cost_cap = inf;         // most that the headroom may cost, in the unit of cost_per_unit times the quota's unit
-    bool trend_per_hour = false;   // false: slope per sample × 168, the rule as it is; true: the week that was meant
-    double history_s = 30 * day_s; // how much of the past the rule looks at
+    double cost_cap = inf;  // most that the headroom may cost, in the unit of cost_per_unit times the quota's unit
+    bool trend_per_hour = false;    // false: slope per sample × 168, the rule as it is; true: the week that was meant
+    double history_s = 30 * day_s;  // how much of the past the rule looks at
 };
 
 /// When the samples were taken, seen from now.
@@ -31,12 +31,12 @@ struct Clock {
 
 /// What the quotas are, shape (N) each.
 struct Quotas {
-    Eigen::ArrayXd quota;          // applied value in the quota's unit; NaN: not known
-    Eigen::ArrayXd cost_per_unit;  // 0: free
+    Eigen::ArrayXd quota;                        // applied value in the quota's unit; NaN: not known
+    Eigen::ArrayXd cost_per_unit;                // 0: free
     Eigen::ArrayXd warning_frac, critical_frac;  // thresholds of status, inclusive
     Eigen::Array<bool, Eigen::Dynamic, 1> adjustable;
     Eigen::Array<Index, Eigen::Dynamic, 1> region;  // number of the Region each quota belongs to
-    Eigen::ArrayXd spike_ratio;    // P95 of usage/expected over the spikes in the same samples; NaN: no spikes
+    Eigen::ArrayXd spike_ratio;  // P95 of usage/expected over the spikes in the same samples; NaN: no spikes
 };
 
 /// What the classic rule reads of a scenario.
@@ -53,19 +53,30 @@ double impact_weight(std::string_view impact);
 enum class Status { ok, warning, critical, unknown };
 enum class Unknown { none, no_usage, stale, no_quota };
 /// The part of the rule that decides `needed`.
-enum class Term { none, usage_floor, volatility, trend, peak, failover_floor, scenario, spikes, spike_default, minimum };
+enum class Term {
+    none,
+    usage_floor,
+    volatility,
+    trend,
+    peak,
+    failover_floor,
+    scenario,
+    spikes,
+    spike_default,
+    minimum
+};
 /// What makes `required` less than `needed`.
 enum class Limit { none, maximum, cost_cap, not_adjustable };
 
 /// Shape (N) each, in the quota's unit unless said otherwise; NaN where unknown.
 struct Headroom {
-    Eigen::ArrayXd usage;       // U, the last observed
-    Eigen::ArrayXd day_peak;    // the largest observed in the last 24 h
-    Eigen::ArrayXd age_s;       // seconds from the last observed sample to now
+    Eigen::ArrayXd usage;     // U, the last observed
+    Eigen::ArrayXd day_peak;  // the largest observed in the last 24 h
+    Eigen::ArrayXd age_s;     // seconds from the last observed sample to now
     Eigen::ArrayXd base, failover, spike, minimum, maximum;
-    Eigen::ArrayXd needed;      // before any clip or cost cap
-    Eigen::ArrayXd required;    // what the policy would reserve
-    Eigen::ArrayXd available;   // quota − usage; negative where usage exceeds the quota
+    Eigen::ArrayXd needed;           // before any clip or cost cap
+    Eigen::ArrayXd required;         // what the policy would reserve
+    Eigen::ArrayXd available;        // quota − usage; negative where usage exceeds the quota
     Eigen::ArrayXd utilization;      // needed / available; inf where nothing is available
     Eigen::ArrayXd day_utilization;  // the same at day_peak: what status is judged by
     Eigen::ArrayXd shortfall;

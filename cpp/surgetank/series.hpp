@@ -9,11 +9,11 @@
 // Cost: O(1) time a sample for any window; memory one window plus eight series.
 #pragma once
 
-#include "surgetank/core.hpp"
-
 #include <cmath>
 #include <span>
 #include <vector>
+
+#include "surgetank/core.hpp"
 
 namespace surgetank::series {
 
@@ -65,19 +65,20 @@ void rolling_moments(std::span<const double> x, Index window, Visit&& visit) {
         for (Index j = window - 1; j > 0; --j) {
             auto& state = suffix[static_cast<std::size_t>(j)];
             state = suffix[static_cast<std::size_t>(j) + 1];
-            if (const double u = x[static_cast<std::size_t>(start + j)]; !std::isnan(u)) state.add(static_cast<Real>(u));
+            if (const double u = x[static_cast<std::size_t>(start + j)]; !std::isnan(u))
+                state.add(static_cast<Real>(u));
         }
     }
 }
 
 /// What one pass over a series gives. NaN where no sample was observed.
 struct Summary {
-    Index count = 0;               // observed samples
-    double mean = nan;             // in the unit of x
-    double sigma_population = nan; // standard deviation with n in the denominator
-    double slope = nan;            // least squares, unit of x per sample; 0 for a single sample
+    Index count = 0;                // observed samples
+    double mean = nan;              // in the unit of x
+    double sigma_population = nan;  // standard deviation with n in the denominator
+    double slope = nan;             // least squares, unit of x per sample; 0 for a single sample
     double max = nan;
-    double last = nan;             // the last observed sample
+    double last = nan;  // the last observed sample
     Index last_index = -1;
 };
 
@@ -102,8 +103,7 @@ void for_each_series(const Samples& x, const Poll& poll, Visit&& visit) {
     for (Index first = 0; first < x.cols(); first += lanes) {
         if (poll) poll();
         const Index width = std::min(lanes, x.cols() - first);
-        if (!contiguous)
-            Eigen::Map<Eigen::ArrayXXd>(gathered.data(), length, width) = x.middleCols(first, width);
+        if (!contiguous) Eigen::Map<Eigen::ArrayXXd>(gathered.data(), length, width) = x.middleCols(first, width);
         for (Index j = 0; j < width; ++j) {
             const double* column = contiguous ? x.data() + (first + j) * x.outerStride() : gathered.data() + j * length;
             visit(first + j, std::span<const double>(column, samples));

@@ -1,10 +1,10 @@
 #include "surgetank/spikes.hpp"
 
-#include "surgetank/series.hpp"
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+
+#include "surgetank/series.hpp"
 
 namespace surgetank {
 void check(const RollingSigmaOptions& options) {
@@ -13,11 +13,12 @@ void check(const RollingSigmaOptions& options) {
             "must be a finite number of standard deviations, 0 or more", options.threshold);
     const auto n = static_cast<double>(options.window);
     const double reachable = (n - 1) / std::sqrt(n);
-    require(options.exclude_current || options.threshold <= reachable, "threshold",
-            fmt::format("must be at most (window - 1)/sqrt(window) = {:.4g} for window {}, because a sample inside its own "
-                        "window cannot score higher; lower it, widen the window or set exclude_current",
-                        reachable, options.window),
-            options.threshold);
+    require(
+        options.exclude_current || options.threshold <= reachable, "threshold",
+        fmt::format("must be at most (window - 1)/sqrt(window) = {:.4g} for window {}, because a sample inside its own "
+                    "window cannot score higher; lower it, widen the window or set exclude_current",
+                    reachable, options.window),
+        options.threshold);
 }
 
 namespace {

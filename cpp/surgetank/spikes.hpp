@@ -1,16 +1,16 @@
 // Stem `spikes`: which samples stand out from what came just before them?
 //
-// `rolling_sigma`, the classic rule: over a trailing window, a sample u is flagged when u > mean + threshold·sd with the
-// sample standard deviation (n − 1), and only where the mean is positive. A window counts only if it lies wholly
+// `rolling_sigma`, the classic rule: over a trailing window, a sample u is flagged when u > mean + threshold·sd with
+// the sample standard deviation (n − 1), and only where the mean is positive. A window counts only if it lies wholly
 // inside the series and at least ⌈window/2⌉ of it is observed.
 // Source: the usual "mean + k·sigma" control chart (W. A. Shewhart, "Economic Control of Quality of Manufactured
 // Product", 1931), on a moving window.
 // Cost: O(1) time a sample for any window; without outputs, memory beyond the input is one window a call.
 #pragma once
 
-#include "surgetank/core.hpp"
-
 #include <vector>
+
+#include "surgetank/core.hpp"
 
 namespace surgetank {
 

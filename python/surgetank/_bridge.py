@@ -21,7 +21,7 @@ Instant = str | float | dt.datetime | np.datetime64
 def numbers(values: ArrayLike, argument: str) -> Floats:
     """Float64 of any shape from integers, floats, booleans or objects that are numbers; None becomes NaN."""
     if isinstance(values, np.ma.MaskedArray):
-        values = values.astype(float).filled(np.nan)
+        values = np.ma.filled(values.astype(float), np.nan)
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -84,7 +84,11 @@ def number(
     value: object, argument: str, *, rule: str = "must be a number", least: float = -math.inf, above: bool = False
 ) -> float:
     """A finite float that is at least (``above``: more than) ``least``."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.number) or isinstance(value, complex):
+    if (
+        isinstance(value, bool | np.bool_)
+        or not isinstance(value, int | float | np.number)
+        or isinstance(value, complex)
+    ):
         raise invalid(argument, rule, value)
     result = float(value)
     if not math.isfinite(result) or result < least or (above and result <= least):
@@ -169,5 +173,3 @@ def _as_type_of(default: object, value: object, argument: str) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise invalid(argument, "must be a number", value)
     return float(value)
-
-

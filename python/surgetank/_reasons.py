@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 # term of the rule → (attribution, what the rule says there)
 _TERMS = {
-    "usage_floor": ("base: 20 % of usage", "the rule keeps at least 20 % of usage free"),
+    "usage_floor": ("base: 20% of usage", "the rule keeps at least 20% of usage free"),
     "volatility": ("base: volatility", "two standard deviations of its usage"),
     "trend": ("base: trend", "a week of its growth"),
     "peak": ("base: past peak", "1.2 times the way back up to its highest usage"),
-    "failover_floor": ("failover: 100 % of usage", "the rule keeps the room to take over as much again as is used now"),
+    "failover_floor": ("failover: 100% of usage", "the rule keeps the room to take over as much again as is used now"),
     "spikes": ("spike: past spikes", "the 95th percentile of its past spikes"),
-    "spike_default": ("spike: 50 % of usage", "no spikes were seen, so the rule takes half of usage"),
+    "spike_default": ("spike: 50% of usage", "no spikes were seen, so the rule takes half of usage"),
     "minimum": ("minimum: 10 units", "the rule never keeps less than 10 units free"),
     "none": ("", ""),
 }
@@ -102,5 +102,6 @@ def _why_classic_differs(row: dict[str, Any]) -> list[str]:
     figure = f'The classic utilization of {percent(row["classic_utilization"])} ("healthy") hides this:'
     if row["maximum"] < row["needed"]:
         clip = "half the quota" if row["maximum"] == 0.5 * row["quota"] else "three times usage"
-        return [f"{figure} it first clips the need to {quantity(row['maximum'])}, {clip}, and compares that with what is free."]
+        clipped = f"it first clips the need to {quantity(row['maximum'])}, {clip}"
+        return [f"{figure} {clipped}, and compares that with what is free."]
     return [f"{figure} it counts only what is missing, so it stays at 0 or below until the need no longer fits."]

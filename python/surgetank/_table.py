@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .errors import MissingExtra
 
@@ -43,7 +44,7 @@ def percent(fraction: float) -> str:
     if not math.isfinite(fraction):
         return quantity(fraction)
     value = 100 * fraction
-    text = f"{value:,.0f} %" if abs(value) >= 9.95 or value == 0 else f"{value:.2g} %"
+    text = f"{value:,.0f}%" if abs(value) >= 9.95 or value == 0 else f"{value:.2g}%"
     return text.replace("-", "−")
 
 
@@ -65,7 +66,7 @@ class Column:
     """One column: its machine name, its values, and how a person sees it."""
 
     name: str  # the same word as the field, in pandas, Arrow and JSON
-    values: Sequence[Any]
+    values: Sequence[Any] | NDArray[Any]
     header: str = ""  # what a person reads; empty: exported, not shown
     show: Callable[[Any], str] = str
     numeric: bool = True
@@ -87,8 +88,8 @@ class Tabular:
         return []
 
     def table(self, width: int | None = None, *, color: bool = False) -> str:
-        """Text table that fits ``width`` columns (default: the terminal's, or 100)."""
-        return render_text(self, width or shutil.get_terminal_size((100, 24)).columns, color=color)
+        """Text table that fits ``width`` columns (default: the terminal's; 160 into a pipe)."""
+        return render_text(self, width or shutil.get_terminal_size((160, 24)).columns, color=color)
 
     def __str__(self) -> str:
         """Give the text table."""
@@ -100,6 +101,12 @@ class Tabular:
     def to_dict(self) -> dict[str, list[Any]]:
         """Column name → list of plain Python values."""
         return {c.name: [plain(v) for v in c.values] for c in self._columns()}
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Give one dictionary per row, ready for JSON: unknown numbers are None, unbounded ones "Infinity"."""
+        columns = self._columns()
+        rows = zip(*(c.values for c in columns), strict=True)
+        return [{c.name: for_json(v) for c, v in zip(columns, row, strict=True)} for row in rows]
 
     def to_pandas(self) -> Any:
         """Give a pandas DataFrame, one row per row of the table."""
@@ -127,6 +134,16 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def for_json(value: Any) -> Any:
+    """A value every JSON parser reads: NaN is null, infinity a text, an instant ISO 8601 UTC."""
+    if isinstance(value, np.datetime64):
+        return f"{value}Z"
+    value = plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
 def _typed(column: Column) -> Any:
     if column.numeric:
         return np.asarray(column.values)
@@ -142,8 +159,8 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     from rich.console import Console
 
     out = io.StringIO()
-    system = "standard" if color and "NO_COLOR" not in os.environ else None
-    console = Console(file=out, width=width, color_system=system, force_terminal=bool(system), highlight=False, emoji=False)  # type: ignore[arg-type]
+    color = color and "NO_COLOR" not in os.environ
+    console = Console(file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     if caption := result._caption():
         console.print(caption, markup=False)
     columns = _shown(result)
@@ -173,14 +190,16 @@ def _rich_table(columns: list[Column]) -> Any:
             column.header, justify="right" if column.numeric else "left", no_wrap=column.numeric, overflow="fold"
         )
     for row in zip(*(c.values for c in columns), strict=True):
-        cells = [printable(c.show(v)) for c, v in zip(columns, row, strict=True)]
+        cells = [
+            printable(c.show(v)).replace("\n", "\N{REPLACEMENT CHARACTER}") for c, v in zip(columns, row, strict=True)
+        ]
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in cells))
     return table
 
 
 def printable(text: str) -> str:
-    """Names come from files: control characters must not reach a terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """Names come from files: of control characters only our own line breaks may reach a terminal."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def render_html(result: Tabular) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from . import _bridge, _core, _reasons
-from ._bridge import Duration, Floats, Instant
+from ._bridge import Duration, Instant
 from ._table import Column, Tabular, percent, quantity
+from ._world import World
 from .errors import InvalidInput, invalid
 from .history import History
 from .scenario import Scenario, Scenarios, resolve
@@ -121,9 +122,9 @@ class Headroom(Tabular):
     def _columns(self) -> list[Column]:
         flat = np.ravel
         return [
-            Column("series", self.series, "Quota", numeric=False),
+            Column("series", self.series, "Series", numeric=False),
             Column("usage", flat(self.usage), "Usage", quantity, priority=2),
-            Column("quota", flat(self.quota), "Limit", quantity, priority=2),
+            Column("quota", flat(self.quota), "Quota", quantity, priority=2),
             Column("available", flat(self.available), "Available", quantity, priority=1),
             Column("needed", flat(self.needed), "Needed", quantity, priority=1),
             Column("attribution", flat(self.attribution), "Decided by", numeric=False, priority=4),
@@ -209,7 +210,7 @@ def size_headroom(
     policy = ClassicPolicy() if policy is None else policy
     if not isinstance(policy, ClassicPolicy):
         raise invalid("policy", "must be ClassicPolicy(...)", policy)
-    world = _World.of(usage, quota, step_s, regions, adjustable)
+    world = World.of(usage, quota, step_s, regions, adjustable)
     chosen, skipped = resolve(scenarios, world.regions)
     rows, age_s = world.until(now)
     if rows <= 0 or not np.isfinite(world.matrix[:rows]).any():
@@ -238,93 +239,6 @@ def size_headroom(
     return _result(raw, world, policy, chosen, skipped)
 
 
-@dataclass(frozen=True)
-class _World:
-    """Usage and quotas in the core's shapes, whatever they came as."""
-
-    matrix: Floats  # (T, N)
-    shape: tuple[int, ...]
-    step_s: float
-    start_s: int | None  # epoch seconds of the first sample; None for arrays
-    quota: Floats  # (N,)
-    adjustable: NDArray[np.bool_]
-    regions: tuple[str, ...]
-    region: NDArray[np.int64]  # (N,) number of each quota's Region
-    names: tuple[str, ...]
-
-    @staticmethod
-    def of(
-        usage: ArrayLike | History, quota: ArrayLike | None, step_s: Duration | None,
-        regions: Sequence[str] | None, adjustable: ArrayLike,
-    ) -> _World:  # fmt: skip
-        history = History.of(usage)
-        if history is not None:
-            return _World._of_history(history, quota, step_s, regions, adjustable)
-        matrix, shape = _bridge.samples(usage)  # type: ignore[arg-type]
-        if quota is None:
-            raise invalid("quota", "must be given beside an array of usage", None)
-        if step_s is None:
-            raise invalid("step_s", "must be given beside an array of usage", None)
-        width = shape[-1] if shape else 1
-        names = tuple(str(i) for i in range(width)) if regions is None else tuple(regions)
-        if isinstance(regions, str) or len(names) != width or len(set(names)) != width:
-            raise invalid("regions", f"must be {width} different names, one for each column of usage", regions)
-        labels = [",".join([*map(str, at[:-1]), names[at[-1]]]) if at else names[0] for at in np.ndindex(shape)]
-        return _World(
-            matrix=matrix,
-            shape=shape,
-            step_s=_bridge.duration_s(step_s, "step_s", above=True),
-            start_s=None,
-            quota=_bridge.per_series(quota, "quota", shape),
-            adjustable=_bridge.per_series(adjustable, "adjustable", shape) != 0,
-            regions=names,
-            region=np.tile(np.arange(width), matrix.shape[1] // width),
-            names=tuple(labels),
-        )
-
-    @staticmethod
-    def _of_history(
-        history: History, quota: ArrayLike | None, step_s: Duration | None,
-        regions: Sequence[str] | None, adjustable: ArrayLike,
-    ) -> _World:  # fmt: skip
-        if regions is not None:
-            raise invalid("regions", "are known from the History; leave them out", regions)
-        if step_s is not None and _bridge.duration_s(step_s, "step_s") != history.step_s:
-            raise invalid("step_s", f"must be the History's own {history.step_s:g} s, or left out", step_s)
-        shape = (len(history.keys),)
-        if quota is None:
-            if not history.quotas:
-                raise invalid("quota", "must be given: the History holds none", None)
-            known = [history.quotas.get(key) for key in history.keys]
-            quota = [math.nan if q is None else q.value for q in known]
-            fixed = np.array([q is not None and q.adjustable is False for q in known])
-            adjustable = (_bridge.per_series(adjustable, "adjustable", shape) != 0) & ~fixed
-        names = tuple(dict.fromkeys(key.region for key in history.keys))
-        return _World(
-            matrix=history.usage,
-            shape=shape,
-            step_s=history.step_s,
-            start_s=history.start_s,
-            quota=_bridge.per_series(quota, "quota", shape),
-            adjustable=_bridge.per_series(adjustable, "adjustable", shape) != 0,
-            regions=names,
-            region=np.array([names.index(key.region) for key in history.keys], dtype=np.int64),
-            names=tuple(str(key) for key in history.keys),
-        )
-
-    def until(self, now: Instant | Duration | None) -> tuple[int, float]:
-        """How many samples lie at or before now, and how long ago the last of them was."""
-        rows = len(self.matrix)
-        if now is None:
-            return rows, 0.0
-        if self.start_s is None:
-            elapsed = _bridge.duration_s(now, "now", least=-math.inf)  # type: ignore[arg-type]
-        else:
-            elapsed = float(_bridge.instant_s(now, "now") - self.start_s)  # type: ignore[arg-type]
-        rows = min(rows, math.floor(elapsed / self.step_s) + 1)
-        return rows, max(0.0, elapsed - (rows - 1) * self.step_s)
-
-
 def _core_scenario(scenario: Scenario, regions: tuple[str, ...]) -> _core.ClassicScenario:
     result = _core.ClassicScenario()
     result.targets = [regions.index(region) for region in scenario.targets]
@@ -335,7 +249,7 @@ def _core_scenario(scenario: Scenario, regions: tuple[str, ...]) -> _core.Classi
 
 
 def _result(
-    raw: dict[str, Any], world: _World, policy: ClassicPolicy, chosen: tuple[Scenario, ...], skipped: tuple[str, ...]
+    raw: dict[str, Any], world: World, policy: ClassicPolicy, chosen: tuple[Scenario, ...], skipped: tuple[str, ...]
 ) -> Headroom:
     raw = dict(raw, quota=world.quota)
     raw["classic_status"] = [_reasons.classic_status(u) for u in raw["classic_utilization"]]

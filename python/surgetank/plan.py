@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ._bridge import Floats, Instant, instant_s, number
+from ._bridge import Duration, Floats, Instant, instant_s, number
 from ._table import Column, Tabular
 from .errors import invalid, nearest
 from .headroom import CRITICAL_FRAC, WARNING_FRAC, ClassicPolicy, Headroom, size_headroom
@@ -18,6 +18,8 @@ from .scenario import Scenarios
 
 #: From worst to best; a plan's status is the worst of its rows.
 STATUSES = ("CRITICAL", "UNKNOWN", "WARNING", "OK")
+#: The columns of the headroom table that a plan shows, in its order.
+FIGURES = ("usage", "quota", "available", "needed", "attribution", "utilization", "status", "shortfall")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class Plan(Tabular):
     def rows(self, *statuses: str) -> list[dict[str, Any]]:
         """Rows as dictionaries, all or those of the given statuses, worst first."""
         names = [c.name for c in self._columns()]
-        rows = [dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in self._columns()), strict=True)]
+        rows = [
+            dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in self._columns()), strict=True)
+        ]
         chosen = [row for row in rows if not statuses or row["status"] in statuses]
         return sorted(chosen, key=lambda row: (STATUSES.index(row["status"]), -float(np.nan_to_num(row["shortfall"]))))
 
@@ -101,11 +105,11 @@ class Plan(Tabular):
             Column("service_code", [k.service_code for k in keys], numeric=False),
             Column("quota_code", [k.quota_code for k in keys], numeric=False),
             Column("context_id", [k.context_id for k in keys], numeric=False),
-            Column("quota_name", [k.quota_name for k in keys], "Quota", numeric=False),
+            Column("quota_name", [k.quota_name for k in keys], "Service/quota", numeric=False),
             Column("region", [k.region for k in keys], "Region", numeric=False),
             Column("unit", units, "Unit" if any(units) else "", numeric=False, priority=6),
         ]
-        figures = [visible[n] for n in ("usage", "quota", "available", "needed", "attribution", "utilization", "status", "shortfall")]
+        figures = [visible[name] for name in FIGURES]
         extra = [Column("age_s", h.age_s), Column("spikes", h.spikes), Column("reason", h.reason, numeric=False)]
         return identity + figures + exported + extra
 
@@ -118,6 +122,7 @@ def plan(
     policy: ClassicPolicy | None = None,
     thresholds: Thresholds | Mapping[str, Thresholds] | None = None,
     costs: Mapping[str, float] | None = None,
+    stale_after_s: Duration | None = None,
     now: Instant | None = None,
     **reading: Any,
 ) -> Plan:
@@ -138,6 +143,8 @@ def plan(
         From which utilization status changes. Patterns are as for ``costs``, the last that matches counts.
     costs : mapping of pattern to price per unit, optional
         Patterns name quotas as ``ec2``, ``ec2/L-1216C47A``, ``us-east-1/ec2/*``; see `QuotaKey.matches`.
+    stale_after_s : float (seconds) or timedelta, optional
+        An older last sample makes a quota UNKNOWN. Default: the longer of 1 h and 12 steps.
     now : instant, optional
         Plan for that moment; later samples are ignored. Default: the last sample.
     **reading
@@ -183,6 +190,7 @@ def plan(
         cost_per_unit=_costs(keys, costs),
         warning_frac=[t.warning_frac for t in by_quota],
         critical_frac=[t.critical_frac for t in by_quota],
+        stale_after_s=stale_after_s,
         now=now,
     )
 
@@ -198,9 +206,7 @@ def plan(
     )
 
 
-def _thresholds(
-    keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thresholds] | None
-) -> list[Thresholds]:
+def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thresholds] | None) -> list[Thresholds]:
     if given is None or isinstance(given, Thresholds):
         return [given or Thresholds()] * len(keys)
     result = [Thresholds()] * len(keys)

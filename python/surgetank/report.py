@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
-from ._table import percent, plain
+import numpy as np
+
+from ._bridge import Floats
+from ._table import for_json, percent, quantity, render_html, span
 from .headroom import ClassicPolicy
 from .scenario import Scenario
 
 if TYPE_CHECKING:
+    from .history import History
+    from .history.sqlite import Store
     from .plan import Plan
 
 #: Version of the JSON of a plan. It changes when a field changes meaning or leaves, not when one is added.
 SCHEMA_VERSION = 1
-MOST_NOTES = 12
+MOST_NOTES = 8
 
 
 def caption(plan: Plan) -> str:
@@ -30,7 +34,8 @@ def caption(plan: Plan) -> str:
 def notes(plan: Plan) -> list[str]:
     """A sentence for every row that needs attention, worst first, then what was left out."""
     rows = plan.rows("CRITICAL", "UNKNOWN", "WARNING")
-    lines = [f"{row['status']} {where(row)}: {row['reason']}" for row in rows[:MOST_NOTES]]
+    several = len({key.account for key in plan.keys}) > 1
+    lines = [f"{row['status']} {where(row, several)}: {row['reason']}" for row in rows[:MOST_NOTES]]
     if len(rows) > MOST_NOTES:
         lines.append(f"… and {len(rows) - MOST_NOTES} more; JSON and to_pandas() give the reason of every row.")
     if plan.skipped:
@@ -40,16 +45,78 @@ def notes(plan: Plan) -> list[str]:
     return lines
 
 
-def where(row: dict[str, Any]) -> str:
-    """Account, Region and quota of a row, as far as they are stated."""
-    parts = [row["account"], row["region"], row["quota_name"]]
+def page(plan: Plan) -> str:
+    """The table as a whole HTML page."""
+    style = "body{font:14px/1.5 system-ui,sans-serif;margin:2em}td,th{padding:.2em .7em;border-bottom:1px solid #ddd}"
+    head = f'<meta charset="utf-8"><title>surgetank: headroom plan</title><style>{style}</style>'
+    return f'<!doctype html><html lang="en"><head>{head}</head><body>{render_html(plan)}</body></html>\n'
+
+
+def overview(store: Store) -> dict[str, Any]:
+    """What a store holds, as plain values; `overview_text` says it to a person."""
+    plans, imports = store.plans(), store.imports()
+    return {
+        "store": str(store.path),
+        "schema_version": store.schema_version,
+        "series": len(store.keys_with_usage()),
+        "quotas": len(store.quotas()),
+        "scenarios": [s.name for s in store.scenarios()],
+        "imports": imports,
+        "plans": [{name: p[name] for name in ("number", "made", "as_of", "status", "coverage")} for p in plans],
+    }
+
+
+def overview_text(found: dict[str, Any]) -> str:
+    """An overview for a person."""
+    lines = [f"{found['store']}: {found['series']} series of usage, {found['quotas']} quotas"]
+    lines.append(f"scenarios: {', '.join(found['scenarios']) or 'none; plans take those of surgetank.toml'}")
+    for report in found["imports"][:5]:
+        ends = f", {report['first']} to {report['last']}" if report["first"] else ""
+        lines.append(
+            f"imported {report['made']}: {report['source']}, {report['added']:,} of {report['rows']:,} rows new{ends}"
+        )
+    for plan in found["plans"][:5]:
+        covered = f"coverage {percent(plan['coverage'])}"
+        lines.append(f"plan {plan['number']} made {plan['made']}, as of {plan['as_of']}: {plan['status']}, {covered}")
+    return "\n".join(lines)
+
+
+def detail(plan: Plan, history: History, row: int) -> str:
+    """One quota as a page of text: its figures, where its usage has been, and why."""
+    columns = {c.name: c.values[row] for c in plan._columns()}
+    lines = [f"{columns['status']}  {where(columns)}", ""]
+    terms = ("base", "failover", "spike", "minimum", "maximum", "needed", "required", "available", "shortfall")
+    lines += [f"  {name:<10} {quantity(float(columns[name])):>12}" for name in ("usage", "quota", *terms)]
+    shares = ((n, percent(float(columns[n]))) for n in ("utilization", "day_utilization", "classic_utilization"))
+    lines += [f"  {name:<20} {share}" for name, share in shares]
+    lines += [f"  {'decided by':<20} {columns['attribution'] or '–'}", f"  {'spikes':<20} {columns['spikes']}", ""]
+    column = history.usage[:, history.keys.index(plan.keys[row])]
+    if np.isfinite(column).any():
+        low, high = quantity(float(np.nanmin(column))), quantity(float(np.nanmax(column)))
+        lines += [f"  {sparkline(column)}", f"  {span(len(column) * history.step_s)}, {low} to {high}", ""]
+    return "\n".join([*lines, columns["reason"]])
+
+
+def sparkline(usage: Floats, width: int = 60) -> str:
+    """The largest usage of each of ``width`` stretches of time, as bars from 0; a dot where nothing was observed."""
+    top = float(np.nanmax(usage))
+    bars = []
+    for part in np.array_split(usage, min(width, len(usage))):
+        if not np.isfinite(part).any():
+            bars.append("·")
+        else:
+            bars.append("▁▂▃▄▅▆▇█"[min(7, int(8 * float(np.nanmax(part)) / top)) if top > 0 else 0])
+    return "".join(bars)
+
+
+def where(row: dict[str, Any], account: bool = True) -> str:
+    """Account (where it matters), Region and quota of a row, as far as they are stated."""
+    parts = [row["account"] if account else "-", row["region"], row["quota_name"]]
     return " ".join(part for part in parts if part != "-")
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:
     """Plain values: head, policy, scenarios and one dictionary per quota."""
-    columns = plan._columns()
-    rows = zip(*(c.values for c in columns), strict=True)
     return {
         "schema_version": SCHEMA_VERSION,
         "made": plan.made,
@@ -60,7 +127,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "policy": _policy(plan.headroom.policy),
         "scenarios": [_scenario(s) for s in plan.headroom.scenarios],
         "skipped_scenarios": list(plan.skipped),
-        "quotas": [{c.name: _json(v) for c, v in zip(columns, row, strict=True)} for row in rows],
+        "quotas": plan.to_records(),
     }
 
 
@@ -69,18 +136,20 @@ def plan_json(plan: Plan, *, indent: int | None = 2) -> str:
     return json.dumps(plan_dict(plan), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def _json(value: Any) -> Any:
-    value = plain(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
 def _policy(policy: ClassicPolicy) -> dict[str, Any]:
     fields = dataclasses.asdict(policy)
-    return {"name": "classic", **{k: _json(v) for k, v in fields.items() if k != "detector"}, "detector": fields["detector"]}
+    return {
+        "name": "classic",
+        **{k: for_json(v) for k, v in fields.items() if k != "detector"},
+        "detector": fields["detector"],
+    }
 
 
 def _scenario(scenario: Scenario) -> dict[str, Any]:
     fields = {name: getattr(scenario, name) for name in scenario.__dataclass_fields__}
-    return {**fields, "source": list(scenario.sources), "targets": dict(scenario.targets), "unplaced_frac": scenario.unplaced_frac}
+    return {
+        **fields,
+        "source": list(scenario.sources),
+        "targets": dict(scenario.targets),
+        "unplaced_frac": scenario.unplaced_frac,
+    }

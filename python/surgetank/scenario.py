@@ -73,7 +73,10 @@ class Scenario:
                 raise invalid(field, "must be a text" + (" that is not empty" if field == "name" else ""), value)
         if self.kind not in KINDS:
             raise invalid("kind", f"must be one of {', '.join(KINDS)}{nearest(self.kind, KINDS)}", self.kind)
-        put = lambda field, value: object.__setattr__(self, field, value)  # noqa: E731  (the dataclass is frozen)
+
+        def put(field: str, value: object) -> None:
+            object.__setattr__(self, field, value)  # the dataclass is frozen
+
         put("source", self.source if isinstance(self.source, str) else _regions(self.source))
         put("targets", MappingProxyType(_shares(self.targets)))
         put("multiplier", number(self.multiplier, "multiplier", rule="must be a number, 0 or more", least=0))

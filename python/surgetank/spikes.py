@@ -117,6 +117,10 @@ class Spikes(Tabular):
             raise InvalidInput(f"{name}: was not asked for; add it to outputs= (got outputs={self.outputs})")
         return self._found[name]
 
+    def episode_table(self) -> EpisodeTable:
+        """Give one row for every episode, for printing and export."""
+        return EpisodeTable(self.episodes)
+
     def _columns(self) -> list[Column]:
         columns = [
             Column("series", self.series, "Series", numeric=False),
@@ -132,6 +136,28 @@ class Spikes(Tabular):
             last = [str(_moment(runs[s][-1])) if runs[s] else "" for s in self.series]
             columns.append(Column("last_episode", last, "Last episode", numeric=False, priority=3))
         return columns
+
+
+@dataclass(frozen=True)
+class EpisodeTable(Tabular):
+    """Episodes, one a row."""
+
+    episodes: tuple[Episode, ...]
+
+    def _columns(self) -> list[Column]:
+        names = ("series", "start", "end", "start_time", "end_time", "peak", "ratio")
+        values = {name: [getattr(e, name) for e in self.episodes] for name in names}
+        timed = all(e.start_time is not None for e in self.episodes)
+        when = ("start_time", "end_time") if timed else ("start", "end")
+        return [
+            Column("series", values["series"], "Series", numeric=False),
+            *(
+                Column(n, values[n], n.split("_")[0].title() if n in when else "", numeric=not timed)
+                for n in names[1:5]
+            ),
+            Column("peak", values["peak"], "Peak", quantity, priority=1),
+            Column("ratio", values["ratio"], "Ratio", quantity),
+        ]
 
 
 def _moment(episode: Episode) -> object:
@@ -202,7 +228,8 @@ def detect_spikes(
     asked.episodes = asked.episodes or asked.flags
     raw = _core.rolling_sigma(matrix, _bridge.options(_core.RollingSigmaOptions, detector), asked)
     whole = (matrix.shape[0], *shape)
-    found = {name: None if raw[name] is None else raw[name].reshape(whole) for name in OUTPUTS[:4]}
+    arrays = {"flags": raw["flags"], "scores": raw["scores"], "likelihood": raw["likelihood"], "ratios": raw["ratios"]}
+    found: dict[str, Any] = {name: None if a is None else a.reshape(whole) for name, a in arrays.items()}
     if raw["episodes"] is not None:
         found["episodes"] = tuple(_episode(run, names, shape, history) for run in raw["episodes"])
     return Spikes(

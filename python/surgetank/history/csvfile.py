@@ -78,4 +78,6 @@ def _check_widths(rows: list[list[str]], width: int, place: Callable[[int], str]
     if set(map(len, rows)) <= {width}:
         return
     row = next(i for i, r in enumerate(rows) if len(r) != width)
-    raise InvalidInput(f"{place(row)}: must have {width} fields like the header (got {len(rows[row])}: {shown(','.join(rows[row]))})")
+    raise InvalidInput(
+        f"{place(row)}: must have {width} fields like the header (got {len(rows[row])}: {shown(','.join(rows[row]))})"
+    )

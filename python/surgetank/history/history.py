@@ -41,7 +41,9 @@ class History(Tabular):
         """Check shapes, names, values and units; make the samples read-only."""
         usage, shape = samples(self.usage)
         if usage.ndim != 2 or shape != (len(self.keys),):
-            raise invalid("usage", f"must have shape (T, {len(self.keys)}), one column per key", f"shape {self.usage.shape}")
+            raise invalid(
+                "usage", f"must have shape (T, {len(self.keys)}), one column per key", f"shape {self.usage.shape}"
+            )
         if len(set(self.keys)) != len(self.keys):
             raise invalid("keys", "must be different", next(str(k) for k in self.keys if self.keys.count(k) > 1))
         if np.isinf(usage).any():
@@ -170,6 +172,13 @@ class History(Tabular):
                 usage[:, column] = self.usage[:, i]
         return replace(self, keys=tuple(keys[i] for i in order), usage=usage)
 
+    def samples(self) -> Samples:
+        """Give the observed samples, each at the beginning of its step."""
+        t, k = np.nonzero(~np.isnan(self.usage.T))[::-1]
+        time_s = self.start_s + t * int(self.step_s)
+        report = self.report or ImportReport(source="history", rows=len(t), series=len(self.keys), step_s=self.step_s)
+        return Samples(self.keys, k.astype(np.int64), time_s.astype(np.int64), self.usage[t, k], self.units, report)
+
     def time(self, step: int) -> np.datetime64:
         """Give the instant (UTC) at which that step begins."""
         return np.datetime64(int(self.start_s + step * self.step_s), "s")
@@ -191,17 +200,17 @@ class History(Tabular):
 
     def _columns(self) -> list[Column]:
         observed = ~np.isnan(self.usage)
-        any_at = observed.any(axis=0)
+        any_at = [bool(column.any()) for column in observed.T]
         last = len(self.usage) - 1 - observed[::-1].argmax(axis=0)
         usage = [float(self.usage[t, k]) if any_at[k] else math.nan for k, t in enumerate(last)]
         quota = [self.quotas[k].value if k in self.quotas else math.nan for k in self.keys]
         return [
             Column("account", [k.account for k in self.keys], numeric=False),
             Column("region", [k.region for k in self.keys], "Region", numeric=False),
-            Column("quota_name", [k.quota_name for k in self.keys], "Quota", numeric=False),
+            Column("quota_name", [k.quota_name for k in self.keys], "Service/quota", numeric=False),
             Column("observed_frac", observed.mean(axis=0), "Observed", percent, priority=2),
             Column("usage", usage, "Last usage", quantity),
-            Column("quota", quota, "Limit", quantity, priority=1),
+            Column("quota", quota, "Quota", quantity, priority=1),
         ]
 
 
@@ -224,4 +233,3 @@ def as_quotas(quotas: object) -> dict[QuotaKey, Quota]:
     if not isinstance(quotas, Mapping | Sequence):
         raise invalid("quotas", "must be a path, a frame, Quota objects or a mapping", type(quotas).__name__)
     return quotas_by_key(quotas)
-

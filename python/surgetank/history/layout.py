@@ -13,7 +13,7 @@ import numpy as np
 
 from .._bridge import Floats, zone
 from ..errors import InvalidInput, invalid, nearest, shown
-from .keys import KEY_FIELDS, QuotaKey
+from .keys import KEY_FIELDS, UNSTATED, QuotaKey
 from .samples import Ints
 
 # What people call the columns, without case and punctuation.
@@ -34,6 +34,7 @@ class BadCell(Exception):
     """A cell breaks a rule; the reader knows on which line that is."""
 
     def __init__(self, row: int, column: str, rule: str, value: object) -> None:
+        """Note the row (from 0, in its batch), the column's header, the rule and the value."""
         super().__init__(column)
         self.row, self.column, self.rule, self.value = row, column, rule, value
 
@@ -50,13 +51,15 @@ def find_columns(
         if name not in names:
             raise invalid("columns", f"must map the fields {', '.join(names)}{nearest(name, names)}", name)
         if header not in headers:
-            raise invalid("columns", f"{name} is mapped to a column that is not there{nearest(header, headers)}", header)
+            raise invalid(
+                "columns", f"{name} is mapped to a column that is not there{nearest(header, headers)}", header
+            )
     found = dict(mapped)
     plain = {re.sub(r"[^a-z0-9]", "", h.casefold()): h for h in reversed(headers)}
     for name, usual in names.items():
-        header = next((plain[u] for u in usual if u in plain), None)
-        if name not in found and header is not None and header not in found.values():
-            found[name] = header
+        there = next((plain[u] for u in usual if u in plain), None)
+        if name not in found and there is not None and there not in found.values():
+            found[name] = there
     return found
 
 
@@ -195,6 +198,8 @@ def parse_instant(cell: Any, tz: dt.tzinfo | None) -> int:
                 cell = float(text)
             except ValueError:
                 raise invalid("timestamp", "must be ISO 8601 or seconds since 1970", text) from None
+    if isinstance(cell, dt.date) and not isinstance(cell, dt.datetime):
+        cell = dt.datetime.combine(cell, dt.time())
     if isinstance(cell, dt.datetime):
         if cell.tzinfo is None:
             if tz is None:
@@ -203,10 +208,11 @@ def parse_instant(cell: Any, tz: dt.tzinfo | None) -> int:
         return math.floor(cell.timestamp())
     if isinstance(cell, bool) or not isinstance(cell, int | float | np.number) or not math.isfinite(cell):
         raise invalid("timestamp", "must be ISO 8601 or seconds since 1970", cell)
-    size = abs(float(cell))
-    if size >= 1e20:
+    exact: int | float = int(cell) if isinstance(cell, int | np.integer) else float(cell)
+    if abs(exact) >= 1e20:
         raise invalid("timestamp", "must be ISO 8601 or seconds since 1970", cell)
-    return math.floor(cell / next(unit for below, unit in _EPOCH_UNITS if size < below))
+    unit = next(unit for below, unit in _EPOCH_UNITS if abs(exact) < below)
+    return math.floor(exact / unit) if isinstance(exact, float) else exact // unit
 
 
 def whole_seconds(column: Ints) -> Ints:
@@ -216,7 +222,7 @@ def whole_seconds(column: Ints) -> Ints:
 
 
 # Below 1e11 seconds it is the year 5138; larger numbers are milli-, micro- or nanoseconds.
-_EPOCH_UNITS = ((1e11, 1), (1e14, 1e3), (1e17, 1e6), (1e20, 1e9))
+_EPOCH_UNITS = ((1e11, 1), (1e14, 10**3), (1e17, 10**6), (1e20, 10**9))
 
 
 def _usage(column: Sequence[Any], header: str) -> Floats:
@@ -250,9 +256,8 @@ def _texts(column: Sequence[Any]) -> Sequence[str]:
 
 
 def _key(account: str, region: str, service_code: str, quota_code: str, context_id: str) -> QuotaKey:
-    unstated = QuotaKey()
-    parts = (account, region, service_code, quota_code)
-    return QuotaKey(*(given or default for given, default in zip(parts, unstated, strict=False)), context_id)
+    stated = (account or UNSTATED, region or UNSTATED, service_code or UNSTATED, quota_code or UNSTATED)
+    return QuotaKey(*stated, context_id)
 
 
 def _wide_keys(headers: Sequence[str], template: str, fixed: Mapping[str, str]) -> dict[str, QuotaKey]:

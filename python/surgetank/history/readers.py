@@ -125,9 +125,11 @@ def _assemble(name: str, layout: Layout, parts: list[Any], negative: str) -> Sam
 
 
 def read_quotas(source: object, *, columns: Mapping[str, str] | None = None, **fixed: str | None) -> list[Quota]:
-    """Read a table of quotas: the columns of the key, ``quota``, and optionally default_value, unit, adjustable,
-    is_global, name. ``fixed`` gives account, region and so on where the table has no such column.
-    """  # noqa: D205
+    """Read a table of quotas.
+
+    Columns: those of the key, ``quota``, and optionally default_value, unit, adjustable, is_global, name. ``fixed``
+    gives account, region and so on where the table has no such column.
+    """
     result = []
     _, batches = _batches(source, None)
     for line, table in batches:
@@ -147,7 +149,7 @@ def _quota(i: int, cells: Table, found: Mapping[str, str], fixed: Mapping[str, s
     unstated = QuotaKey()
     texts = {name: _texts([column[i]])[0] for name, column in cells.items()}
     parts = {name: texts.get(name) or fixed.get(name) or getattr(unstated, name) for name in KEY_FIELDS}
-    numbers = {name: math.nan for name in ("quota", "default_value")}
+    numbers = dict.fromkeys(("quota", "default_value"), math.nan)
     for name in numbers:
         if name in cells:
             numbers[name] = _number(i, cells[name][i], found[name])
@@ -200,7 +202,9 @@ def _parquet(path: Path) -> Iterator[tuple[Place, Table]]:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise MissingExtra(f"{path.name} is a Parquet file; reading it needs: pip install 'surgetank[files]'") from error
+        raise MissingExtra(
+            f"{path.name} is a Parquet file; reading it needs: pip install 'surgetank[files]'"
+        ) from error
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:

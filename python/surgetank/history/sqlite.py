@@ -22,45 +22,13 @@ from .._bridge import Duration, Floats
 from ..errors import StoreError, invalid
 from ..scenario import Scenario
 from .history import History
-from .keys import Quota, QuotaKey, check_units, quotas_by_key
+from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
 from .readers import read_quotas, read_samples
 from .report import ImportReport
 from .samples import Ints, Samples, merge
+from .schema import APPLICATION_ID, DAY_S, MIGRATIONS, explain, pack_day, unpack_day
 
-APPLICATION_ID = 0x53544E4B  # "STNK"
-_DAY_S = 86_400
-
-# One script per schema version. A published script never changes; a new need appends one.
-MIGRATIONS = (
-    """
-    CREATE TABLE quota_key (
-        id INTEGER PRIMARY KEY,
-        account TEXT NOT NULL, region TEXT NOT NULL, service_code TEXT NOT NULL, quota_code TEXT NOT NULL,
-        context_id TEXT NOT NULL,
-        has_usage INTEGER NOT NULL DEFAULT 0,  -- 1: usage was imported, be it all missing
-        usage_unit TEXT NOT NULL DEFAULT '',
-        UNIQUE (account, region, service_code, quota_code, context_id)
-    );
-    CREATE TABLE usage_day (
-        key_id INTEGER NOT NULL REFERENCES quota_key (id),
-        day INTEGER NOT NULL,           -- days since 1970-01-01 UTC
-        second BLOB NOT NULL,           -- of the day, uint32 little-endian, ascending
-        usage BLOB NOT NULL,            -- float64 little-endian, one for each second
-        PRIMARY KEY (key_id, day)
-    ) WITHOUT ROWID;
-    CREATE TABLE quota (
-        key_id INTEGER PRIMARY KEY REFERENCES quota_key (id),
-        value REAL, default_value REAL,  -- NULL: not known
-        unit TEXT NOT NULL, name TEXT NOT NULL, adjustable INTEGER, is_global INTEGER NOT NULL
-    );
-    CREATE TABLE scenario (name TEXT PRIMARY KEY, body TEXT NOT NULL);
-    CREATE TABLE plan (
-        id INTEGER PRIMARY KEY, made TEXT NOT NULL, as_of TEXT NOT NULL, status TEXT NOT NULL,
-        coverage REAL NOT NULL, body TEXT NOT NULL
-    );
-    CREATE TABLE import (id INTEGER PRIMARY KEY, made TEXT NOT NULL, report TEXT NOT NULL);
-    """,
-)
+_KEY = ", ".join(KEY_FIELDS)
 
 
 class Store:
@@ -86,10 +54,13 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False, timeout_s: float = 5.0) -> None:
+        """Open the file, check that it is a store, and bring an older one up to date."""
         self.path = Path(path)
         self._timeout_s = timeout_s
         if not create and not self.path.is_file():
-            raise StoreError(f"store {self.path}: there is none (surgetank import FILE makes one, surgetank demo a sample)")
+            raise StoreError(
+                f"store {self.path}: there is none (surgetank import FILE makes one, surgetank demo a sample)"
+            )
         with self._explained():
             self._db = sqlite3.connect(self.path, timeout=timeout_s, isolation_level=None)
         try:
@@ -103,7 +74,9 @@ class Store:
         """Use the store in a with block; it is closed at the end."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Close the file."""
         self.close()
 
@@ -116,6 +89,22 @@ class Store:
         """Version of the tables; an older store is brought up to date when it is opened."""
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
+        if self._db.in_transaction:
+            yield
+            return
+        with self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
     def import_usage(self, source: object, **reading: Any) -> ImportReport:
         """Read usage (see `History.read` for sources and options) and add it, all or nothing.
 
@@ -127,7 +116,7 @@ class Store:
 
     def add_samples(self, found: Samples) -> ImportReport:
         """Add samples that were read before, all or nothing."""
-        with self._transaction():
+        with self.transaction():
             check_units(found.units, {q.key: q for q in self.quotas()})
             report = self._merge(found)
             body = json.dumps(report.to_dict())
@@ -142,7 +131,7 @@ class Store:
             quotas = quotas_by_key(read_quotas(source, **reading))
         if not quotas:
             raise invalid("quotas", "must hold at least one quota", source)
-        with self._transaction():
+        with self.transaction():
             check_units(self._units(), quotas)
             for key, q in quotas.items():
                 row = (self._key_id(key), *(None if v != v else v for v in (q.value, q.default_value)))
@@ -152,7 +141,7 @@ class Store:
 
     def quotas(self) -> tuple[Quota, ...]:
         """Every quota the store knows."""
-        columns = "account, region, service_code, quota_code, context_id, value, default_value, unit, name, adjustable, is_global"
+        columns = f"{_KEY}, value, default_value, unit, name, adjustable, is_global"
         with self._explained():
             rows = self._db.execute(f"SELECT {columns} FROM quota JOIN quota_key ON id = key_id ORDER BY id").fetchall()
         nan = float("nan")
@@ -174,6 +163,11 @@ class Store:
         found = self.samples()
         return History.from_samples(found, quotas=self.quotas(), step_s=step_s, scenarios=self.scenarios())
 
+    def keys_with_usage(self) -> tuple[QuotaKey, ...]:
+        """The quotas whose usage was imported."""
+        with self._explained():
+            return self._keys("WHERE has_usage")[0]
+
     def samples(self) -> Samples:
         """Every sample as it was taken."""
         with self._explained():
@@ -181,8 +175,8 @@ class Store:
             codes, times, values = [], [], []
             number = {key_id: code for code, key_id in enumerate(ids)}
             for key_id, day, second, usage in self._db.execute("SELECT key_id, day, second, usage FROM usage_day"):
-                seconds, usages = _unpack(second, usage, self.path)
-                times.append(seconds + day * _DAY_S)
+                seconds, usages = unpack_day(second, usage, self.path)
+                times.append(seconds + day * DAY_S)
                 values.append(usages)
                 codes.append(np.full(len(usages), number[key_id], dtype=np.int64))
         if not codes:
@@ -192,7 +186,7 @@ class Store:
 
     def save_scenarios(self, scenarios: Sequence[Scenario]) -> None:
         """Replace the scenarios that plans from this store use."""
-        with self._transaction():
+        with self.transaction():
             self._db.execute("DELETE FROM scenario")
             rows = [(s.name, json.dumps({**_fields(s), "targets": dict(s.targets)})) for s in scenarios]
             self._db.executemany("INSERT INTO scenario VALUES (?, ?)", rows)
@@ -205,16 +199,20 @@ class Store:
 
     def save_plan(self, body: Mapping[str, Any]) -> int:
         """Keep a plan as `Plan.to_dict` gives it; give its number."""
-        with self._transaction():
+        with self.transaction():
             row = (body["made"], body["as_of"], body["status"], body["coverage"], json.dumps(body))
-            cursor = self._db.execute("INSERT INTO plan (made, as_of, status, coverage, body) VALUES (?, ?, ?, ?, ?)", row)
+            cursor = self._db.execute(
+                "INSERT INTO plan (made, as_of, status, coverage, body) VALUES (?, ?, ?, ?, ?)", row
+            )
         return int(cursor.lastrowid or 0)
 
     def plans(self) -> list[dict[str, Any]]:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""
         names = ("number", "made", "as_of", "status", "coverage", "body")
         with self._explained():
-            rows = self._db.execute("SELECT id, made, as_of, status, coverage, body FROM plan ORDER BY id DESC").fetchall()
+            rows = self._db.execute(
+                "SELECT id, made, as_of, status, coverage, body FROM plan ORDER BY id DESC"
+            ).fetchall()
         return [dict(zip(names, (*row[:5], json.loads(row[5])), strict=True)) for row in rows]
 
     def imports(self) -> list[dict[str, Any]]:
@@ -237,7 +235,7 @@ class Store:
         if fresh:
             self._db.execute("PRAGMA journal_mode = WAL")
         if version < len(MIGRATIONS):
-            with self._transaction():
+            with self.transaction():
                 for script in MIGRATIONS[self.schema_version :]:  # read again: another process may have been first
                     for statement in script.split(";\n"):
                         self._db.execute(statement)
@@ -245,38 +243,23 @@ class Store:
                 self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._explained():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"store {self.path}: {_explain(error, self._timeout_s)}") from error
+            raise StoreError(f"store {self.path}: {explain(error, self._timeout_s)}") from error
 
     def _keys(self, where: str = "") -> tuple[tuple[QuotaKey, ...], list[int]]:
-        columns = "account, region, service_code, quota_code, context_id, id"
-        rows = self._db.execute(f"SELECT {columns} FROM quota_key {where} ORDER BY id").fetchall()
+        rows = self._db.execute(f"SELECT {_KEY}, id FROM quota_key {where} ORDER BY id").fetchall()
         return tuple(QuotaKey(*row[:5]) for row in rows), [row[5] for row in rows]
 
     def _key_id(self, key: QuotaKey) -> int:
-        columns = "account, region, service_code, quota_code, context_id"
-        self._db.execute(f"INSERT OR IGNORE INTO quota_key ({columns}) VALUES (?, ?, ?, ?, ?)", key)
-        found = self._db.execute(f"SELECT id FROM quota_key WHERE ({columns}) = (?, ?, ?, ?, ?)", key).fetchone()
+        self._db.execute(f"INSERT OR IGNORE INTO quota_key ({_KEY}) VALUES (?, ?, ?, ?, ?)", key)
+        found = self._db.execute(f"SELECT id FROM quota_key WHERE ({_KEY}) = (?, ?, ?, ?, ?)", key).fetchone()
         return int(found[0])
 
     def _units(self) -> dict[QuotaKey, str]:
-        columns = "account, region, service_code, quota_code, context_id, usage_unit"
-        rows = self._db.execute(f"SELECT {columns} FROM quota_key WHERE usage_unit != ''").fetchall()
+        rows = self._db.execute(f"SELECT {_KEY}, usage_unit FROM quota_key WHERE usage_unit != ''").fetchall()
         return {QuotaKey(*row[:5]): row[5] for row in rows}
 
     def _merge(self, found: Samples) -> ImportReport:
@@ -288,8 +271,8 @@ class Store:
             if unit and known_units.get(key, unit).casefold() != unit.casefold():
                 raise invalid("unit", f"of the usage of {key} must stay {known_units[key]!r}", unit)
             key_id = self._key_id(key)
-            note = "UPDATE quota_key SET has_usage = 1, usage_unit = CASE ? WHEN '' THEN usage_unit ELSE ? END WHERE id = ?"
-            self._db.execute(note, (unit, unit, key_id))
+            note = "UPDATE quota_key SET has_usage = 1, usage_unit = ? WHERE id = ?"
+            self._db.execute(note, (unit or known_units.get(key, ""), key_id))
             part = slice(bounds[code], bounds[code + 1])
             counts = self._merge_series(key_id, found.time_s[part], found.value[part])
             added, duplicates, conflicts = added + counts[0], duplicates + counts[1], conflicts + counts[2]
@@ -301,47 +284,23 @@ class Store:
     def _merge_series(self, key_id: int, time_s: Ints, value: Floats) -> tuple[int, int, int]:
         if not len(value):
             return 0, 0, 0
-        new_days = np.unique(time_s // _DAY_S)
+        new_days = np.unique(time_s // DAY_S)
         query = "SELECT day, second, usage FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
         known_times, known_values = [time_s[:0]], [value[:0]]
         for day, second, usage in self._db.execute(query, (key_id, int(new_days[0]), int(new_days[-1]))):
-            seconds, usages = _unpack(second, usage, self.path)
-            known_times.append(seconds + day * _DAY_S)
+            seconds, usages = unpack_day(second, usage, self.path)
+            known_times.append(seconds + day * DAY_S)
             known_values.append(usages)
         times = np.concatenate([time_s, *known_times])
         merged = merge(np.zeros(len(times), dtype=np.int64), times, np.concatenate([value, *known_values]))
         rows = []
-        days = merged.time_s // _DAY_S
+        days = merged.time_s // DAY_S
         starts = np.searchsorted(days, new_days)
         ends = np.searchsorted(days, new_days, side="right")
         for day, start, end in zip(new_days.tolist(), starts, ends, strict=True):
-            second = (merged.time_s[start:end] - day * _DAY_S).astype("<u4").tobytes()
-            rows.append((key_id, day, second, merged.value[start:end].astype("<f8").tobytes()))
+            rows.append((key_id, day, *pack_day(merged.time_s[start:end] - day * DAY_S, merged.value[start:end])))
         self._db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?)", rows)
         return len(value) - merged.duplicates - merged.conflicts, merged.duplicates, merged.conflicts
-
-
-def _unpack(second: bytes, usage: bytes, path: Path) -> tuple[Ints, Floats]:
-    if len(usage) != 2 * len(second) or len(usage) % 8:
-        raise StoreError(f"store {path}: is damaged (a day's samples are cut short); restore it from a copy")
-    return np.frombuffer(second, dtype="<u4").astype(np.int64), np.frombuffer(usage, dtype="<f8").astype(np.float64)
-
-
-def _explain(error: sqlite3.Error, timeout_s: float) -> str:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return f"is being written by another process and was not free within {timeout_s:g} s; try again"
-    if "readonly" in text or "read-only" in text:
-        return "cannot be written: the file or its folder is read-only"
-    if "unable to open" in text:
-        return "cannot be opened: check the folder and its permissions"
-    if "full" in text:
-        return "cannot grow: the disk is full; nothing was changed"
-    if "not a database" in text:
-        return "is not a surgetank store; nothing was changed"
-    if "malformed" in text or "corrupt" in text or "disk I/O" in text:
-        return f"is damaged ({text}); restore it from a copy"
-    return text
 
 
 def _fields(scenario: Scenario) -> dict[str, Any]:

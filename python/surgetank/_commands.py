@@ -1,0 +1,285 @@
+"""What each command does: read its arguments, make the calls a notebook would make, print the answer."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ._table import printable
+from .errors import InvalidInput, StoreError, nearest
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .history import History
+    from .history.sqlite import Store
+    from .plan import Plan
+
+CONFIG = "surgetank.toml"
+
+
+def run_demo(args: argparse.Namespace) -> int:
+    from .demo import sample_world
+    from .history.sqlite import Store
+    from .plan import plan
+
+    folder: Path = args.dir
+    world = sample_world(args.seed)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "surgetank.db"
+    if path.exists():
+        with Store(path) as store:
+            known = {key.account for key in store.samples().keys}
+        if known != {key.account for key in world.keys}:
+            raise StoreError(f"store {path}: is not the demo's; name another folder with --dir")
+        for old in (path, path.with_name("surgetank.db-wal"), path.with_name("surgetank.db-shm")):
+            old.unlink(missing_ok=True)
+    with Store(path, create=True) as store:
+        with store.transaction():
+            store.import_quotas(world.quotas)
+            store.add_samples(world.samples())
+            store.save_scenarios(world.scenarios)
+        made = plan(store.history())
+        store.save_plan(made.to_dict())
+    print(_text(made))
+    worst = made.rows("CRITICAL", "WARNING")[0]
+    name = f"{worst['region']}/{worst['quota_name']}"
+    print(f"\nThe store is {path}. Next:")
+    for line in (f"show '{name}'", "spikes", "plan --json", "check"):
+        print(f"  surgetank {line} --store {path}")
+    print("Your own: surgetank init, then surgetank import USAGE.csv QUOTAS.csv --tz UTC, then surgetank plan")
+    return 0
+
+
+def run_init(args: argparse.Namespace) -> int:
+    from .config import TEMPLATE
+
+    path: Path = args.config
+    if path.exists() and not args.force:
+        raise InvalidInput(f"config: must not be there yet; --force replaces it (got {str(path)!r})")
+    with _writing(path):
+        path.write_text(TEMPLATE, encoding="utf-8")
+    print(f"Wrote {path}. Next: surgetank import USAGE.csv QUOTAS.csv --tz UTC")
+    return 0
+
+
+def run_import(args: argparse.Namespace) -> int:
+    from .history.readers import QUOTA_NAMES, is_quota_file, read_quotas, read_samples
+    from .history.sqlite import Store
+
+    columns, fixed = _columns(args.column), _fixed(args)
+    quota_files = [*args.quotas, *(f for f in args.files if is_quota_file(f, columns))]
+    usage_files = [f for f in args.files if f not in quota_files]
+    for_usage = {
+        k: v for k, v in columns.items() if k not in ("quota", "default_value", "adjustable", "is_global", "name")
+    }
+    for_quotas = {field: header for field, header in columns.items() if field in QUOTA_NAMES}
+    quotas = [q for f in quota_files for q in read_quotas(f, columns=for_quotas, **fixed)]
+    found = []
+    for file in usage_files:
+        with _progress(f"reading {file.name}") as progress:
+            how = {"tz": args.tz, "series": args.series, "negative": args.negative}
+            found.append(read_samples(file, columns=for_usage, progress=progress, **how, **fixed))
+    path = _store_path(args, _config(args))
+    fresh = not path.exists()
+    try:
+        with Store(path, create=True) as store, store.transaction():
+            count = store.import_quotas(quotas) if quotas else 0
+            reports = [store.add_samples(samples) for samples in found]
+            ready = bool(store.quotas()) and bool(store.keys_with_usage())
+    except BaseException:
+        if fresh:  # a store that holds nothing because the import failed was not there before either
+            path.unlink(missing_ok=True)
+        raise
+    if args.json:
+        print(json.dumps({"store": str(path), "quotas": count, "imports": [r.to_dict() for r in reports]}, indent=2))
+        return 0
+    for report in reports:
+        print(printable(str(report)))
+    if count:
+        print(f"{', '.join(printable(f.name) for f in quota_files)}: {count:,} quotas")
+    named = f" --store {path}" if args.store else ""
+    lacking = "QUOTAS.csv" if reports else "USAGE.csv"
+    print(f"The store is {path}. Next: surgetank {'plan' if ready else f'import {lacking}'}{named}")
+    return 0
+
+
+def run_plan(args: argparse.Namespace) -> int:
+    config = _config(args)
+    with _open(args, config) as store:
+        _, made = _planned(args, config, store)
+        store.save_plan(made.to_dict())
+    if args.html:
+        from .report import page
+
+        with _writing(args.html):
+            args.html.write_text(page(made), encoding="utf-8")
+    print(made.to_json() if args.json else _text(made))
+    return 0
+
+
+def run_check(args: argparse.Namespace) -> int:
+    from .verdict import check
+
+    config = _config(args)
+    with _open(args, config) as store:
+        _, made = _planned(args, config, store)
+    patterns = args.quota or config.check_quotas
+    coverage = config.min_coverage if args.min_coverage is None else args.min_coverage
+    verdict = check(made, quotas=patterns, min_coverage=coverage)
+    print(json.dumps(verdict.to_dict(), indent=2) if args.json else printable(verdict.text))
+    return verdict.exit_code
+
+
+def run_spikes(args: argparse.Namespace) -> int:
+    from .history import History
+    from .spikes import RollingSigma, detect_spikes
+
+    detector = RollingSigma(window=args.window, threshold=args.threshold)
+    if args.file is None:
+        config = _config(args)
+        with _open(args, config) as store:
+            history = store.history(step_s=config.step_s)
+    else:
+        with _progress(f"reading {args.file.name}") as progress:
+            how = {"tz": args.tz, "series": args.series, "negative": "keep", "columns": _columns(args.column)}
+            history = History.read(args.file, progress=progress, **how, **_fixed(args))
+    found = detect_spikes(history, detector=detector, outputs=("episodes",))
+    if args.json:
+        print(json.dumps({"series": found.to_records(), "episodes": found.episode_table().to_records()}, indent=2))
+    elif args.episodes:
+        print(_text(found.episode_table()))
+    else:
+        print(_text(found))
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    from .plan import matching
+    from .report import detail, overview, overview_text
+
+    config = _config(args)
+    with _open(args, config) as store:
+        if args.quota is None:
+            found = overview(store)
+            print(json.dumps(found, indent=2) if args.json else printable(overview_text(found)))
+            return 0
+        history, made = _planned(args, config, store)
+    rows = matching(made.keys, args.quota, "quota")
+    if args.json:
+        print(json.dumps([made.to_dict()["quotas"][i] for i in rows], indent=2))
+    else:
+        print("\n\n".join(printable(detail(made, history, i)) for i in rows))
+    return 0
+
+
+def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
+    from .plan import plan
+
+    with _busy("planning"):
+        history = store.history(step_s=args.step or config.step_s).complete()
+        try:
+            made = plan(
+                history,
+                scenarios=args.scenario or config.scenarios,
+                policy=config.policy,
+                thresholds=config.thresholds or None,
+                costs=config.costs,
+                stale_after_s=config.stale_after_s,
+                now=args.now,
+            )
+        except InvalidInput as error:
+            raise config.located(error) from None
+    return history, made
+
+
+def _config(args: argparse.Namespace) -> Config:
+    from .config import Config
+
+    if args.config is not None:
+        return Config.read(args.config)
+    return Config.read(Path(CONFIG)) if Path(CONFIG).is_file() else Config()
+
+
+def _store_path(args: argparse.Namespace, config: Config) -> Path:
+    return args.store or config.store
+
+
+def _open(args: argparse.Namespace, config: Config) -> Store:
+    from .history.sqlite import Store
+
+    return Store(_store_path(args, config))
+
+
+def _columns(given: Sequence[str]) -> dict[str, str]:
+    from .history.layout import NAMES
+    from .history.readers import QUOTA_NAMES
+
+    result = {}
+    for item in given:
+        name, equals, header = item.partition("=")
+        if not equals or not name or not header:
+            raise InvalidInput(f"--column: must be FIELD=HEADER (got {item!r})")
+        result[name] = header
+    for name in result:
+        if name not in NAMES and name not in QUOTA_NAMES:
+            raise InvalidInput(f"--column: must name a field{nearest(name, (*NAMES, *QUOTA_NAMES))} (got {name!r})")
+    return result
+
+
+def _fixed(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in ("account", "region", "service_code", "quota_code")}
+
+
+def _text(result: Any) -> str:
+    return str(result.table(color=sys.stdout.isatty()))
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(f"{path}: cannot be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _busy(what: str) -> Iterator[None]:
+    """A spinner on a terminal, for what has no measure of progress."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+@contextlib.contextmanager
+def _progress(what: str, stream: IO[str] | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, once something takes longer than half a second."""
+    if not (stream or sys.stderr).isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    bar = Progress(console=Console(stderr=True), transient=True)
+    started = time.monotonic()
+    task = bar.add_task(what, total=None)
+
+    def update(done: int, total: int) -> None:
+        if not bar.live.is_started and time.monotonic() - started > 0.5:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+
+    try:
+        yield update
+    finally:
+        bar.stop()

@@ -1,0 +1,102 @@
+"""Usage and quotas in the core's shapes, whatever they came as: arrays, frames or a History."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _bridge
+from ._bridge import Duration, Floats, Instant
+from .errors import invalid
+from .history import History
+
+
+@dataclass(frozen=True)
+class World:
+    """N quotas: their usage, their values, their Regions and their names."""
+
+    matrix: Floats  # (T, N)
+    shape: tuple[int, ...]
+    step_s: float
+    start_s: int | None  # epoch seconds of the first sample; None for arrays
+    quota: Floats  # (N,)
+    adjustable: NDArray[np.bool_]
+    regions: tuple[str, ...]
+    region: NDArray[np.int64]  # (N,) number of each quota's Region
+    names: tuple[str, ...]
+
+    @staticmethod
+    def of(
+        usage: ArrayLike | History, quota: ArrayLike | None, step_s: Duration | None,
+        regions: Sequence[str] | None, adjustable: ArrayLike,
+    ) -> World:  # fmt: skip
+        history = History.of(usage)
+        if history is not None:
+            return World._of_history(history, quota, step_s, regions, adjustable)
+        matrix, shape = _bridge.samples(usage)  # type: ignore[arg-type]
+        if quota is None:
+            raise invalid("quota", "must be given beside an array of usage", None)
+        if step_s is None:
+            raise invalid("step_s", "must be given beside an array of usage", None)
+        width = shape[-1] if shape else 1
+        names = tuple(str(i) for i in range(width)) if regions is None else tuple(regions)
+        if isinstance(regions, str) or len(names) != width or len(set(names)) != width:
+            raise invalid("regions", f"must be {width} different names, one for each column of usage", regions)
+        labels = [",".join([*map(str, at[:-1]), names[at[-1]]]) if at else names[0] for at in np.ndindex(shape)]
+        return World(
+            matrix=matrix,
+            shape=shape,
+            step_s=_bridge.duration_s(step_s, "step_s", above=True),
+            start_s=None,
+            quota=_bridge.per_series(quota, "quota", shape),
+            adjustable=_bridge.per_series(adjustable, "adjustable", shape) != 0,
+            regions=names,
+            region=np.tile(np.arange(width), matrix.shape[1] // width),
+            names=tuple(labels),
+        )
+
+    @staticmethod
+    def _of_history(
+        history: History, quota: ArrayLike | None, step_s: Duration | None,
+        regions: Sequence[str] | None, adjustable: ArrayLike,
+    ) -> World:  # fmt: skip
+        if regions is not None:
+            raise invalid("regions", "are known from the History; leave them out", regions)
+        if step_s is not None and _bridge.duration_s(step_s, "step_s") != history.step_s:
+            raise invalid("step_s", f"must be the History's own {history.step_s:g} s, or left out", step_s)
+        shape = (len(history.keys),)
+        if quota is None:
+            if not history.quotas:
+                raise invalid("quota", "must be given: the History holds none", None)
+            known = [history.quotas.get(key) for key in history.keys]
+            quota = [math.nan if q is None else q.value for q in known]
+            fixed = np.array([q is not None and q.adjustable is False for q in known])
+            adjustable = (_bridge.per_series(adjustable, "adjustable", shape) != 0) & ~fixed
+        names = tuple(dict.fromkeys(key.region for key in history.keys))
+        return World(
+            matrix=history.usage,
+            shape=shape,
+            step_s=history.step_s,
+            start_s=history.start_s,
+            quota=_bridge.per_series(quota, "quota", shape),
+            adjustable=_bridge.per_series(adjustable, "adjustable", shape) != 0,
+            regions=names,
+            region=np.array([names.index(key.region) for key in history.keys], dtype=np.int64),
+            names=tuple(str(key) for key in history.keys),
+        )
+
+    def until(self, now: Instant | Duration | None) -> tuple[int, float]:
+        """How many samples lie at or before now, and how long ago the last of them was."""
+        rows = len(self.matrix)
+        if now is None:
+            return rows, 0.0
+        if self.start_s is None:
+            elapsed = _bridge.duration_s(now, "now", least=-math.inf)  # type: ignore[arg-type]
+        else:
+            elapsed = float(_bridge.instant_s(now, "now") - self.start_s)  # type: ignore[arg-type]
+        rows = min(rows, math.floor(elapsed / self.step_s) + 1)
+        return rows, max(0.0, elapsed - (rows - 1) * self.step_s)

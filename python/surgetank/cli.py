@@ -1,0 +1,137 @@
+"""The command line: which commands and options there are, and how each call ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from . import _commands
+from ._commands import CONFIG
+from ._table import printable
+from .errors import SurgetankError
+
+#: Usage error, bad input or crash; for `check` also: something that must be known is not.
+FAILED = 3
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(FAILED, f"surgetank: {message}\n{self.format_usage()}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code. Errors are one line on standard error."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+        return code
+    except SurgetankError as error:
+        print(f"surgetank: {printable(str(error))}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("surgetank: interrupted; nothing was half done", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if os.environ.get("SURGETANK_DEBUG"):
+            raise
+        hint = "please report it with the traceback that SURGETANK_DEBUG=1 shows"
+        print(f"surgetank: internal error, {type(error).__name__}: {printable(str(error))}; {hint}", file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="surgetank",
+        description="Is there enough headroom between usage and quotas to survive the loss of a Region?",
+        epilog="Start with `surgetank demo`, or `surgetank init` and `surgetank import FILE`.",
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    where = argparse.ArgumentParser(add_help=False)
+    where.add_argument("--config", type=Path, metavar="FILE", help=f"TOML file (default: {CONFIG} where there is one)")
+    where.add_argument("--store", type=Path, metavar="FILE", help="the store (default: the config's, or surgetank.db)")
+
+    reading = argparse.ArgumentParser(add_help=False)
+    options = reading.add_argument_group("how files are read")
+    options.add_argument("--tz", metavar="ZONE", help="zone of instants that state none, such as UTC or Europe/Berlin")
+    options.add_argument(
+        "--column", action="append", default=[], metavar="FIELD=HEADER",
+        help="where the headers are not timestamp, account, region, service_code, quota_code, usage, quota, unit",
+    )  # fmt: skip
+    options.add_argument(
+        "--series", metavar="PATTERN", help="headers of a wide table, such as '{region}.{service_code}'"
+    )
+    for name in ("account", "region", "service-code", "quota-code"):
+        options.add_argument(f"--{name}", metavar="NAME", help="the same for every row")
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], help: str, *parents: Any
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help, parents=[*parents])
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command("demo", _commands.run_demo, "make a sample world in an embedded store and plan it")
+    sub.add_argument("--dir", type=Path, default=Path("demo"), help="folder to make (default: demo)")
+    sub.add_argument("--seed", type=int, default=7, help="another seed is another world")
+
+    sub = command("init", _commands.run_init, f"write a commented {CONFIG}")
+    sub.add_argument("--config", type=Path, default=Path(CONFIG), metavar="FILE", help="where to write it")
+    sub.add_argument("--force", action="store_true", help="replace a file that is there")
+
+    sub = command(
+        "import", _commands.run_import, "add usage and quotas from files to the store, all or nothing", where, reading
+    )
+    sub.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; usage, or quotas by its header"
+    )
+    sub.add_argument(
+        "--quotas", action="append", default=[], type=Path, metavar="FILE", help="a file that lists quotas"
+    )
+    choices = ("refuse", "missing")
+    sub.add_argument(
+        "--negative", choices=choices, default="refuse", help="usage below 0: refuse the file, or not observed"
+    )
+    sub.add_argument("--json", action="store_true", help="the report as JSON")
+
+    planning = argparse.ArgumentParser(add_help=False)
+    planning.add_argument(
+        "--scenario", action="append", metavar="WORD", help="N-1, shipped, or a shipped one (default: the config's)"
+    )
+    planning.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
+    planning.add_argument("--now", metavar="INSTANT", help="plan for that moment (default: the last sample)")
+    planning.add_argument("--json", action="store_true", help="as JSON")
+
+    sub = command("plan", _commands.run_plan, "what every quota needs, has and lacks", where, planning)
+    sub.add_argument("--html", type=Path, metavar="FILE", help="also write the table as an HTML page")
+
+    sub = command(
+        "check", _commands.run_check, "exit 2 on CRITICAL, 3 on UNKNOWN, 1 on WARNING, else 0", where, planning
+    )
+    sub.add_argument(
+        "--quota", action="append", metavar="PATTERN", help="these must be known (default: all with a value)"
+    )
+    sub.add_argument("--min-coverage", type=float, metavar="FRACTION", help="share of all quotas that must be known")
+
+    sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
+    sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
+    sub.add_argument("--window", type=int, default=10, help="samples (default: 10)")
+    sub.add_argument("--threshold", type=float, default=2.0, help="standard deviations (default: 2)")
+    sub.add_argument("--episodes", action="store_true", help="list every episode")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+
+    sub = command("show", _commands.run_show, "what the store holds, or one quota in full", where, planning)
+    sub.add_argument("quota", nargs="?", metavar="PATTERN", help="such as ec2/L-1216C47A or us-east-1/ec2/*")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

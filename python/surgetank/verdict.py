@@ -1,0 +1,82 @@
+"""A plan as a gate: one exit code, and the rows behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ._bridge import number
+from ._table import percent
+from .errors import invalid
+from .plan import Plan, matching
+from .report import SCHEMA_VERSION, caption, where
+
+PASSED, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The exit code of `surgetank check`, and why."""
+
+    exit_code: int
+    because: str
+    plan: Plan
+    listed: tuple[int, ...]  #: rows of the plan that must be known
+
+    @property
+    def text(self) -> str:
+        """What a person reads: the reason of every row that is not OK, then the verdict."""
+        rows = self.plan.rows("CRITICAL", "UNKNOWN", "WARNING")
+        lines = [f"{row['status']} {where(row)}: {row['reason']}" for row in rows]
+        return "\n".join([*lines, caption(self.plan), f"exit {self.exit_code}: {self.because}"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        rows = self.plan.to_dict()["quotas"]
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "exit_code": self.exit_code,
+            "because": self.because,
+            "status": self.plan.status,
+            "coverage": self.plan.coverage,
+            "as_of": f"{self.plan.as_of}Z",
+            "quotas": [row for row in rows if row["status"] != "OK"],
+        }
+
+
+def check(plan: Plan, *, quotas: Sequence[str] | None = None, min_coverage: float = 0.0) -> Verdict:
+    """Judge a plan: 2 if any row is CRITICAL, else 3 if something that must be known is not, else 1 on WARNING, else 0.
+
+    Parameters
+    ----------
+    plan : Plan
+    quotas : sequence of patterns, optional
+        These quotas must be known. Default: every quota that has a value.
+    min_coverage : fraction, default 0
+        The share of all rows, usage without a quota included, that must be known.
+
+    Raises
+    ------
+    InvalidInput
+        A pattern that names no quota, or a share outside [0, 1].
+    """
+    if number(min_coverage, "min_coverage", rule="must be a fraction in [0, 1]", least=0) > 1:
+        raise invalid("min_coverage", "must be a fraction in [0, 1]", min_coverage)
+    status = list(plan.headroom.status)
+    if quotas is None:
+        listed = [i for i, quota in enumerate(plan.quotas) if quota is not None]
+    else:
+        listed = sorted({i for pattern in quotas for i in matching(plan.keys, pattern, "quota")})
+    unknown = [i for i in listed if status[i] == "UNKNOWN"]
+    if "CRITICAL" in status:
+        code, because = CRITICAL, f"{status.count('CRITICAL')} of {len(status)} quotas are CRITICAL"
+    elif unknown:
+        code, because = UNKNOWN, f"{len(unknown)} of {len(listed)} quotas that must be known are UNKNOWN"
+    elif plan.coverage < min_coverage:
+        code, because = UNKNOWN, f"coverage is {percent(plan.coverage)}, below {percent(min_coverage)}"
+    elif "WARNING" in status:
+        code, because = WARNING, f"{status.count('WARNING')} of {len(status)} quotas are at WARNING"
+    else:
+        code, because = PASSED, "every quota that must be known has the headroom it needs"
+    return Verdict(exit_code=code, because=because, plan=plan, listed=tuple(listed))
