@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 CONFIG = "surgetank.toml"
+PROGRESS_AFTER_S = 0.5
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -52,9 +53,17 @@ def run_demo(args: argparse.Namespace) -> int:
     name = f"{worst['region']}/{worst['quota_name']}"
     print(f"\nThe store is {path}. Next:")
     for line in (f"show '{name}'", "spikes", "plan --json", "check"):
-        print(f"  surgetank {line} --store {path}")
+        print(f"  {_program()} {line} --store {path}")
     print("Your own: surgetank init, then surgetank import USAGE.csv QUOTAS.csv --tz UTC, then surgetank plan")
     return 0
+
+
+def _program() -> str:
+    """How this command was called, where a bare `surgetank` would not be found."""
+    import shutil
+
+    called = Path(sys.argv[0])
+    return "surgetank" if called.name != "surgetank" or shutil.which("surgetank") else str(called)
 
 
 def run_init(args: argparse.Namespace) -> int:
@@ -263,7 +272,7 @@ def _busy(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _progress(what: str, stream: IO[str] | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, once something takes longer than half a second."""
+    """A bar on standard error, once something takes longer than a moment."""
     if not (stream or sys.stderr).isatty():
         yield lambda done, total: None
         return
@@ -275,7 +284,7 @@ def _progress(what: str, stream: IO[str] | None = None) -> Iterator[Callable[[in
     task = bar.add_task(what, total=None)
 
     def update(done: int, total: int) -> None:
-        if not bar.live.is_started and time.monotonic() - started > 0.5:
+        if not bar.live.is_started and time.monotonic() - started > PROGRESS_AFTER_S:
             bar.start()
         bar.update(task, completed=done, total=total)
 

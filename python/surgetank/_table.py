@@ -162,7 +162,7 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     color = color and "NO_COLOR" not in os.environ
     console = Console(file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     if caption := result._caption():
-        console.print(caption, markup=False)
+        console.print(printable(caption), markup=False)
     columns = _shown(result)
     table = _rich_table(columns)
     ruler = Console(width=100_000)  # a console never measures beyond its own width
@@ -174,7 +174,7 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
         table = _rich_table(columns)
     console.print(table)
     for note in result._notes():
-        console.print(note, markup=False)
+        console.print(printable(note), markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -216,7 +216,10 @@ def render_html(result: Tabular) -> str:
         parts.append("<tr>")
         for a, column, value in zip(align, columns, row, strict=True):
             cell = printable(column.show(value))
-            style = f"text-align:{a}" + (f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else "")
+            tint = f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
+            style = f"text-align:{a};white-space:nowrap{tint}"
+                f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
+            )
             parts.append(f'<td style="{style}">{html.escape(cell)}</td>')
         parts.append("</tr>")
     parts.append("</tbody></table>")

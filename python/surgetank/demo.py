@@ -15,7 +15,7 @@ START = "2026-01-01T00:00:00Z"
 SERVICES = (
     ("ec2", "L-1216C47A", "Running On-Demand Standard instances", "vCPU", (620, 410, 300), (2000, 1152, 1152)),
     ("lambda", "L-B99A9384", "Concurrent executions", "", (900, 260, 180), (2600, 1000, 1000)),
-    ("rds", "L-7B6409FD", "DB instances", "", (22, 18, 9), (80, 60, 40)),
+    ("rds", "L-7B6409FD", "DB instances", "", (22, 18, 9), (80, 70, 40)),
     ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", "", (14, 12, 0), (50, 50, 50)),
 )
 # The hour at which each Region's day peaks, UTC.

@@ -205,7 +205,11 @@ def parse_instant(cell: Any, tz: dt.tzinfo | None) -> int:
             if tz is None:
                 raise invalid("timestamp", "has no time zone; state it with tz= (--tz UTC)", str(cell))
             cell = cell.replace(tzinfo=tz)
-        return math.floor(cell.timestamp())
+        try:
+            seconds: float = cell.timestamp()
+        except OverflowError:  # the zone has no offset at the ends of the calendar
+            raise invalid("timestamp", "must lie in the years 2 to 9998", str(cell)) from None
+        return math.floor(seconds)
     if isinstance(cell, bool) or not isinstance(cell, int | float | np.number) or not math.isfinite(cell):
         raise invalid("timestamp", "must be ISO 8601 or seconds since 1970", cell)
     exact: int | float = int(cell) if isinstance(cell, int | np.integer) else float(cell)

@@ -1,0 +1,87 @@
+# Two commands do all the set-up: `make demo` runs the main job, `make test` passes the tests.
+# `make help` lists the rest. Everything lives in .venv and build; `make clean` removes both.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find cpp python -name '*.[chp]pp' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
+# Not isolated, so that the build folder is used again and only what changed is compiled.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -Cbuild-dir=build/venv
+
+.PHONY: help demo test check lint types format native doctest notebooks bench pythons clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo       sample world in an embedded store, and its plan"
+	@echo "make test       the tests"
+	@echo "make check      what CI runs besides: lint, types, native tests under sanitizers, doctests, notebooks"
+	@echo "make bench      benchmarks, each checked against its slow twin first"
+	@echo "make format     rewrite Python and C++ in the house style"
+	@echo "make pythons    install and smoke-test on every Python 3.10-3.13 found"
+	@echo "make clean      remove .venv and build"
+
+demo: $(VENV)/.demo
+	$(BIN)/surgetank demo
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n auto
+
+check: lint types native doctest notebooks
+
+lint: $(VENV)/.check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $$(find cpp tests/native -name '*.[ch]pp')
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+types: $(VENV)/.check
+	$(BIN)/mypy
+
+native: $(VENV)/.check
+	sh .ci/googletest
+	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Debug -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
+	  -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSURGETANK_PYTHON=OFF -DSURGETANK_TESTS=ON -DSURGETANK_SANITIZE=ON
+	$(BIN)/cmake --build build/native
+	$(BIN)/ctest --test-dir build/native --output-on-failure
+
+# The installed package is tested, not the folder: the folder has no compiled core.
+doctest: $(VENV)/.check
+	$(BIN)/pytest --doctest-modules --pyargs surgetank -p no:cacheprovider
+
+notebooks: $(VENV)/.check
+	$(BIN)/pytest --nbmake --nbmake-timeout=300 -W default notebooks
+
+bench: $(VENV)/.check
+	$(BIN)/python bench/bench_spikes.py
+	$(BIN)/python bench/bench_headroom.py
+	$(BIN)/python bench/bench_import.py
+
+format: $(VENV)/.check
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(find cpp tests/native -name '*.[ch]pp')
+
+pythons:
+	sh .ci/pythons
+
+clean:
+	rm -rf $(VENV) build
+
+# The virtual environment and what builds the extension: the requirements of pyproject.toml, and cmake and ninja.
+$(VENV)/.tools: pyproject.toml
+	@sh .ci/prerequisites
+	test -x $(BIN)/python || "$$(sh .ci/prerequisites --python)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet cmake ninja $$($(BIN)/python .ci/build_requires.py)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[test]'
+	@touch $(VENV)/.demo $@
+
+$(VENV)/.check: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[check]'
+	@touch $(VENV)/.demo $(VENV)/.test $@

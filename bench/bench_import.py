@@ -1,0 +1,51 @@
+"""Reading a CSV of usage, and importing it into the store, beside pandas reading the same file."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import surgetank
+from _compare import compare
+
+ROWS_EACH = 8640  # thirty days at five minutes
+
+
+def write(path, series):
+    rng = np.random.default_rng(13)
+    instants = pd.date_range("2026-01-01", periods=ROWS_EACH, freq="5min", tz="UTC").strftime("%Y-%m-%dT%H:%M:%SZ")
+    frames = [
+        pd.DataFrame({"timestamp": instants, "region": f"r{s % 3}", "service_code": f"s{s // 3}", "usage": u})
+        for s, u in enumerate(rng.gamma(4, 25, (series, ROWS_EACH)).round(2))
+    ]
+    pd.concat(frames).to_csv(path, index=False)
+
+
+def into_store(path, folder):
+    store = Path(folder) / "bench.db"
+    store.unlink(missing_ok=True)
+    with surgetank.Store(store, create=True) as opened:
+        return opened.import_usage(path)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        for series in (1, 12, 116):
+            path = Path(folder) / f"{series}.csv"
+            write(path, series)
+            report = into_store(path, folder)
+            assert (report.rows, report.added, report.series) == (series * ROWS_EACH, series * ROWS_EACH, series)
+            np.testing.assert_allclose(
+                np.nansum(surgetank.History.read(path).usage), pd.read_csv(path)["usage"].sum(), rtol=1e-12
+            )
+            ways = {
+                "surgetank, History.read": lambda p=path: surgetank.History.read(p),
+                "surgetank, into the store": lambda p=path: into_store(p, folder),
+                "pandas.read_csv, instants": lambda p=path: pd.read_csv(p, parse_dates=["timestamp"]),
+            }
+            compare(f"import, {series * ROWS_EACH:,} rows", ways, rounds=3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Who may use whom (CONTRIBUTING.md, "The layers"): checked on the sources, so that a shortcut is seen at once."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "python" / "surgetank"
+CPP = ROOT / "cpp"
+
+# Each layer may use itself's modules to its left, and nothing to its right.
+LAYERS = (
+    {"errors", "_core"},
+    {"_bridge", "_table"},
+    {"scenario"},
+    {"history"},
+    {"spikes"},
+    {"_reasons", "_world"},
+    {"headroom"},
+    {"plan"},
+    {"report", "demo"},
+    {"verdict", "config"},
+    {"_commands"},
+    {"cli"},
+)
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+FACADES = {"_bridge", "spikes", "headroom"}
+
+
+def modules():
+    return sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py" or p.parent != PACKAGE)
+
+
+def layer_of(path):
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(path):
+    """Top-level names of surgetank that a module uses at run time (imports for type checkers only are left out)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    depth = len(path.relative_to(PACKAGE).parts) - 1
+    for node in ast.walk(tree):
+        if id(node) in typing_only or not isinstance(node, ast.ImportFrom) or node.level != depth + 1:
+            continue
+        names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
+        yield from (name for name in names if name in RANK)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_module_uses_only_what_lies_below_it(path):
+    own = layer_of(path)
+    assert own in RANK, f"{own}: add it to LAYERS, where a newcomer would look for it"
+    for name in imported(path):
+        # A function-level import upwards is allowed to `Plan`'s own presentation only: the result presents itself.
+        if own == "plan" and name == "report":
+            continue
+        assert RANK[name] <= RANK[own], f"{own} must not use {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_facades_and_the_bridge_use_the_core(path):
+    if layer_of(path) not in FACADES:
+        assert "_core" not in imported(path)
+
+
+def test_the_core_knows_no_python():
+    for source in (CPP / "surgetank").iterdir():
+        text = source.read_text(encoding="utf-8")
+        assert "pybind11" not in text, source.name
+        assert "Python.h" not in text, source.name
+
+
+def test_stems_do_not_include_each_other():
+    stems = {"spikes", "headroom", "allocation", "recovery", "backtest"}
+    for stem in stems - {"backtest"}:
+        for suffix in (".hpp", ".cpp"):
+            source = CPP / "surgetank" / f"{stem}{suffix}"
+            text = source.read_text(encoding="utf-8") if source.exists() else ""
+            assert not any(f'"surgetank/{other}.hpp"' in text for other in stems - {stem}), source.name
+
+
+def test_entry_points_hold_no_arithmetic():
+    for name in ("cli.py", "_commands.py"):
+        for node in ast.walk(ast.parse((PACKAGE / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.BinOp):  # paths are joined with /, a clock is read with −, types are joined with |
+                assert isinstance(node.op, ast.Div | ast.Sub | ast.BitOr), f"{name}:{node.lineno}"
+
+
+def test_import_is_light():
+    """A Lambda pays for every import: NumPy, the core, and nothing that a plan does not need."""
+    heavy = ["rich", "pandas", "polars", "pyarrow", "sqlite3", "csv", "tomllib", "tomli", "zoneinfo", "boto3"]
+    heavy += ["matplotlib", "argparse"]
+    code = f"import sys, surgetank; print([m for m in {heavy!r} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    baseline = f"import sys, numpy; print([m for m in {heavy!r} if m in sys.modules])"
+    numpy_only = subprocess.run([sys.executable, "-c", baseline], capture_output=True, text=True, check=True)
+    assert run.stdout == numpy_only.stdout
+
+
+def test_files_stay_short():
+    sources = [*PACKAGE.rglob("*.py"), *CPP.rglob("*.?pp"), *(ROOT / "tests").rglob("*.py")]
+    assert {str(p.relative_to(ROOT)): n for p in sources if (n := len(p.read_text().splitlines())) > 400} == {}
