@@ -218,8 +218,6 @@ def render_html(result: Tabular) -> str:
             cell = printable(column.show(value))
             tint = f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
             style = f"text-align:{a};white-space:nowrap{tint}"
-                f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
-            )
             parts.append(f'<td style="{style}">{html.escape(cell)}</td>')
         parts.append("</tr>")
     parts.append("</tbody></table>")
