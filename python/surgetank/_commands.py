@@ -153,13 +153,14 @@ def run_spikes(args: argparse.Namespace) -> int:
     detector = RollingSigma(window=args.window, threshold=args.threshold)
     if args.file is None:
         config = _config(args)
-        with _open(args, config) as store:
-            history = store.history(step_s=config.step_s)
+        with _open(args, config) as store, _progress("reading the store") as progress:
+            history = store.history(step_s=config.step_s, progress=progress)
     else:
         with _progress(f"reading {args.file.name}") as progress:
             how = {"tz": args.tz, "series": args.series, "negative": "keep", "columns": _columns(args.column)}
             history = History.read(args.file, progress=progress, **how, **_fixed(args))
-    found = detect_spikes(history, detector=detector, outputs=("episodes",))
+    with _busy("looking for spikes"):
+        found = detect_spikes(history, detector=detector, outputs=("episodes",))
     if args.json:
         print(json.dumps({"series": found.to_records(), "episodes": found.episode_table().to_records()}, indent=2))
     elif args.episodes:
@@ -191,8 +192,9 @@ def run_show(args: argparse.Namespace) -> int:
 def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
     from .plan import plan
 
+    with _progress("reading the store") as progress:
+        history = store.history(step_s=args.step or config.step_s, progress=progress).complete()
     with _busy("planning"):
-        history = store.history(step_s=args.step or config.step_s).complete()
         try:
             made = plan(
                 history,

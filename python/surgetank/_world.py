@@ -64,8 +64,6 @@ class World:
         history: History, quota: ArrayLike | None, step_s: Duration | None,
         regions: Sequence[str] | None, adjustable: ArrayLike,
     ) -> World:  # fmt: skip
-        if regions is not None:
-            raise invalid("regions", "are known from the History; leave them out", regions)
         if step_s is not None and _bridge.duration_s(step_s, "step_s") != history.step_s:
             raise invalid("step_s", f"must be the History's own {history.step_s:g} s, or left out", step_s)
         shape = (len(history.keys),)
@@ -76,7 +74,9 @@ class World:
             quota = [math.nan if q is None else q.value for q in known]
             fixed = np.array([q is not None and q.adjustable is False for q in known])
             adjustable = (_bridge.per_series(adjustable, "adjustable", shape) != 0) & ~fixed
-        names = tuple(dict.fromkeys(key.region for key in history.keys))
+        names = history.regions
+        if regions is not None and tuple(regions) != names:
+            raise invalid("regions", f"are the History's own, {', '.join(names)}; leave them out", regions)
         return World(
             matrix=history.usage,
             shape=shape,

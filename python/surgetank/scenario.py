@@ -170,7 +170,7 @@ Scenarios = str | Scenario | Sequence[str | Scenario] | None
 def each_region_fails(regions: Sequence[str]) -> tuple[Scenario, ...]:
     """N−1: each Region fails alone, its load in equal shares over the others."""
     if len(regions) < 2:
-        raise invalid("scenarios", '"N-1" needs at least two Regions', list(regions))
+        raise invalid("scenarios", '"N-1" needs at least two Regions in the plan; leave it out for one', list(regions))
     share = 1.0 / (len(regions) - 1)
     return tuple(Scenario(f"{r} fails", r, {other: share for other in regions if other != r}) for r in regions)
 

@@ -23,7 +23,7 @@ from ..errors import StoreError, invalid
 from ..scenario import Scenario
 from .history import History
 from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
-from .readers import read_quotas, read_samples
+from .readers import Progress, read_quotas, read_samples
 from .report import ImportReport
 from .samples import Ints, Samples, merge
 from .schema import APPLICATION_ID, DAY_S, MIGRATIONS, explain, pack_day, unpack_day
@@ -65,7 +65,7 @@ class Store:
             self._db = sqlite3.connect(self.path, timeout=timeout_s, isolation_level=None)
         try:
             with self._explained():
-                self._prepare()
+                self._prepare(create)
         except BaseException:
             self._db.close()
             raise
@@ -158,9 +158,9 @@ class Store:
             for row in rows
         )
 
-    def history(self, *, step_s: Duration | None = None) -> History:
-        """Read everything: usage on its grid (see `History.read` for ``step_s``), quotas and scenarios."""
-        found = self.samples()
+    def history(self, *, step_s: Duration | None = None, progress: Progress | None = None) -> History:
+        """Read everything: usage on its grid (see `History.read` for the arguments), quotas and scenarios."""
+        found = self.samples(progress=progress)
         return History.from_samples(found, quotas=self.quotas(), step_s=step_s, scenarios=self.scenarios())
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
@@ -168,13 +168,17 @@ class Store:
         with self._explained():
             return self._keys("WHERE has_usage")[0]
 
-    def samples(self) -> Samples:
-        """Every sample as it was taken."""
+    def samples(self, *, progress: Progress | None = None) -> Samples:
+        """Every sample as it was taken; ``progress`` is called with (days read, days in all)."""
         with self._explained():
             keys, ids = self._keys("WHERE has_usage")
-            codes, times, values = [], [], []
+            codes: list[Ints] = []
+            times, values = [], []
             number = {key_id: code for code, key_id in enumerate(ids)}
+            days = self._db.execute("SELECT count(*) FROM usage_day").fetchone()[0] if progress else 0
             for key_id, day, second, usage in self._db.execute("SELECT key_id, day, second, usage FROM usage_day"):
+                if progress and len(codes) % 1000 == 0:
+                    progress(len(codes), days)
                 seconds, usages = unpack_day(second, usage, self.path)
                 times.append(seconds + day * DAY_S)
                 values.append(usages)
@@ -223,9 +227,11 @@ class Store:
 
     # How it is kept.
 
-    def _prepare(self) -> None:
+    def _prepare(self, create: bool) -> None:
         version, application = self.schema_version, self._db.execute("PRAGMA application_id").fetchone()[0]
         fresh = version == 0 and application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if fresh and not create:
+            raise StoreError(f"store {self.path}: is empty, not a store; nothing was changed")
         if application != APPLICATION_ID and not fresh:
             raise StoreError(f"store {self.path}: is a database of another program; nothing was changed")
         if version > len(MIGRATIONS):
