@@ -46,7 +46,7 @@ void require(bool holds, std::string_view argument, std::string_view rule, const
     if (!holds) throw InvalidInput(fmt::format("{}: {} (got {})", argument, rule, value));
 }
 
-/// Called between series in long loops; it may throw to abandon the call (the Python face answers Ctrl-C with it).
+/// Called now and then in long loops; it may throw to abandon the call (the Python face answers Ctrl-C with it).
 using Poll = std::function<void()>;
 inline void no_poll() {}
 

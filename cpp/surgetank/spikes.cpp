@@ -90,11 +90,14 @@ private:
     bool open_ = false;  // is the sample before part of an episode?
 };
 
+constexpr Index poll_every = 1 << 22;  // samples, about a tenth of a second
+
 template <class Real>
-void scan(std::span<const double> x, const RollingSigmaOptions& options, Recorder& recorder) {
+void scan(std::span<const double> x, const RollingSigmaOptions& options, Recorder& recorder, const Poll& poll) {
     const Index needed = (options.window + 1) / 2;
     const Index ahead = options.exclude_current ? 1 : 0;
     series::rolling_moments<Real>(x, options.window, [&](Index t, const series::Moments<Real>& window) {
+        if (poll && t % poll_every == 0) poll();
         const Index at = t + ahead;
         if (at >= static_cast<Index>(x.size())) return;
         const double u = x[static_cast<std::size_t>(at)];
@@ -125,8 +128,8 @@ Spikes rolling_sigma(const Samples& usage, const RollingSigmaOptions& options, c
         recorder.begin(series);
         // A window longer than the series never lies inside it; the kernel must not allocate for it either.
         if (options.window <= static_cast<Index>(x.size())) {
-            if (series::extreme(x)) scan<long double>(x, options, recorder);
-            else scan<double>(x, options, recorder);
+            if (series::extreme(x)) scan<long double>(x, options, recorder, poll);
+            else scan<double>(x, options, recorder, poll);
         }
         recorder.finish();
     });
