@@ -14,7 +14,7 @@ CPP = ROOT / "cpp"
 # Each layer may use itself's modules to its left, and nothing to its right.
 LAYERS = (
     {"errors", "_core"},
-    {"_bridge", "_table"},
+    {"_bridge", "_table", "_toml"},
     {"scenario"},
     {"history"},
     {"spikes"},

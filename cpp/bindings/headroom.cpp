@@ -60,19 +60,19 @@ py::dict classic(const Samples& usage, const Clock& clock, const Quotas& quotas,
     }
     const auto spell = [](auto value) { return name(value); };
     using py::literals::operator""_a;
-    return py::dict("usage"_a = array(std::move(h.usage)), "day_peak"_a = array(std::move(h.day_peak)),
-                    "age_s"_a = array(std::move(h.age_s)), "base"_a = array(std::move(h.base)),
-                    "failover"_a = array(std::move(h.failover)), "spike"_a = array(std::move(h.spike)),
-                    "minimum"_a = array(std::move(h.minimum)), "maximum"_a = array(std::move(h.maximum)),
-                    "needed"_a = array(std::move(h.needed)), "required"_a = array(std::move(h.required)),
-                    "available"_a = array(std::move(h.available)), "utilization"_a = array(std::move(h.utilization)),
-                    "day_utilization"_a = array(std::move(h.day_utilization)),
-                    "shortfall"_a = array(std::move(h.shortfall)), "base_frac"_a = array(std::move(h.base_frac)),
-                    "failover_frac"_a = array(std::move(h.failover_frac)),
-                    "spike_frac"_a = array(std::move(h.spike_frac)),
-                    "classic_utilization"_a = array(std::move(h.classic_utilization)),
-                    "status"_a = words(h.status, spell), "unknown"_a = words(h.unknown, spell),
-                    "term"_a = words(h.term, spell), "scenario"_a = h.scenario, "limit"_a = words(h.limit, spell));
+    return py::dict(
+        "usage"_a = array(std::move(h.usage)), "day_peak"_a = array(std::move(h.day_peak)),
+        "age_s"_a = array(std::move(h.age_s)), "base"_a = array(std::move(h.base)),
+        "failover"_a = array(std::move(h.failover)), "spike"_a = array(std::move(h.spike)),
+        "minimum"_a = array(std::move(h.minimum)), "maximum"_a = array(std::move(h.maximum)),
+        "needed"_a = array(std::move(h.needed)), "required"_a = array(std::move(h.required)),
+        "available"_a = array(std::move(h.available)), "utilization"_a = array(std::move(h.utilization)),
+        "day_utilization"_a = array(std::move(h.day_utilization)), "shortfall"_a = array(std::move(h.shortfall)),
+        "base_frac"_a = array(std::move(h.base_frac)), "failover_frac"_a = array(std::move(h.failover_frac)),
+        "spike_frac"_a = array(std::move(h.spike_frac)), "classic_required"_a = array(std::move(h.classic_required)),
+        "classic_utilization"_a = array(std::move(h.classic_utilization)), "status"_a = words(h.status, spell),
+        "unknown"_a = words(h.unknown, spell), "term"_a = words(h.term, spell), "scenario"_a = h.scenario,
+        "limit"_a = words(h.limit, spell));
 }
 
 }  // namespace

@@ -5,10 +5,18 @@
 namespace surgetank::bind {
 namespace {
 
-py::list episodes(const std::vector<Episode>& found) {
-    py::list out;
-    for (const auto& e : found) out.append(py::make_tuple(e.series, e.start, e.end, e.peak, e.ratio));
-    return out;
+// Columns, not objects: there may be millions of episodes, and few of them are looked at.
+py::dict episodes(const std::vector<Episode>& found) {
+    const auto column = [&found](auto Episode::* field) {
+        py::array_t<std::remove_reference_t<decltype(Episode{}.*field)>> out(static_cast<py::ssize_t>(found.size()));
+        auto* to = out.mutable_data();
+        for (const auto& episode : found) *to++ = episode.*field;
+        return out;
+    };
+    using py::literals::operator""_a;
+    return py::dict("series"_a = column(&Episode::series), "start"_a = column(&Episode::start),
+                    "end"_a = column(&Episode::end), "peak"_a = column(&Episode::peak),
+                    "ratio"_a = column(&Episode::ratio));
 }
 
 py::dict detect(const Samples& usage, const RollingSigmaOptions& options, const SpikeOutputs& outputs) {

@@ -47,7 +47,12 @@ void check(const Samples& usage, const Clock& clock, const Quotas& quotas,
         require(critical >= warning, "critical_frac", fmt::format("must be at least warning_frac {}", warning),
                 critical);
     }
+    const Index regions = quotas.region.maxCoeff() + 1;
+    require(quotas.region.minCoeff() >= 0, "region", "must be 0 or more", quotas.region.minCoeff());
     for (const auto& scenario : scenarios) {
+        for (const Index target : scenario.targets)
+            require(target >= 0 && target < regions, "targets", fmt::format("must be Regions below {}", regions),
+                    target);
         require(scenario.probability >= 0 && scenario.probability <= 1, "probability", "must lie in [0, 1]",
                 scenario.probability);
         require(std::isfinite(scenario.target_multiplier) && scenario.target_multiplier >= 0, "target_multiplier",
@@ -95,7 +100,7 @@ Headroom blank(Index n) {
     for (auto* column :
          {&out.usage, &out.day_peak, &out.age_s, &out.base, &out.failover, &out.spike, &out.minimum, &out.maximum,
           &out.needed, &out.required, &out.available, &out.utilization, &out.day_utilization, &out.shortfall,
-          &out.base_frac, &out.failover_frac, &out.spike_frac, &out.classic_utilization})
+          &out.base_frac, &out.failover_frac, &out.spike_frac, &out.classic_required, &out.classic_utilization})
         column->setConstant(n, nan);
     const auto size = static_cast<std::size_t>(n);
     out.status.assign(size, Status::unknown);
@@ -108,13 +113,17 @@ Headroom blank(Index n) {
 
 double share_of(double needed, double available) { return available > 0 ? needed / available : inf; }
 
+// The samples of the last `seconds` before now: those at exactly `seconds` ago are no longer among them.
+std::span<const double> last_samples(std::span<const double> x, double seconds, const Clock& clock) {
+    const double back = std::ceil((seconds - clock.age_s) / clock.step_s);
+    const auto length = static_cast<double>(x.size());
+    return x.last(static_cast<std::size_t>(std::clamp(back, 0.0, length)));
+}
+
 // The largest sample of the last 24 hours before now, and at least the last observed one.
 double day_peak(std::span<const double> x, const Clock& clock, double usage) {
-    const double back = std::ceil((day_s - clock.age_s) / clock.step_s);
-    const auto length = static_cast<double>(x.size());
-    const auto first = static_cast<std::size_t>(std::clamp(length - back, 0.0, length));
     double peak = usage;
-    for (const double u : x.subspan(first)) peak = std::max(peak, std::isnan(u) ? usage : u);
+    for (const double u : last_samples(x, day_s, clock)) peak = std::max(peak, std::isnan(u) ? usage : u);
     return peak;
 }
 
@@ -128,6 +137,7 @@ void reserve(Headroom& out, Index i, const Quotas& quotas, const ClassicOptions&
     const double classic = std::min(affordable, out.maximum(i));
     if (classic < affordable) out.limit[at] = Limit::maximum;
     else if (affordable < needed) out.limit[at] = Limit::cost_cap;
+    out.classic_required(i) = classic;
     out.classic_utilization(i) = classic == 0 ? 0 : (classic - out.available(i)) / classic;
 
     const double there = std::max(0.0, out.available(i));
@@ -178,14 +188,15 @@ Headroom classic_headroom(const Samples& usage, const Clock& clock, const Quotas
         const auto at = static_cast<std::size_t>(i);
         for (const double u : x)
             require(!(u < 0) && !std::isinf(u), "usage", "must be finite and 0 or more, or NaN where not observed", u);
-        const series::Summary h = series::summarize(x);
+        const auto recent = last_samples(x, options.history_s, clock);
+        const series::Summary h = series::summarize(recent);
         if (h.count == 0) {
             out.unknown[at] = Unknown::no_usage;
             return;
         }
         out.usage(i) = h.last;
         out.age_s(i) =
-            clock.age_s + clock.step_s * static_cast<double>(static_cast<Index>(x.size()) - 1 - h.last_index);
+            clock.age_s + clock.step_s * static_cast<double>(static_cast<Index>(recent.size()) - 1 - h.last_index);
         if (out.age_s(i) > stale_after) {
             out.unknown[at] = Unknown::stale;
             return;
@@ -206,6 +217,9 @@ Headroom classic_headroom(const Samples& usage, const Clock& clock, const Quotas
         out.spike_frac(i) = u == 0 ? default_spike : spike.value / u;
         Need needed = base;
         for (const Need& other : {failover, spike, minimum}) needed.raise_to(other.value, other.term, other.scenario);
+        if (!std::isfinite(needed.value))
+            throw NumericalFailure(
+                fmt::format("needed: exceeds the range of double (usage {}, {} samples)", u, h.count));
         out.needed(i) = needed.value;
         out.term[at] = needed.term;
         out.scenario[at] = needed.scenario;

@@ -81,7 +81,8 @@ struct Headroom {
     Eigen::ArrayXd day_utilization;  // the same at day_peak: what status is judged by
     Eigen::ArrayXd shortfall;
     Eigen::ArrayXd base_frac, failover_frac, spike_frac;  // term / usage
-    Eigen::ArrayXd classic_utilization;                   // (H − available)/H of the classic rule's own H
+    Eigen::ArrayXd classic_required;     // H as the classic rule has it, blind to whether the quota is adjustable
+    Eigen::ArrayXd classic_utilization;  // (H − available)/H of that H
     std::vector<Status> status;
     std::vector<Unknown> unknown;
     std::vector<Term> term;
@@ -92,11 +93,12 @@ struct Headroom {
 /// Throws InvalidInput for a negative cost cap or a history that is no positive duration.
 void check(const ClassicOptions& options);
 
-/// usage (T, N): finite samples ≥ 0 of at most options.history_s, oldest first, NaN for not observed; T, N ≥ 1.
+/// usage (T, N): finite samples ≥ 0, oldest first, NaN for not observed; T, N ≥ 1. The rule reads the last
+/// options.history_s before now; status also reads the last 24 h.
 /// Throws InvalidInput for shapes that differ from (N), negative or infinite usage or quota, negative
 /// cost, thresholds that are not 0 < warning ≤ critical, a step or age that is no duration, a probability outside
 /// [0, 1], a multiplier below 0, a Region number outside the quotas',
-/// and for what check() refuses.
+/// and for what check() refuses. Throws NumericalFailure where needed exceeds double.
 Headroom classic_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas,
                           const std::vector<ClassicScenario>& scenarios, const ClassicOptions& options,
                           const Poll& poll = no_poll);

@@ -23,9 +23,9 @@ Summary summarize_in(std::span<const double> x) {
         out.last_index = static_cast<Index>(i);
     }
     if (out.count == 0) return out;
-    out.mean = static_cast<double>(value.mean);
-    out.sigma_population = static_cast<double>(std::sqrt(value.squares / static_cast<Real>(out.count)));
-    out.slope = out.count == 1 ? 0.0 : static_cast<double>(together / number.squares);
+    out.mean = narrow(value.mean);
+    out.sigma_population = narrow(std::sqrt(value.squares / static_cast<Real>(out.count)));
+    out.slope = out.count == 1 ? 0.0 : narrow(together / number.squares);
     return out;
 }
 
@@ -44,16 +44,16 @@ double quantile(std::span<double> values, double q) {
     if (below + 1 >= values.size()) return *at;
     const double low = *at, high = *std::min_element(at + 1, values.end());
     // From the nearer end, so that equal neighbours give themselves and monotony holds (as NumPy does).
+    if (low == high) return low;  // two infinities, too
     const double part = position - static_cast<double>(below), gap = high - low;
     return part < 0.5 ? low + gap * part : high - gap * (1 - part);
 }
 
 bool extreme(std::span<const double> x) {
-    // 1e±140 leaves room for squares (1e±280) times any number of samples.
-    double largest = 0;
+    // 1e140 leaves room for squares times any number of samples, 1e-120 for squares of differences in the last digit.
     for (const double u : x)
-        if (std::abs(u) > largest) largest = std::abs(u);
-    return largest > 1e140 || (largest < 1e-140 && largest > 0);
+        if (const double size = std::abs(u); size > 1e140 || (size < 1e-120 && size > 0)) return true;
+    return false;
 }
 
 }  // namespace surgetank::series

@@ -23,9 +23,11 @@ struct Moments {
     Index count = 0;
     Real mean = 0;
     Real squares = 0;  // sum of squared deviations from the mean
+    Real sum = 0;      // plain, so that samples that cancel give exactly 0, which the updated mean only comes near
 
     void add(Real x) {
         ++count;
+        sum += x;
         const Real delta = x - mean;
         mean += delta / static_cast<Real>(count);
         squares += delta * (x - mean);
@@ -44,7 +46,8 @@ Moments<Real> combine(const Moments<Real>& a, const Moments<Real>& b) {
     if (b.count == 0) return a;
     const auto na = static_cast<Real>(a.count), nb = static_cast<Real>(b.count), n = na + nb;
     const Real delta = b.mean - a.mean;
-    return {a.count + b.count, a.mean + delta * (nb / n), a.squares + b.squares + delta * delta * (na * nb / n)};
+    return {a.count + b.count, a.mean + delta * (nb / n), a.squares + b.squares + delta * delta * (na * nb / n),
+            a.sum + b.sum};
 }
 
 /// Trailing windows of `window` samples over one series, oldest first.
@@ -88,7 +91,16 @@ Summary summarize(std::span<const double> x);
 /// q in [0, 1]. NaN for no values. O(n).
 double quantile(std::span<double> values, double q);
 
+/// A value as double; infinite where double cannot hold it.
+template <class Real>
+double narrow(Real x) {
+    constexpr auto most = static_cast<Real>(std::numeric_limits<double>::max());
+    if (x > most) return inf;
+    return x < -most ? -inf : static_cast<double>(x);
+}
+
 /// True where squares of the values could overflow or vanish in double: such a series is computed in long double.
+/// (Where long double is no wider than double, such values are beyond what this library answers.)
 bool extreme(std::span<const double> x);
 
 /// Calls visit(series, samples) for every column of `x` with its samples contiguous and oldest first.

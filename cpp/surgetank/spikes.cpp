@@ -34,12 +34,12 @@ Judgement judge(double sample, const series::Moments<Real>& window, Index needed
     Judgement out;
     if (std::isnan(sample) || window.count < needed) return out;
     const Real u = static_cast<Real>(sample), mean = window.mean, above = u - mean;
-    if (mean != 0) out.ratio = static_cast<double>(u / mean);
+    if (window.sum != 0 && mean != 0) out.ratio = series::narrow(u / mean);
     const Real sd = std::sqrt(window.variance());
     // A constant window: the sample itself decides (only without the sample in the window can it differ).
-    if (sd > 0) out.score = static_cast<double>(above / sd);
+    if (sd > 0) out.score = series::narrow(above / sd);
     else if (sd == 0 && above != 0) out.score = above > 0 ? inf : -inf;
-    out.flag = mean > 0 && out.score > threshold;
+    out.flag = window.sum > 0 && mean > 0 && out.score > threshold;
     return out;
 }
 

@@ -14,32 +14,40 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import invalid
 
 Floats = NDArray[np.float64]
+MOST_SECONDS = 30_000 * 366 * 86_400
 Duration = float | dt.timedelta
 Instant = str | float | dt.datetime | np.datetime64
 
 
 def numbers(values: ArrayLike, argument: str) -> Floats:
-    """Float64 of any shape from integers, floats, booleans or objects that are numbers; None becomes NaN."""
-    if isinstance(values, np.ma.MaskedArray):
-        values = np.ma.filled(values.astype(float), np.nan)
+    """Float64 of any shape from integers, floats, booleans or objects that are numbers; None and masks become NaN."""
+    mask = np.ma.getmask(values)
     try:
-        array = np.asarray(values)
-    except ValueError as error:
+        array = np.asarray(np.ma.getdata(values) if mask is not np.ma.nomask else values)
+    except (ValueError, OverflowError) as error:
         raise invalid(argument, "must be one rectangular array of numbers", type(values).__name__) from error
-    strings = array.dtype.kind in "OUS" and any(isinstance(v, str | bytes) for v in array.flat)
-    if array.dtype.kind not in "biufO" or strings:
-        first = next((v for v in array.flat if isinstance(v, str | bytes)), array.dtype)
-        raise invalid(argument, "must hold numbers", str(first))
+    if array.dtype.kind not in "biufO":
+        raise invalid(argument, "must hold numbers", _first_text(array) or f"dtype {array.dtype}")
+    if array.dtype.kind == "O":
+        for value in array.flat:
+            if isinstance(value, str | bytes | complex | dt.timedelta | np.timedelta64 | np.complexfloating):
+                raise invalid(argument, "must hold numbers", value)
     try:
-        return np.asarray(array, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise invalid(argument, "must hold numbers", f"dtype {array.dtype}: {error}") from error
+        with np.errstate(over="ignore"):  # what exceeds float64 becomes inf, which is refused by name
+            floats = np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise invalid(argument, "must hold numbers within the range of float64", f"dtype {array.dtype}") from error
+    return floats if mask is np.ma.nomask else np.where(mask, np.nan, floats)
+
+
+def _first_text(array: NDArray[Any]) -> str:
+    return str(array.flat[0]) if array.dtype.kind in "US" and array.size else ""
 
 
 def samples(values: ArrayLike, argument: str = "usage") -> tuple[Floats, tuple[int, ...]]:
     """Usage of shape (T,), (T, R) or (T, S, R) as a (T, N) view the core takes, and the shape of one instant.
 
-    No copy for float64 in C order, in Fortran order, or with any positive strides of whole items.
+    No copy for float64 in C order, (T, R) in Fortran order, or any positive strides of whole items.
     """
     array = numbers(values, argument)
     if array.ndim not in (1, 2, 3):
@@ -63,6 +71,28 @@ def per_series(values: ArrayLike, argument: str, shape: tuple[int, ...]) -> Floa
     return np.array(np.broadcast_to(array, shape), dtype=np.float64).reshape(-1)
 
 
+def switches(values: ArrayLike, argument: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """One True or False per series, or one for all of them; 1 and 0 are understood."""
+    given = per_series(values, argument, shape)
+    odd = given[(given != 0) & (given != 1)]
+    if len(odd):
+        raise invalid(argument, "must be True or False", odd[0])
+    return np.asarray(given != 0)
+
+
+def names(values: object, argument: str) -> tuple[str, ...]:
+    """A tuple of texts from any iterable of them; a bare text is one."""
+    given = (values,) if isinstance(values, str) else values
+    try:
+        result: tuple[object, ...] = tuple(given)  # type: ignore[arg-type]
+    except TypeError:
+        result = (None,)
+    texts = tuple(name for name in result if isinstance(name, str))
+    if len(texts) != len(result):
+        raise invalid(argument, "must be a sequence of texts", values)
+    return texts
+
+
 def like_instant(flat: NDArray[Any], shape: tuple[int, ...]) -> Any:
     """A flat result in the shape of one instant of usage; a NumPy scalar where usage was (T,). Read-only."""
     array = flat.reshape(shape)
@@ -84,16 +114,20 @@ def number(
     value: object, argument: str, *, rule: str = "must be a number", least: float = -math.inf, above: bool = False
 ) -> float:
     """A finite float that is at least (``above``: more than) ``least``."""
-    if (
-        isinstance(value, bool | np.bool_)
-        or not isinstance(value, int | float | np.number)
-        or isinstance(value, complex)
-    ):
-        raise invalid(argument, rule, value)
-    result = float(value)
+    result = _real(value, argument, rule)
     if not math.isfinite(result) or result < least or (above and result <= least):
         raise invalid(argument, rule, value)
     return result
+
+
+def _real(value: object, argument: str, rule: str) -> float:
+    # NumPy counts timedelta64 among the integers.
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, int | float | np.integer | np.floating):
+        raise invalid(argument, rule, value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise invalid(argument, "must be within the range of float64", "an integer beyond it") from error
 
 
 def instant_s(value: Instant, argument: str, tz: dt.tzinfo | None = None) -> int:
@@ -117,13 +151,18 @@ def instant_s(value: Instant, argument: str, tz: dt.tzinfo | None = None) -> int
                 raise invalid(argument, "has no time zone: state it with tz= (--tz)", str(value))
             value = value.replace(tzinfo=tz)
         return math.floor(value.timestamp())
-    return math.floor(number(value, argument, rule=rule))
+    seconds = math.floor(number(value, argument, rule=rule))
+    if abs(seconds) > MOST_SECONDS:
+        raise invalid(argument, "must lie within 30,000 years of 1970", value)
+    return seconds
 
 
 def zone(name: str | dt.tzinfo | None, argument: str = "tz") -> dt.tzinfo | None:
     """The time zone of that IANA name, such as ``Europe/Berlin`` or ``UTC``."""
     if name is None or isinstance(name, dt.tzinfo):
         return name
+    if not isinstance(name, str):
+        raise invalid(argument, "must be a known IANA time zone such as Europe/Berlin", name)
     if name.upper() in ("UTC", "Z"):
         return dt.timezone.utc
     import zoneinfo
@@ -168,8 +207,6 @@ def _as_type_of(default: object, value: object, argument: str) -> object:
         if abs(whole) >= 2**62:
             raise invalid(argument, "must fit in 62 bits", value)
         return whole
-    if isinstance(value, dt.timedelta):
+    if isinstance(value, dt.timedelta) and argument.endswith("_s"):
         return value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise invalid(argument, "must be a number", value)
-    return float(value)
+    return _real(value, argument, "must be a number")

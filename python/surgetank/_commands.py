@@ -195,18 +195,16 @@ def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[Hi
     with _progress("reading the store") as progress:
         history = store.history(step_s=args.step or config.step_s, progress=progress).complete()
     with _busy("planning"):
-        try:
-            made = plan(
-                history,
-                scenarios=args.scenario or config.scenarios,
-                policy=config.policy,
-                thresholds=config.thresholds or None,
-                costs=config.costs,
-                stale_after_s=config.stale_after_s,
-                now=args.now,
-            )
-        except InvalidInput as error:
-            raise config.located(error) from None
+        config.check(history.keys)
+        made = plan(
+            history,
+            scenarios=args.scenario or config.scenarios,
+            policy=config.policy,
+            thresholds=config.thresholds or None,
+            costs=config.costs,
+            stale_after_s=config.stale_after_s,
+            now=args.now,
+        )
     return history, made
 
 

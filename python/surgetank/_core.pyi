@@ -25,7 +25,7 @@ class SpikeColumns(TypedDict):
     scores: NDArray[np.float64] | None  # (T, N)
     likelihood: NDArray[np.float64] | None  # (T, N), in [0, 1]
     ratios: NDArray[np.float64] | None  # (T, N)
-    episodes: list[tuple[int, int, int, float, float]] | None  # series, start, end, peak, ratio
+    episodes: dict[str, NDArray[Any]] | None  # columns series, start, end, peak, ratio; one item per episode
     count: NDArray[np.int64]  # (N,)
     p95_ratio: NDArray[np.float64]  # (N,)
     max_ratio: NDArray[np.float64]  # (N,)

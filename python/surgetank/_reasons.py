@@ -100,8 +100,11 @@ def _why_classic_differs(row: dict[str, Any]) -> list[str]:
     if row["status"] == "OK" or row["classic_status"] != "healthy":
         return []
     figure = f'The classic utilization of {percent(row["classic_utilization"])} ("healthy") hides this:'
-    if row["maximum"] < row["needed"]:
+    if row["maximum"] < row["needed"] and row["classic_required"] == row["maximum"]:
         clip = "half the quota" if row["maximum"] == 0.5 * row["quota"] else "three times usage"
         clipped = f"it first clips the need to {quantity(row['maximum'])}, {clip}"
         return [f"{figure} {clipped}, and compares that with what is free."]
+    if row["classic_required"] < row["needed"]:
+        cut = f"it cuts the need to the {quantity(row['classic_required'])} that the cost cap allows"
+        return [f"{figure} {cut}, and compares that with what is free."]
     return [f"{figure} it counts only what is missing, so it stays at 0 or below until the need no longer fits."]

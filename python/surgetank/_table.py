@@ -76,6 +76,11 @@ class Column:
 class Tabular:
     """Mixin for results: subclasses give `_columns()` and may give `_caption()` and `_notes()`."""
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle; NumPy forgets that arrays were read-only."""
+        self.__dict__.update(state)
+        _freeze(state)
+
     def _columns(self) -> list[Column]:
         raise NotImplementedError
 
@@ -127,6 +132,14 @@ class Tabular:
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Arrow's C stream capsule, so that polars, DuckDB, pandas and pyarrow read the table."""
         return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+
+def _freeze(value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        value.setflags(write=False)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            _freeze(inner)
 
 
 def plain(value: Any) -> Any:

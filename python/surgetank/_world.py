@@ -15,6 +15,13 @@ from .errors import invalid
 from .history import History
 
 
+def _step(step_s: Duration) -> float:
+    seconds = _bridge.duration_s(step_s, "step_s", above=True)
+    if seconds < 1e-6:  # windows of 30 days would no longer be a number of steps
+        raise invalid("step_s", "must be at least a microsecond", step_s)
+    return seconds
+
+
 @dataclass(frozen=True)
 class World:
     """N quotas: their usage, their values, their Regions and their names."""
@@ -43,17 +50,17 @@ class World:
         if step_s is None:
             raise invalid("step_s", "must be given beside an array of usage", None)
         width = shape[-1] if shape else 1
-        names = tuple(str(i) for i in range(width)) if regions is None else tuple(regions)
+        names = tuple(str(i) for i in range(width)) if regions is None else _bridge.names(regions, "regions")
         if isinstance(regions, str) or len(names) != width or len(set(names)) != width:
             raise invalid("regions", f"must be {width} different names, one for each column of usage", regions)
         labels = [",".join([*map(str, at[:-1]), names[at[-1]]]) if at else names[0] for at in np.ndindex(shape)]
         return World(
             matrix=matrix,
             shape=shape,
-            step_s=_bridge.duration_s(step_s, "step_s", above=True),
+            step_s=_step(step_s),
             start_s=None,
             quota=_bridge.per_series(quota, "quota", shape),
-            adjustable=_bridge.per_series(adjustable, "adjustable", shape) != 0,
+            adjustable=_bridge.switches(adjustable, "adjustable", shape),
             regions=names,
             region=np.tile(np.arange(width), matrix.shape[1] // width),
             names=tuple(labels),
@@ -67,15 +74,14 @@ class World:
         if step_s is not None and _bridge.duration_s(step_s, "step_s") != history.step_s:
             raise invalid("step_s", f"must be the History's own {history.step_s:g} s, or left out", step_s)
         shape = (len(history.keys),)
+        known = [history.quotas.get(key) for key in history.keys]
+        fixed = np.array([q is not None and q.adjustable is False for q in known])
         if quota is None:
             if not history.quotas:
                 raise invalid("quota", "must be given: the History holds none", None)
-            known = [history.quotas.get(key) for key in history.keys]
             quota = [math.nan if q is None else q.value for q in known]
-            fixed = np.array([q is not None and q.adjustable is False for q in known])
-            adjustable = (_bridge.per_series(adjustable, "adjustable", shape) != 0) & ~fixed
         names = history.regions
-        if regions is not None and tuple(regions) != names:
+        if regions is not None and _bridge.names(regions, "regions") != names:
             raise invalid("regions", f"are the History's own, {', '.join(names)}; leave them out", regions)
         return World(
             matrix=history.usage,
@@ -83,11 +89,16 @@ class World:
             step_s=history.step_s,
             start_s=history.start_s,
             quota=_bridge.per_series(quota, "quota", shape),
-            adjustable=_bridge.per_series(adjustable, "adjustable", shape) != 0,
+            adjustable=_bridge.switches(adjustable, "adjustable", shape) & ~fixed,
             regions=names,
             region=np.array([names.index(key.region) for key in history.keys], dtype=np.int64),
             names=tuple(str(key) for key in history.keys),
         )
+
+    def last(self, rows: int, seconds: float) -> Floats:
+        """Give the samples of the last ``seconds`` before sample ``rows``, and at least the one before it."""
+        steps = max(1.0, seconds / self.step_s)
+        return self.matrix[0 if steps >= rows else rows - math.ceil(steps) : rows]
 
     def until(self, now: Instant | Duration | None) -> tuple[int, float]:
         """How many samples lie at or before now, and how long ago the last of them was."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidInput, nearest, shown
+from ._bridge import duration_s, number
+from ._toml import Source
+from .errors import InvalidInput, nearest
 from .headroom import ClassicPolicy
-from .plan import Thresholds
+from .history import QuotaKey
+from .history.history import whole_step
+from .plan import Thresholds, matching
 from .scenario import SHIPPED_SCENARIOS, Scenario
 from .spikes import RollingSigma
 
@@ -97,153 +99,128 @@ class Config:
     def read(path: Path) -> Config:
         """Read and check a file; `InvalidInput` names the file, the line and what is wrong."""
         source = Source.read(path)
-        top = source.table("", source.body)
-        check, history = source.table("check", top.get("check", {})), source.table("history", top.get("history", {}))
+        top = _table(source, source.body)
+        history = _table(source, top.get("history", {}), "history")
+        check = _table(source, top.get("check", {}), "check")
         base, thresholds = _thresholds(source, top.get("thresholds", {}))
-        for name, price in source.mapping("costs", top.get("costs", {})).items():
-            if isinstance(price, bool) or not isinstance(price, int | float) or not 0 <= price < float("inf"):
-                raise source.error(f"costs: price of {name} must be a number, 0 or more", price, "costs", name)
+        costs = _mapping(source, top.get("costs", {}), "costs")
+        store = top.get("store", "surgetank.db")
+        if not isinstance(store, str) or not store:
+            raise source.error("store: must be a text", store, "store")
         return Config(
-            store=path.parent / source.typed("", top, "store", str, "surgetank.db"),
+            store=path.parent / store,
             scenarios=_scenarios(source, top),
-            step_s=_duration(source, history, "step_s"),
-            stale_after_s=_duration(source, history, "stale_after_s"),
-            policy=_policy(source, source.table("policy", top.get("policy", {}))),
+            step_s=_read(source, history, ("history", "step_s"), whole_step),
+            stale_after_s=_read(source, history, ("history", "stale_after_s"), _positive),
+            policy=_policy(source, _table(source, top.get("policy", {}), "policy")),
             thresholds={"*": base, **thresholds},
-            costs=top.get("costs", {}),
-            check_quotas=tuple(source.texts("check", check, "quotas")) if "quotas" in check else None,
-            min_coverage=_share(source, check),
+            costs={name: _read(source, costs, ("costs", name), _price) for name in costs},
+            check_quotas=tuple(_texts(source, check["quotas"], "check", "quotas")) if "quotas" in check else None,
+            min_coverage=_read(source, check, ("check", "min_coverage"), _share) or 0.0,
             source=source,
         )
 
-    def located(self, error: InvalidInput) -> InvalidInput:
-        """Add the file and line to an error about a value of this file that only the plan could judge."""
-        got = re.search(r"\(got '(.*)'\)$", str(error))
-        if self.source is None or got is None:
-            return error
-        line = self.source.line_of_value(got.group(1))
-        return InvalidInput(f"{self.source.name}, line {line}: {error}") if line else error
+    def check(self, keys: Sequence[QuotaKey]) -> None:
+        """Find what only the quotas of a plan can show: a Region or a pattern that names none of them."""
+        if self.source is None:
+            return
+        regions = tuple(dict.fromkeys(key.region for key in keys))
+        own = [s for s in self.scenarios or () if isinstance(s, Scenario)]
+        for nth, scenario in enumerate(own):
+            for place, names in (("source", scenario.sources), ("targets", scenario.targets)):
+                for region in (r for r in names if r not in regions):
+                    what = f"scenarios: scenario {scenario.name!r} names a Region that is not in the plan"
+                    raise self.source.error(what + nearest(region, regions), region, "scenario", nth, place, region)
+        for pattern in (p for p in self.thresholds if p != "*"):
+            self._names_one(keys, pattern, "thresholds", pattern)
+        for pattern in self.costs:
+            self._names_one(keys, pattern, "costs", pattern)
+        for pattern in self.check_quotas or ():
+            self._names_one(keys, pattern, "check", "quotas")
 
-
-@dataclass(frozen=True)
-class Source:
-    """The text of a TOML file and what it says, so that errors can name lines."""
-
-    name: str
-    text: str
-    body: dict[str, Any]
-
-    @staticmethod
-    def read(path: Path) -> Source:
-        """Parse the file."""
-        if sys.version_info >= (3, 11):
-            import tomllib
-        else:
-            import tomli as tomllib
+    def _names_one(self, keys: Sequence[QuotaKey], pattern: str, *where: str) -> None:
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise InvalidInput(f"{path.name}: must be a readable file: {reason} (got {shown(str(path))})") from error
-        try:
-            return Source(path.name, text, tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise InvalidInput(f"{path.name}: must be valid TOML: {error}") from error
+            matching(keys, pattern, where[0])
+        except InvalidInput as error:
+            raise (self.source.at(str(error), *where) if self.source else error) from None
 
-    def table(self, name: str, value: Any) -> dict[str, Any]:
-        """A table whose keys are all known."""
-        table = self.mapping(name, value)
-        for key in table:
-            if key not in _KEYS[name]:
-                where = f"in [{name}]" if name else "at the top"
-                raise self.error(f"{key}: is no key {where}{nearest(key, _KEYS[name])}", key, name, key)
-        return table
 
-    def mapping(self, name: str, value: Any) -> dict[str, Any]:
-        """A table with keys of the user's own."""
-        if not isinstance(value, dict):
-            raise self.error(f"{name}: must be a table, [{name}]", value, "", name)
-        return value
+def _mapping(source: Source, value: Any, *where: str | int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise source.error(f"{where[0]}: must be a table, [{where[0]}]", value, *where)
+    return value
 
-    def typed(self, table: str, values: dict[str, Any], key: str, kind: type, default: Any) -> Any:
-        """The value of a key, of the type it must have."""
-        value = values.get(key, default)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.error(f"{key}: must be a {'text' if kind is str else kind.__name__}", value, table, key)
-        return value
 
-    def texts(self, table: str, values: dict[str, Any], key: str) -> list[str]:
-        """A list of texts."""
-        given = values.get(key, [])
-        if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
-            raise self.error(f"{key}: must be a list of texts", given, table, key)
-        return given
+def _table(source: Source, value: Any, name: str = "") -> dict[str, Any]:
+    """A table whose keys are all known."""
+    table = _mapping(source, value, name) if name else value
+    _known(source, table, _KEYS[name], f"in [{name}]" if name else "at the top", *([name] if name else []))
+    return table
 
-    def error(self, what: str, got: Any, table: str, key: str, nth: int = 0) -> InvalidInput:
-        """The error "file, line n: key: rule (got value)"."""
-        line = self.line_of(table, key, nth)
-        return InvalidInput(f"{self.name}{f', line {line}' if line else ''}: {what} (got {shown(got)})")
 
-    def line_of(self, table: str, key: str, nth: int = 0) -> int:
-        """The line on which a key of (the nth such) table stands; 0 where it cannot be told."""
-        current, count, fallback = "", -1, 0
-        starts = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]")
-        for number, line in enumerate(self.text.splitlines(), 1):
-            header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$", line)
-            if header:
-                current = re.sub(r"[\"'\s]", "", header.group(1))
-                count += current == table
-                if current == table and count == nth:
-                    fallback = number
-                if current.split(".")[0] == key and not table:
-                    return number
-            elif current == table and count in (nth, -1) and starts.match(line):
-                return number
-        return fallback
+def _known(source: Source, table: dict[str, Any], keys: Sequence[str], place: str, *where: str | int) -> None:
+    for key in table:
+        if key not in keys:
+            raise source.error(f"{key[:60]}: is no key {place}{nearest(key[:60], keys)}", key, *where, key)
 
-    def line_of_value(self, value: str) -> int:
-        """The first line, comments aside, that holds a value as a word of its own; 0 where there is none."""
-        word = re.compile(rf"(?<![\w.*/-]){re.escape(value)}(?![\w*/-])")
-        for number, line in enumerate(self.text.splitlines(), 1):
-            if not line.lstrip().startswith("#") and word.search(line):
-                return number
-        return 0
+
+def _texts(source: Source, given: Any, *where: str | int) -> list[str]:
+    if not isinstance(given, list) or not all(isinstance(item, str) for item in given):
+        raise source.error(f"{where[-1]}: must be a list of texts", given, *where)
+    return given
+
+
+def _read(source: Source, table: dict[str, Any], where: tuple[str, str], kind: Callable[[Any, str], Any]) -> Any:
+    """The value of a key as ``kind`` takes it; None where there is none."""
+    if where[1] not in table:
+        return None
+    try:
+        return kind(table[where[1]], where[1])
+    except InvalidInput as error:
+        raise source.at(str(error), *where) from None
+
+
+def _positive(value: Any, key: str) -> float:
+    return duration_s(value, key, above=True)
+
+
+def _price(value: Any, pattern: str) -> float:
+    return number(value, "costs", rule=f"price of {pattern} must be a number, 0 or more", least=0)
+
+
+def _share(value: Any, key: str) -> float:
+    rule = "must be a fraction in [0, 1]"
+    if number(value, key, rule=rule, least=0) > 1:
+        raise InvalidInput(f"{key}: {rule} (got {value})")
+    return float(value)
 
 
 def _scenarios(source: Source, top: dict[str, Any]) -> tuple[str | Scenario, ...] | None:
     if "scenarios" not in top and "scenario" not in top:
         return None
-    words = source.texts("", top, "scenarios")
+    words = _texts(source, top.get("scenarios", []), "scenarios")
     known = ("N-1", "shipped", *(s.name for s in SHIPPED_SCENARIOS))
     for word in words:
         if word not in known:
-            raise source.error(
-                f"scenarios: must be among {', '.join(known)}{nearest(word, known)}", word, "", "scenarios"
-            )
+            rule = f"scenarios: must be among {', '.join(known)}{nearest(word, known)}"
+            raise source.error(rule, word, "scenarios")
     tables = top.get("scenario", [])
     if not isinstance(tables, list):
-        raise source.error("scenario: must be a list of tables, [[scenario]]", tables, "", "scenario")
+        raise source.error("scenario: must be a list of tables, [[scenario]]", tables, "scenario")
     return (*words, *(_scenario(source, table, nth) for nth, table in enumerate(tables)))
 
 
 def _scenario(source: Source, table: Any, nth: int) -> Scenario:
-    for key in source.mapping("scenario", table):
-        if key not in _SCENARIO_KEYS:
-            rule = f"{key}: is no key of a scenario{nearest(key, _SCENARIO_KEYS)}"
-            raise source.error(rule, key, "scenario", key, nth)
+    _mapping(source, table, "scenario", nth)
+    _known(source, table, _SCENARIO_KEYS, "of a scenario", "scenario", nth)
     for key in ("name", "source", "targets"):
         if key not in table:
-            raise source.error(f"{key}: must be given for every scenario", ", ".join(table), "scenario", key, nth)
+            raise source.error(f"{key}: must be given for every scenario", ", ".join(table), "scenario", nth)
     given = dict(table, source=tuple(table["source"]) if isinstance(table["source"], list) else table["source"])
     try:
         return Scenario(**given)
     except InvalidInput as error:
-        raise _at(source, error, "scenario", nth) from None
-
-
-def _at(source: Source, error: InvalidInput, table: str, nth: int = 0) -> InvalidInput:
-    line = source.line_of(table, str(error).partition(":")[0], nth)
-    return InvalidInput(f"{source.name}{f', line {line}' if line else ''}: {error}")
+        raise source.at(str(error), "scenario", nth, str(error).partition(":")[0]) from None
 
 
 def _policy(source: Source, table: dict[str, Any]) -> ClassicPolicy:
@@ -258,43 +235,25 @@ def _policy(source: Source, table: dict[str, Any]) -> ClassicPolicy:
     except InvalidInput as error:
         said = str(error)
         for key, option in spikes.items():
-            if said.startswith(f"{option}:"):
-                error = InvalidInput(said.replace(option, key, 1))
-        raise _at(source, error, "policy") from None
+            said = said.replace(option, key, 1) if said.startswith(f"{option}:") else said
+        raise source.at(said, "policy", said.partition(":")[0]) from None
 
 
 def _thresholds(source: Source, table: Any) -> tuple[Thresholds, dict[str, Thresholds]]:
-    table = source.mapping("thresholds", table)
-    base = _threshold(source, {k: v for k, v in table.items() if not isinstance(v, dict)}, "thresholds", Thresholds())
+    table = _mapping(source, table, "thresholds")
+    plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
+    base = _threshold(source, plain, Thresholds(), "thresholds")
     patterns = {
-        name: _threshold(source, value, f"thresholds.{name}", base)
+        name: _threshold(source, value, base, "thresholds", name)
         for name, value in table.items()
         if isinstance(value, dict)
     }
     return base, patterns
 
 
-def _threshold(source: Source, table: dict[str, Any], where: str, base: Thresholds) -> Thresholds:
-    for key in table:
-        if key not in _THRESHOLD_KEYS:
-            raise source.error(f"{key}: is no key in [{where}]{nearest(key, _THRESHOLD_KEYS)}", key, where, key)
+def _threshold(source: Source, table: dict[str, Any], base: Thresholds, *where: str | int) -> Thresholds:
+    _known(source, table, _THRESHOLD_KEYS, f"in [{'.'.join(map(str, where))}]", *where)
     try:
         return Thresholds(**{"warning_frac": base.warning_frac, "critical_frac": base.critical_frac, **table})
     except InvalidInput as error:
-        raise _at(source, error, where) from None
-
-
-def _duration(source: Source, table: dict[str, Any], key: str) -> float | None:
-    if key not in table:
-        return None
-    value = table[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise source.error(f"{key}: must be a number of seconds above 0", value, "history", key)
-    return float(value)
-
-
-def _share(source: Source, table: dict[str, Any]) -> float:
-    value = table.get("min_coverage", 0.0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise source.error("min_coverage: must be a fraction in [0, 1]", value, "check", "min_coverage")
-    return float(value)
+        raise source.at(str(error), *where, str(error).partition(":")[0]) from None

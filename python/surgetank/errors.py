@@ -25,17 +25,26 @@ class MissingExtra(SurgetankError, ImportError):
     """An optional part is not installed. The message names the extra that installs it."""
 
 
+def printable(text: str, most: int = 600) -> str:
+    """One line without control characters, cut at ``most``: names come from files."""
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def shown(value: object, most: int = 60) -> str:
     """``value`` for a message: on one line, printable, cut at ``most`` characters."""
+    if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
+        value = value.item()  # a NumPy scalar, as a person writes it
     text = value if isinstance(value, str) else repr(value)
-    text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
-    text = text if len(text) <= most else text[: most - 1] + "…"
-    return repr(text) if isinstance(value, str) else text
+    text = printable(text, most)
+    return (
+        f"{text!r}" if isinstance(value, str) and "\\" not in text else f"'{text}'" if isinstance(value, str) else text
+    )
 
 
 def invalid(argument: str, rule: str, got: object) -> InvalidInput:
-    """Make the error "argument: rule (got value)"."""
-    return InvalidInput(f"{argument}: {rule} (got {shown(got)})")
+    """Make the error "argument: rule (got value)"; names from outside, wherever they stand, come out printable."""
+    return InvalidInput(f"{printable(f'{argument}: {rule}')} (got {shown(got)})")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

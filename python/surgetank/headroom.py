@@ -20,6 +20,7 @@ from .scenario import Scenario, Scenarios, resolve
 from .spikes import RollingSigma, detect_spikes
 
 WARNING_FRAC, CRITICAL_FRAC = 0.70, 0.85
+DAY_S = 86400.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +62,7 @@ class ClassicPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what the core would refuse, now."""
-        if self.trend not in ("sample", "hour"):
+        if not isinstance(self.trend, str) or self.trend not in ("sample", "hour"):
             raise invalid("trend", 'must be "sample" or "hour"', self.trend)
         if not isinstance(self.detector, RollingSigma):
             raise invalid("detector", "must be RollingSigma(...)", self.detector)
@@ -74,7 +75,7 @@ class ClassicPolicy:
         return result
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Headroom(Tabular):
     """What `size_headroom` found. One value per quota, in the shape of one instant of usage.
 
@@ -103,7 +104,8 @@ class Headroom(Tabular):
     base_frac: Any  #: base / usage
     failover_frac: Any
     spike_frac: Any
-    classic_utilization: Any  #: (H − available)/H, the classic rule's misleading figure
+    classic_required: Any  #: H as the classic rule has it, blind to whether the quota is adjustable
+    classic_utilization: Any  #: (H − available)/H of that H, the classic rule's misleading figure
     classic_status: Any  #: healthy, warning or critical by that figure; "" where unknown
     classic_alert: Any  #: "", alert (above .80) or critical alert (above .95)
     attribution: Any  #: the term, and the scenario, that decides `needed`
@@ -213,15 +215,17 @@ def size_headroom(
     world = World.of(usage, quota, step_s, regions, adjustable)
     chosen, skipped = resolve(scenarios, world.regions)
     rows, age_s = world.until(now)
-    if rows <= 0 or not np.isfinite(world.matrix[:rows]).any():
+    if rows <= 0 or np.isnan(world.matrix[:rows]).all():
         raise invalid("usage", "must hold at least one observed sample at or before now", f"{max(rows, 0)} samples")
 
     clock = _core.Clock()
     clock.step_s, clock.age_s = world.step_s, age_s
     if stale_after_s is not None:
         clock.stale_after_s = _bridge.duration_s(stale_after_s, "stale_after_s")
-    back = max(1, math.ceil((float(policy.history_s) - age_s) / world.step_s))  # type: ignore[arg-type]
-    recent = world.matrix[max(0, rows - back) : rows]
+    # The rule reads its history; status also reads the last day.
+    history_s = float(policy.history_s)  # type: ignore[arg-type]
+    recent = world.last(rows, max(history_s, DAY_S) - age_s)
+    in_history = world.last(rows, history_s - age_s)
 
     quotas = _core.Quotas()
     quotas.quota = world.quota
@@ -230,7 +234,7 @@ def size_headroom(
     quotas.critical_frac = _bridge.per_series(critical_frac, "critical_frac", world.shape)
     quotas.adjustable = world.adjustable
     quotas.region = world.region
-    spikes = detect_spikes(recent, detector=policy.detector, outputs=())
+    spikes = detect_spikes(in_history, detector=policy.detector, outputs=())
     quotas.spike_ratio = np.ravel(spikes.p95_ratio)
     raw = _core.classic_headroom(
         recent, clock, quotas, [_core_scenario(s, world.regions) for s in chosen], policy._core_options()

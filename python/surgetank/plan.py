@@ -36,7 +36,7 @@ class Thresholds:
         number(self.critical_frac, "critical_frac", rule=rule, least=self.warning_frac)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Plan(Tabular):
     """What every quota needs, what it has, and what follows. One row per quota, sorted by quota, then Region."""
 

@@ -181,7 +181,10 @@ def resolve(scenarios: Scenarios, regions: Sequence[str]) -> tuple[tuple[Scenari
     ``scenarios`` holds Scenario objects and the words ``"N-1"``, ``"shipped"`` or the name of a shipped one.
     """
     given: Sequence[str | Scenario]
-    given = () if scenarios is None else (scenarios,) if isinstance(scenarios, str | Scenario) else tuple(scenarios)
+    try:
+        given = () if scenarios is None else (scenarios,) if isinstance(scenarios, str | Scenario) else tuple(scenarios)
+    except TypeError as error:
+        raise invalid("scenarios", "must be Scenario objects or words", scenarios) from error
     shipped = {s.name: s for s in SHIPPED_SCENARIOS}
     chosen: list[Scenario] = []
     for item in given:

@@ -72,7 +72,7 @@ class Episode:
     end_time: np.datetime64 | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Spikes(Tabular):
     """What `detect_spikes` found. Shapes follow usage (T, …): per sample (T, …), per series (…).
 
@@ -86,6 +86,8 @@ class Spikes(Tabular):
     p95_ratio: Any  #: 95th percentile of usage/expected over the flagged samples, (…); NaN where there are none
     max_ratio: Any  #: the largest of them, (…)
     _found: Mapping[str, Any] = field(repr=False)
+    _shape: tuple[int, ...] = field(repr=False)  # of one instant of usage
+    _start: tuple[int, float] | None = field(repr=False)  # epoch seconds and step, where they are known
 
     @property
     def flags(self) -> NDArray[np.bool_]:
@@ -110,7 +112,18 @@ class Spikes(Tabular):
     @property
     def episodes(self) -> tuple[Episode, ...]:
         """Runs of flagged samples, by series, then by time (comes with ``flags`` too)."""
-        return self._asked("episodes")  # type: ignore[no-any-return]
+        runs = self._asked("episodes")
+        columns = (runs[name].tolist() for name in ("series", "start", "end", "peak", "ratio"))
+        return tuple(self._episode(*run) for run in zip(*columns, strict=True))
+
+    def _episode(self, series: int, start: int, end: int, peak: float, ratio: float) -> Episode:
+        index = tuple(int(i) for i in np.unravel_index(series, self._shape)) if self._shape else ()
+        times = {} if self._start is None else {"start_time": self._time(start), "end_time": self._time(end)}
+        return Episode(series=self.series[series], index=index, start=start, end=end, peak=peak, ratio=ratio, **times)
+
+    def _time(self, step: int) -> np.datetime64:
+        start_s, step_s = self._start or (0, 0.0)
+        return np.datetime64(int(start_s + step * step_s), "s")
 
     def _asked(self, name: str) -> Any:
         if self._found.get(name) is None:
@@ -129,12 +142,13 @@ class Spikes(Tabular):
             Column("max_ratio", np.ravel(self.max_ratio), "Max ratio", quantity),
         ]
         if self._found.get("episodes") is not None:
-            runs: dict[str, list[Episode]] = {name: [] for name in self.series}
-            for episode in self.episodes:
-                runs[episode.series].append(episode)
-            columns.append(Column("episodes", [len(runs[s]) for s in self.series], "Episodes", quantity, priority=2))
-            last = [str(_moment(runs[s][-1])) if runs[s] else "" for s in self.series]
-            columns.append(Column("last_episode", last, "Last episode", numeric=False, priority=3))
+            which, starts = self._found["episodes"]["series"], self._found["episodes"]["start"]
+            counts = np.bincount(which, minlength=len(self.series))
+            ends = np.cumsum(counts)
+            latest = [starts[e - 1] if n else -1 for e, n in zip(ends, counts, strict=True)]
+            when = ["" if t < 0 else str(t if self._start is None else self._time(int(t))) for t in latest]
+            columns.append(Column("episodes", counts, "Episodes", quantity, priority=2))
+            columns.append(Column("last_episode", when, "Last episode", numeric=False, priority=3))
         return columns
 
 
@@ -158,10 +172,6 @@ class EpisodeTable(Tabular):
             Column("peak", values["peak"], "Peak", quantity, priority=1),
             Column("ratio", values["ratio"], "Ratio", quantity),
         ]
-
-
-def _moment(episode: Episode) -> object:
-    return episode.start if episode.start_time is None else episode.start_time
 
 
 def detect_spikes(
@@ -230,8 +240,7 @@ def detect_spikes(
     whole = (matrix.shape[0], *shape)
     arrays = {"flags": raw["flags"], "scores": raw["scores"], "likelihood": raw["likelihood"], "ratios": raw["ratios"]}
     found: dict[str, Any] = {name: None if a is None else a.reshape(whole) for name, a in arrays.items()}
-    if raw["episodes"] is not None:
-        found["episodes"] = tuple(_episode(run, names, shape, history) for run in raw["episodes"])
+    found["episodes"] = raw["episodes"]
     return Spikes(
         detector=detector,
         outputs=wanted,
@@ -239,24 +248,15 @@ def detect_spikes(
         count=_bridge.like_instant(raw["count"], shape),
         p95_ratio=_bridge.like_instant(raw["p95_ratio"], shape),
         max_ratio=_bridge.like_instant(raw["max_ratio"], shape),
+        _shape=shape,
+        _start=None if history is None else (history.start_s, history.step_s),
         _found=found,
     )
 
 
 def _wanted(outputs: Sequence[str]) -> tuple[str, ...]:
-    wanted = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    wanted = _bridge.names(outputs, "outputs")
     for name in wanted:
         if name not in OUTPUTS:
             raise invalid("outputs", f"must be among {', '.join(OUTPUTS)}{nearest(str(name), OUTPUTS)}", name)
     return wanted
-
-
-def _episode(
-    run: tuple[int, int, int, float, float], names: tuple[str, ...], shape: tuple[int, ...], history: History | None
-) -> Episode:
-    series, start, end, peak, ratio = run
-    times: dict[str, Any] = {}
-    if history is not None:
-        times = {"start_time": history.time(start), "end_time": history.time(end)}
-    index = tuple(int(i) for i in np.unravel_index(series, shape)) if shape else ()
-    return Episode(series=names[series], index=index, start=start, end=end, peak=peak, ratio=ratio, **times)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,11 @@ def _batches(
     start = file.read(65_536)
     if not start.strip():
         raise invalid("source", "must hold a header line and rows", f"{path.name}, empty")
-    if "\0" in start:
-        raise invalid("source", "must be text, not a binary file", path.name)
     file.seek(0)
-    first_line = start.splitlines()[0]
+    first_line = next(line for line in start.splitlines() if line.strip())
     delimiter = max(",;\t|", key=first_line.count)
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
-    headers = [h.strip() for h in next(reader)]
+    reader = csv.reader(_text_lines(file, path.name), delimiter=delimiter, strict=True)
+    headers = [h.strip() for h in next(row for row in reader if row)]
     yielded = False
     while True:
         before = reader.line_num
@@ -60,6 +58,13 @@ def _batches(
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(headers)
         yield place, dict(zip(headers, columns, strict=True)) if len(set(headers)) == len(headers) else _twice(headers)
         yielded = True
+
+
+def _text_lines(file: Iterable[str], name: str) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
+        if "\0" in line:
+            raise invalid(f"source {name}, line {number}", "must be text, not binary", line)
+        yield line
 
 
 def _twice(headers: list[str]) -> dict[str, Sequence[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._bridge import Duration, Floats, Instant, duration_s, instant_s, samples
+from .._bridge import Duration, Floats, Instant, duration_s, instant_s, names, per_series, samples
 from .._table import Column, Tabular, percent, quantity, span
 from ..errors import invalid
 from ..scenario import Scenario
@@ -19,8 +19,10 @@ from .keys import Quota, QuotaKey, check_units, quotas_by_key
 from .report import ImportReport
 from .samples import Samples
 
+LONGEST_STEP_S = 366 * 86400
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class History(Tabular):
     """Usage of many quotas at equal steps, with what is known of the quotas.
 
@@ -40,9 +42,14 @@ class History(Tabular):
     def __post_init__(self) -> None:
         """Check shapes, names, values and units; make the samples read-only."""
         usage, shape = samples(self.usage)
-        if usage.ndim != 2 or shape != (len(self.keys),):
+        start_s = instant_s(self.start_s, "start_s")
+        object.__setattr__(self, "start_s", start_s)
+        object.__setattr__(self, "step_s", float(whole_step(self.step_s)))
+        if not all(isinstance(k, QuotaKey) and all(isinstance(part, str) for part in k) for k in self.keys):
+            raise invalid("keys", "must be QuotaKeys of texts", self.keys)
+        if shape != (len(self.keys),):
             raise invalid(
-                "usage", f"must have shape (T, {len(self.keys)}), one column per key", f"shape {self.usage.shape}"
+                "usage", f"must have shape (T, {len(self.keys)}), one column per key", f"shape {np.shape(self.usage)}"
             )
         if len(set(self.keys)) != len(self.keys):
             raise invalid("keys", "must be different", next(str(k) for k in self.keys if self.keys.count(k) > 1))
@@ -134,10 +141,10 @@ class History(Tabular):
     ) -> History:  # fmt: skip
         """History of one quota from an array (T, R), one column per Region, and optionally its quota (R,)."""
         matrix, shape = samples(usage)
-        keys = tuple(QuotaKey(account, region, service_code, quota_code) for region in regions)
+        keys = tuple(QuotaKey(account, region, service_code, quota_code) for region in names(regions, "regions"))
         if shape not in ((len(keys),), ()) or (shape == () and len(keys) != 1):
             raise invalid("regions", f"must name the {matrix.shape[1]} columns of usage", list(regions))
-        values = [] if quota is None else np.broadcast_to(np.asarray(quota, dtype=float), len(keys)).tolist()
+        values = [] if quota is None else per_series(quota, "quota", (len(keys),)).tolist()
         return History(
             keys=keys,
             start_s=instant_s(start, "start"),
@@ -214,11 +221,11 @@ class History(Tabular):
         ]
 
 
-def whole_step(step_s: Duration) -> int:
+def whole_step(step_s: Duration, argument: str = "step_s") -> int:
     """A step is a whole number of seconds, because instants are."""
-    seconds = duration_s(step_s, "step_s", above=True)
-    if seconds != int(seconds):
-        raise invalid("step_s", "must be a whole number of seconds", step_s)
+    seconds = duration_s(step_s, argument, above=True)
+    if seconds != int(seconds) or seconds > LONGEST_STEP_S:
+        raise invalid(argument, "must be a whole number of seconds, at most 366 days", step_s)
     return int(seconds)
 
 

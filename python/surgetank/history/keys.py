@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+import numpy as np
+
 from .._bridge import number
-from ..errors import invalid
+from ..errors import invalid, printable
 
 #: Stands for an account, Region, service or quota code that the input does not state.
 UNSTATED = "-"
@@ -48,7 +50,12 @@ class QuotaKey(NamedTuple):
         Patterns are the service, ``service/quota``, ``region/service/quota`` or ``account/region/service/quota``.
         """
         full = (self.account, self.region, self.service_code, self.quota_code)
-        spelled = [self.service_code, self.quota_name, *("/".join(full[n:]) for n in (2, 1, 0))]
+        short = (self.account, self.region, self.quota_name)  # without the quota code where there is none
+        spelled = [
+            self.service_code,
+            *("/".join(full[n:]) for n in (2, 1, 0)),
+            *("/".join(short[n:]) for n in (2, 1, 0)),
+        ]
         return any(fnmatchcase(name, pattern) for name in spelled)
 
 
@@ -81,12 +88,18 @@ class Quota:
 
     def __post_init__(self) -> None:
         """Refuse infinite and negative values; NaN means not known."""
+        if not isinstance(self.key, QuotaKey) or not all(isinstance(part, str) for part in self.key):
+            raise invalid("key", "must be a QuotaKey of texts", self.key)
+        for field in ("unit", "name"):
+            if not isinstance(getattr(self, field), str):
+                raise invalid(field, "must be a text", getattr(self, field))
         for field in ("value", "default_value"):
             value = getattr(self, field)
-            if isinstance(value, float) and math.isnan(value):
+            if isinstance(value, float | np.floating) and math.isnan(value):
+                object.__setattr__(self, field, math.nan)
                 continue
             label = "quota" if field == "value" else field
-            rule = f"of {self.key} must be finite and 0 or more"
+            rule = f"of {printable(str(self.key), 200)} must be finite and 0 or more"
             object.__setattr__(self, field, number(value, label, rule=rule, least=0))
 
 

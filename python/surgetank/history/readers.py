@@ -5,22 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtra, invalid
+from ..errors import InvalidInput, MissingExtra, invalid
+from .cells import BadCell, Cells, Instants, Table, number_in, texts
 from .csvfile import csv_batches
 from .keys import KEY_FIELDS, Quota, QuotaKey
-from .layout import NAMES, BadCell, Layout, _number, _texts, find_columns
+from .layout import NAMES, Layout, find_columns
 from .report import ImportReport
 from .samples import Samples, merge
 
 #: Called with (bytes read, bytes in all) while a file is read.
 Progress = Callable[[int, int], None]
-Table = Mapping[str, Sequence[Any]]
 
 QUOTA_NAMES: dict[str, tuple[str, ...]] = {
     **{name: NAMES[name] for name in (*KEY_FIELDS, "unit")},
@@ -36,6 +36,8 @@ def is_frame(source: object) -> bool:
     """Whether this is a table of named columns (pandas, polars, pyarrow, anything with an Arrow stream)."""
     if isinstance(source, np.ndarray | str | os.PathLike):
         return False
+    if type(source).__name__ == "LazyFrame":
+        return False  # it has no rows before it is collected
     if hasattr(source, "column_names") or (hasattr(source, "columns") and len(getattr(source, "shape", ())) == 2):
         return True
     return hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__array__")
@@ -105,6 +107,7 @@ def _assemble(name: str, layout: Layout, parts: list[Any], negative: str) -> Sam
     if not len(merged.value):
         raise invalid(f"{name}: usage", "must hold at least one observed sample", f"{rows:,} rows")
     samples = Samples(tuple(layout.codes), merged.code, merged.time_s, merged.value, layout.units)
+    samples.check_span()
     first, last = (str(np.datetime64(int(t), "s")) + "Z" for t in (merged.time_s.min(), merged.time_s.max()))
     report = ImportReport(
         source=name,
@@ -147,21 +150,21 @@ def read_quotas(source: object, *, columns: Mapping[str, str] | None = None, **f
 
 def _quota(i: int, cells: Table, found: Mapping[str, str], fixed: Mapping[str, str | None]) -> Quota:
     unstated = QuotaKey()
-    texts = {name: _texts([column[i]])[0] for name, column in cells.items()}
-    parts = {name: texts.get(name) or fixed.get(name) or getattr(unstated, name) for name in KEY_FIELDS}
+    words = {name: texts([column[i]])[0] for name, column in cells.items()}
+    parts = {name: words.get(name) or fixed.get(name) or getattr(unstated, name) for name in KEY_FIELDS}
     numbers = dict.fromkeys(("quota", "default_value"), math.nan)
     for name in numbers:
         if name in cells:
-            numbers[name] = _number(i, cells[name][i], found[name])
+            numbers[name] = number_in(i, cells[name][i], found[name])
             if numbers[name] < 0 or math.isinf(numbers[name]):
                 raise BadCell(i, found[name], "must be finite and 0 or more", cells[name][i])
-    flags = {name: _flag(i, texts.get(name, ""), found.get(name, "")) for name in ("adjustable", "is_global")}
+    flags = {name: _flag(i, words.get(name, ""), found.get(name, "")) for name in ("adjustable", "is_global")}
     return Quota(
         key=QuotaKey(**parts),
         value=numbers["quota"],
         default_value=numbers["default_value"],
-        unit=texts.get("unit", ""),
-        name=texts.get("name", ""),
+        unit=words.get("unit", ""),
+        name=words.get("name", ""),
         adjustable=flags["adjustable"],
         is_global=bool(flags["is_global"]),
     )
@@ -190,8 +193,9 @@ def _batches(source: object, progress: Progress | None) -> tuple[str, Iterator[t
     try:
         with path.open("rb") as file:
             magic = file.read(4)
-    except OSError as error:
-        raise invalid("source", f"must be a readable file: {error.strerror}", str(path)) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise invalid("source", f"must be a readable file: {reason}", str(path)) from error
     if magic == b"PAR1":
         return path.name, _parquet(path)
     return path.name, csv_batches(path, progress)
@@ -215,41 +219,60 @@ def _parquet(path: Path) -> Iterator[tuple[Place, Table]]:
 def frame_columns(frame: Any) -> Table:
     """Named columns of any frame; instants with a zone as datetime objects, or as datetime64 in UTC."""
     if hasattr(frame, "iloc"):  # pandas, without importing it
-        if frame.index.name is not None or frame.index.dtype.kind == "M":
-            frame = frame.reset_index(names=str(frame.index.name or "timestamp"))
-        return {str(name): _pandas_column(frame.iloc[:, i]) for i, name in enumerate(frame.columns)}
+        columns = [(str(name), frame.iloc[:, i]) for i, name in enumerate(frame.columns)]
+        named = str(frame.index.name or "timestamp")
+        if named not in (name for name, _ in columns) and (
+            frame.index.name is not None or frame.index.dtype.kind == "M"
+        ):
+            columns.insert(0, (named, frame.index.to_series()))
+        return _by_name((name, _pandas_column(column)) for name, column in columns)
     if hasattr(frame, "get_column"):  # polars
-        return {name: _polars_column(frame.get_column(name)) for name in frame.columns}
+        return _by_name((name, _polars_column(frame.get_column(name))) for name in frame.columns)
     try:
         import pyarrow as pa
     except ImportError as error:
         raise MissingExtra("reading an Arrow stream needs: pip install 'surgetank[files]'") from error
-    return _arrow_columns(frame if isinstance(frame, pa.Table) else pa.table(frame))
+    try:
+        return _arrow_columns(frame if isinstance(frame, pa.Table) else pa.table(frame))
+    except InvalidInput:
+        raise
+    except Exception as error:  # whatever the stream's producer raises
+        raise invalid("source", f"must be a stream of Arrow tables: {error}", type(frame).__name__) from error
 
 
-def _pandas_column(column: Any) -> Sequence[Any]:
+def _by_name(columns: Iterable[tuple[str, Cells]]) -> Table:
+    result: dict[str, Cells] = {}
+    for name, column in columns:
+        if name in result:
+            raise invalid("columns", "must have different names", name)
+        result[name] = column
+    return result
+
+
+def _pandas_column(column: Any) -> Cells:
     if getattr(column.dtype, "tz", None) is not None:
         seconds = column.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy()
         return _aware(seconds)
     return column.to_numpy()  # type: ignore[no-any-return]
 
 
-def _polars_column(column: Any) -> Sequence[Any]:
+def _polars_column(column: Any) -> Cells:
     values = column.to_numpy()
     return _aware(values) if getattr(column.dtype, "time_zone", None) else values
 
 
 def _arrow_columns(table: Any) -> Table:
-    result: dict[str, Sequence[Any]] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        zoned = getattr(column.type, "tz", None)
-        values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_numpy") else column.to_pylist()
-        result[name] = _aware(values) if zoned else values
-    return result
+    columns = zip(table.column_names, table.columns, strict=True)
+    return _by_name((name, _arrow_column(column)) for name, column in columns)
 
 
-def _aware(values: Any) -> Sequence[Any]:
-    """UTC instants as epoch seconds, so that no zone is asked for."""
+def _arrow_column(column: Any) -> Cells:
+    values = column.to_numpy(zero_copy_only=False)
+    return _aware(values) if getattr(column.type, "tz", None) else values
+
+
+def _aware(values: Any) -> Cells:
+    """UTC instants as epoch seconds, so that no zone is asked for; a list with None where one is missing."""
     if np.isnat(values).any():
         return [None if np.isnat(v) else int(v.astype("datetime64[s]").astype(np.int64)) for v in values]
-    return np.asarray(values).astype("datetime64[s]").astype(np.int64)  # type: ignore[return-value]
+    return Instants(np.asarray(values).astype("datetime64[s]").astype(np.int64))

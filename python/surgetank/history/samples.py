@@ -35,6 +35,10 @@ class Samples:
         gaps = np.diff(self.time_s)[same]
         return max(1, int(np.median(gaps))) if len(gaps) else DEFAULT_STEP_S
 
+    def check_span(self) -> None:
+        """Refuse samples that no grid could hold: one wrong year among them, usually."""
+        check_cells(int(self.time_s.min()), int(self.time_s.max()), self.step_s(), len(self.keys))
+
     def grid(self, step_s: int) -> tuple[int, Floats]:
         """First instant and usage (T, K), series-major, on half-open steps counted from the epoch.
 
@@ -45,15 +49,24 @@ class Samples:
         steps = self.time_s // step_s
         first, last = int(steps.min()), int(steps.max())
         length = last - first + 1
-        if length * len(self.keys) > MOST_CELLS:
-            ends = [str(np.datetime64(t * step_s, "s")) for t in (first, last)]
-            rule = f"must fit {MOST_CELLS:,} cells of {step_s} s; check the first and last instant, or widen the step"
-            raise invalid("usage", rule, f"{ends[0]} to {ends[1]} for {len(self.keys)} series")
+        check_cells(first * step_s, last * step_s, step_s, len(self.keys))
         cell = self.code * length + (steps - first)
         starts = np.flatnonzero(np.diff(cell, prepend=-1))
         flat = np.full(length * len(self.keys), np.nan)
         flat[cell[starts]] = np.maximum.reduceat(self.value, starts)
         return first * step_s, flat.reshape(len(self.keys), length).T
+
+
+def check_cells(first_s: int, last_s: int, step_s: int, series: int) -> None:
+    """A grid must fit in memory; where it would not, an instant is wrong or the step is."""
+    if (last_s - first_s) // step_s * series > MOST_CELLS:
+        ends = " to ".join(_year(s) for s in (first_s, last_s))
+        rule = f"must fit {MOST_CELLS:,} steps of {step_s} s; check the first and last instant, or widen the step"
+        raise invalid("usage", f"timestamps {rule}", f"{ends} for {series} series")
+
+
+def _year(second: int) -> str:
+    return str(np.datetime64(second, "s"))
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,27 @@ from typing import Any
 
 import numpy as np
 
-from .._bridge import Duration, Floats
+from .._bridge import Duration, Floats, number
 from ..errors import StoreError, invalid
 from ..scenario import Scenario
 from .history import History
 from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
 from .readers import Progress, read_quotas, read_samples
 from .report import ImportReport
-from .samples import Ints, Samples, merge
-from .schema import APPLICATION_ID, DAY_S, MIGRATIONS, explain, pack_day, unpack_day
+from .samples import Ints, Samples, check_cells, merge
+from .schema import (
+    APPLICATION_ID,
+    DAY_S,
+    MIGRATIONS,
+    explain,
+    pack_day,
+    pack_quota,
+    pack_scenario,
+    read_quota,
+    read_scenario,
+    shown_path,
+    unpack_day,
+)
 
 _KEY = ", ".join(KEY_FIELDS)
 
@@ -56,13 +68,16 @@ class Store:
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False, timeout_s: float = 5.0) -> None:
         """Open the file, check that it is a store, and bring an older one up to date."""
         self.path = Path(path)
-        self._timeout_s = timeout_s
-        if not create and not self.path.is_file():
-            raise StoreError(
-                f"store {self.path}: there is none (surgetank import FILE makes one, surgetank demo a sample)"
-            )
+        self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
+        if not create and not self._is_there():
+            hint = "surgetank import FILE makes one, surgetank demo a sample"
+            raise StoreError(f"store {shown_path(self.path)}: there is none ({hint})")
+        self._is_there()
         with self._explained():
-            self._db = sqlite3.connect(self.path, timeout=timeout_s, isolation_level=None)
+            try:
+                self._db = sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None)
+            except ValueError as error:
+                raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
         try:
             with self._explained():
                 self._prepare(create)
@@ -87,23 +102,43 @@ class Store:
     @property
     def schema_version(self) -> int:
         """Version of the tables; an older store is brought up to date when it is opened."""
-        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        with self._explained():
+            return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
-        if self._db.in_transaction:
-            yield
-            return
         with self._explained():
-            self._db.execute("BEGIN IMMEDIATE")
+            inner = self._db.in_transaction
+            begin, end, undo = (
+                ("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner")
+                if inner
+                else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+            )
+            self._db.execute(begin)
             try:
                 yield
-                self._db.execute("COMMIT")
+                self._db.execute(end)
             except BaseException:
                 if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                    self._db.execute(undo)
                 raise
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment, and what cannot be understood is damage."""
+        with self._explained():
+            inner = self._db.in_transaction
+            if not inner:
+                self._db.execute("BEGIN")
+            try:
+                yield
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
+                reason = f"is damaged ({type(error).__name__}: {error})"
+                raise StoreError(f"store {shown_path(self.path)}: {reason}; restore it from a copy") from error
+            finally:
+                if not inner and self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
 
     def import_usage(self, source: object, **reading: Any) -> ImportReport:
         """Read usage (see `History.read` for sources and options) and add it, all or nothing.
@@ -116,9 +151,13 @@ class Store:
 
     def add_samples(self, found: Samples) -> ImportReport:
         """Add samples that were read before, all or nothing."""
+        bad = found.value[~(found.value >= 0) | np.isinf(found.value)]
+        if len(bad):
+            raise invalid("usage", "must be finite and 0 or more in a store", bad[0])
         with self.transaction():
             check_units(found.units, {q.key: q for q in self.quotas()})
             report = self._merge(found)
+            self._check_span(found)
             body = json.dumps(report.to_dict())
             self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
         return report
@@ -134,72 +173,62 @@ class Store:
         with self.transaction():
             check_units(self._units(), quotas)
             for key, q in quotas.items():
-                row = (self._key_id(key), *(None if v != v else v for v in (q.value, q.default_value)))
-                flags = (None if q.adjustable is None else int(q.adjustable), int(q.is_global))
-                self._db.execute("REPLACE INTO quota VALUES (?, ?, ?, ?, ?, ?, ?)", (*row, q.unit, q.name, *flags))
+                row = pack_quota(self._key_id(key), q)
+                self._db.execute("REPLACE INTO quota VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         return len(quotas)
 
     def quotas(self) -> tuple[Quota, ...]:
         """Every quota the store knows."""
-        columns = f"{_KEY}, value, default_value, unit, name, adjustable, is_global"
-        with self._explained():
-            rows = self._db.execute(f"SELECT {columns} FROM quota JOIN quota_key ON id = key_id ORDER BY id").fetchall()
-        nan = float("nan")
-        return tuple(
-            Quota(
-                key=QuotaKey(*row[:5]),
-                value=nan if row[5] is None else row[5],
-                default_value=nan if row[6] is None else row[6],
-                unit=row[7],
-                name=row[8],
-                adjustable=None if row[9] is None else bool(row[9]),
-                is_global=bool(row[10]),
-            )
-            for row in rows
-        )
+        columns = "key_id, value, default_value, unit, name, adjustable, is_global, checksum"
+        query = f"SELECT {_KEY}, {columns} FROM quota JOIN quota_key ON id = key_id ORDER BY id"
+        with self._snapshot():
+            return tuple(read_quota(row) for row in self._db.execute(query))
 
     def history(self, *, step_s: Duration | None = None, progress: Progress | None = None) -> History:
         """Read everything: usage on its grid (see `History.read` for the arguments), quotas and scenarios."""
-        found = self.samples(progress=progress)
-        return History.from_samples(found, quotas=self.quotas(), step_s=step_s, scenarios=self.scenarios())
+        with self._snapshot():
+            found, quotas, scenarios = self.samples(progress=progress), self.quotas(), self.scenarios()
+        return History.from_samples(found, quotas=quotas, step_s=step_s, scenarios=scenarios)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""
-        with self._explained():
+        with self._snapshot():
             return self._keys("WHERE has_usage")[0]
 
     def samples(self, *, progress: Progress | None = None) -> Samples:
         """Every sample as it was taken; ``progress`` is called with (days read, days in all)."""
-        with self._explained():
+        codes: list[Ints] = []
+        times: list[Ints] = []
+        values: list[Floats] = []
+        with self._snapshot():
             keys, ids = self._keys("WHERE has_usage")
-            codes: list[Ints] = []
-            times, values = [], []
+            units = self._units()
             number = {key_id: code for code, key_id in enumerate(ids)}
             days = self._db.execute("SELECT count(*) FROM usage_day").fetchone()[0] if progress else 0
-            for key_id, day, second, usage in self._db.execute("SELECT key_id, day, second, usage FROM usage_day"):
+            for row in self._db.execute("SELECT * FROM usage_day"):
                 if progress and len(codes) % 1000 == 0:
                     progress(len(codes), days)
-                seconds, usages = unpack_day(second, usage, self.path)
-                times.append(seconds + day * DAY_S)
+                seconds, usages = unpack_day(row)
+                times.append(seconds)
                 values.append(usages)
-                codes.append(np.full(len(usages), number[key_id], dtype=np.int64))
+                codes.append(np.full(len(usages), number[row[0]], dtype=np.int64))
         if not codes:
-            raise StoreError(f"store {self.path}: holds no usage yet (surgetank import FILE adds some)")
+            raise StoreError(f"store {shown_path(self.path)}: holds no usage yet (surgetank import FILE adds some)")
         merged = merge(np.concatenate(codes), np.concatenate(times), np.concatenate(values))
-        return Samples(keys, merged.code, merged.time_s, merged.value, self._units())
+        return Samples(keys, merged.code, merged.time_s, merged.value, units)
 
     def save_scenarios(self, scenarios: Sequence[Scenario]) -> None:
         """Replace the scenarios that plans from this store use."""
+        rows = [pack_scenario(s) for s in _scenarios(scenarios)]
         with self.transaction():
             self._db.execute("DELETE FROM scenario")
-            rows = [(s.name, json.dumps({**_fields(s), "targets": dict(s.targets)})) for s in scenarios]
-            self._db.executemany("INSERT INTO scenario VALUES (?, ?)", rows)
+            self._db.executemany("INSERT INTO scenario VALUES (?, ?, ?)", rows)
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The scenarios that plans from this store use."""
-        with self._explained():
-            bodies = [json.loads(body) for (body,) in self._db.execute("SELECT body FROM scenario ORDER BY rowid")]
-        return tuple(Scenario(**(b | {"source": _tuple_or_text(b["source"])})) for b in bodies)
+        with self._snapshot():
+            rows = self._db.execute("SELECT name, body, checksum FROM scenario ORDER BY rowid").fetchall()
+            return tuple(read_scenario(*row) for row in rows)
 
     def save_plan(self, body: Mapping[str, Any]) -> int:
         """Keep a plan as `Plan.to_dict` gives it; give its number."""
@@ -213,30 +242,42 @@ class Store:
     def plans(self) -> list[dict[str, Any]]:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""
         names = ("number", "made", "as_of", "status", "coverage", "body")
-        with self._explained():
-            rows = self._db.execute(
-                "SELECT id, made, as_of, status, coverage, body FROM plan ORDER BY id DESC"
-            ).fetchall()
-        return [dict(zip(names, (*row[:5], json.loads(row[5])), strict=True)) for row in rows]
+        with self._snapshot():
+            rows = self._db.execute("SELECT id, made, as_of, status, coverage, body FROM plan ORDER BY id DESC")
+            return [dict(zip(names, (*row[:5], json.loads(row[5])), strict=True)) for row in rows]
 
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""
-        with self._explained():
+        with self._snapshot():
             rows = self._db.execute("SELECT made, report FROM import ORDER BY id DESC").fetchall()
-        return [{"made": made, **json.loads(report)} for made, report in rows]
+            return [{"made": made, **json.loads(report)} for made, report in rows]
 
     # How it is kept.
 
+    def _is_there(self) -> bool:
+        try:
+            return self.path.is_file()
+        except (OSError, ValueError) as error:  # a name that no file system takes
+            raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
+
+    def _check_span(self, found: Samples) -> None:
+        # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
+        first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
+        series = self._db.execute("SELECT count(*) FROM quota_key WHERE has_usage").fetchone()[0]
+        check_cells(first * DAY_S, last * DAY_S, found.step_s(), series)
+
     def _prepare(self, create: bool) -> None:
+        if (size := self.path.stat().st_size) % 512:  # whole pages, the smallest of 512 bytes
+            raise sqlite3.DatabaseError(f"file is not a database, or malformed: {size} bytes")
         version, application = self.schema_version, self._db.execute("PRAGMA application_id").fetchone()[0]
         fresh = version == 0 and application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
         if fresh and not create:
-            raise StoreError(f"store {self.path}: is empty, not a store; nothing was changed")
+            raise StoreError(f"store {shown_path(self.path)}: is empty, not a store; nothing was changed")
         if application != APPLICATION_ID and not fresh:
-            raise StoreError(f"store {self.path}: is a database of another program; nothing was changed")
+            raise StoreError(f"store {shown_path(self.path)}: is a database of another program; nothing was changed")
         if version > len(MIGRATIONS):
             rule = f"has schema version {version}, newer than this surgetank's {len(MIGRATIONS)}; update surgetank"
-            raise StoreError(f"store {self.path}: {rule}; nothing was changed")
+            raise StoreError(f"store {shown_path(self.path)}: {rule}; nothing was changed")
         self._db.execute("PRAGMA foreign_keys = ON")
         if fresh:
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -253,7 +294,9 @@ class Store:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreError(f"store {self.path}: {explain(error, self._timeout_s)}") from error
+            raise StoreError(f"store {shown_path(self.path)}: {explain(error, self._timeout_s)}") from error
+        except UnicodeEncodeError as error:
+            raise invalid("name", "must be valid Unicode", error.object) from error
 
     def _keys(self, where: str = "") -> tuple[tuple[QuotaKey, ...], list[int]]:
         rows = self._db.execute(f"SELECT {_KEY}, id FROM quota_key {where} ORDER BY id").fetchall()
@@ -291,11 +334,14 @@ class Store:
         if not len(value):
             return 0, 0, 0
         new_days = np.unique(time_s // DAY_S)
-        query = "SELECT day, second, usage FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
+        query = "SELECT * FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
         known_times, known_values = [time_s[:0]], [value[:0]]
-        for day, second, usage in self._db.execute(query, (key_id, int(new_days[0]), int(new_days[-1]))):
-            seconds, usages = unpack_day(second, usage, self.path)
-            known_times.append(seconds + day * DAY_S)
+        for row in self._db.execute(query, (key_id, int(new_days[0]), int(new_days[-1]))):
+            try:
+                seconds, usages = unpack_day(row)
+            except (ValueError, TypeError) as error:
+                raise sqlite3.DatabaseError(f"malformed: {error}") from error
+            known_times.append(seconds)
             known_values.append(usages)
         times = np.concatenate([time_s, *known_times])
         merged = merge(np.zeros(len(times), dtype=np.int64), times, np.concatenate([value, *known_values]))
@@ -304,14 +350,14 @@ class Store:
         starts = np.searchsorted(days, new_days)
         ends = np.searchsorted(days, new_days, side="right")
         for day, start, end in zip(new_days.tolist(), starts, ends, strict=True):
-            rows.append((key_id, day, *pack_day(merged.time_s[start:end] - day * DAY_S, merged.value[start:end])))
-        self._db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?)", rows)
+            second = merged.time_s[start:end] - day * DAY_S
+            rows.append(pack_day(key_id, day, second, merged.value[start:end]))
+        self._db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?, ?)", rows)
         return len(value) - merged.duplicates - merged.conflicts, merged.duplicates, merged.conflicts
 
 
-def _fields(scenario: Scenario) -> dict[str, Any]:
-    return {name: getattr(scenario, name) for name in scenario.__dataclass_fields__}
-
-
-def _tuple_or_text(source: Any) -> Any:
-    return tuple(source) if isinstance(source, list) else source
+def _scenarios(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
+    names = [s.name if isinstance(s, Scenario) else s for s in scenarios]
+    if not all(isinstance(s, Scenario) for s in scenarios) or len(set(names)) != len(names):
+        raise invalid("scenarios", "must be Scenario objects of different names", names)
+    return scenarios

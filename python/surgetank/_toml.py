@@ -1,0 +1,102 @@
+"""A TOML file that knows its lines, so that every mistake can be named with the line it stands on."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidInput, printable, shown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: Where something stands in the file: keys, and numbers for items of arrays of tables.
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a TOML file and what it says."""
+
+    name: str
+    text: str
+    body: dict[str, Any]
+
+    @staticmethod
+    def read(path: Path) -> Source:
+        """Parse the file."""
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise InvalidInput(f"{path.name}: must be a readable file: {reason} (got {shown(str(path))})") from error
+        try:
+            return Source(path.name, text, tomllib.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise InvalidInput(f"{path.name}: must be valid TOML: {printable(str(error))}") from error
+
+    def error(self, what: str, got: Any, *where: str | int) -> InvalidInput:
+        """The error "file, line n: key: rule (got value)"."""
+        return self.at(f"{what} (got {shown(got)})", *where)
+
+    def at(self, message: str, *where: str | int) -> InvalidInput:
+        """A message with the file and the line of what it is about."""
+        line = self.line(*where)
+        return InvalidInput(f"{self.name}{f', line {line}' if line else ''}: {printable(message)}")
+
+    def line(self, *where: str | int) -> int:
+        """The line on which something stands, or what it is part of; 0 where it does not."""
+        while where and where not in self._lines:
+            where = where[:-1]
+        return self._lines.get(where, 0)
+
+    @cached_property
+    def _lines(self) -> dict[Where, int]:
+        # The file is known to be valid, so each of its statements is parsed again by itself, line by line until it
+        # is whole. That finds keys in every spelling, and no key inside a text or a comment.
+        lines: dict[Where, int] = {}
+        table: Where = ()
+        items: dict[Where, int] = {}  # arrays of tables: how many so far
+        statement, start = "", 1
+        for number, line in enumerate(self.text.split("\n"), 1):
+            if not statement:
+                start = number
+            statement += line + "\n"
+            try:
+                parsed = tomllib.loads(statement)
+            except ValueError:
+                continue
+            if statement.lstrip().startswith("["):
+                table = _header(parsed, items)
+                for end in range(1, len(table) + 1):
+                    lines.setdefault(table[:end], start)
+            else:
+                _note(lines, table, parsed, start)
+            statement = ""
+        return lines
+
+
+def _header(parsed: Any, items: dict[Where, int]) -> Where:
+    """The table that the statements after ``[a.b]`` or ``[[a.b]]`` belong to."""
+    where: Where = ()
+    while isinstance(parsed, dict) and parsed:
+        key, parsed = next(iter(parsed.items()))
+        where = (*where, key)
+        if isinstance(parsed, list):  # [[...]] begins the next item
+            items[where] = items.get(where, 0) + 1
+            return (*where, items[where] - 1)
+        if where in items:
+            where = (*where, items[where] - 1)
+    return where
+
+
+def _note(lines: dict[Where, int], where: Where, value: Any, line: int) -> None:
+    inner: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        lines.setdefault((*where, key), line)
+        _note(lines, (*where, key), part, line)
