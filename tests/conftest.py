@@ -1,5 +1,7 @@
 """What every test file may use."""
 
+import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,18 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip("no real data here: ../shared/data is not beside the repository")
     return folder
+
+
+def _missing(path):
+    """Optional packages that a test file imports and that are not installed."""
+    names = re.findall(r"^import (pandas|polars|pyarrow)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return [name for name in names if importlib.util.find_spec(name) is None]
+
+
+# Without the optional packages the rest must still pass: that is how an installation without extras is tested.
+LEFT_OUT = {path.name: missing for path in Path(__file__).parent.glob("test_*.py") if (missing := _missing(path))}
+collect_ignore = list(LEFT_OUT)
+
+
+def pytest_report_header():
+    return [f"left out: {name}, because {', '.join(missing)} is not installed" for name, missing in LEFT_OUT.items()]

@@ -93,6 +93,8 @@ def test_figures_are_those_of_size_headroom(world, planned):
 
 
 def test_exports_agree(planned):
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
     frame = planned.to_pandas()
     arrow = planned.to_arrow()
     body = json.loads(planned.to_json())
