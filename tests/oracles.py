@@ -7,6 +7,8 @@ or, where squares would leave double precision, in exact fractions.
 import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from itertools import pairwise
+from statistics import median
 
 import numpy as np
 
@@ -168,3 +170,21 @@ def _reserved(out, U, quota, cost, cost_cap, adjustable):
     if not adjustable and max(0.0, A) < H:
         H, limit = max(0.0, A), "not_adjustable"
     return {"required": H, "limit": limit, "classic_utilization": classic}
+
+
+def slow_grid(rows, step=None):
+    """The obvious loop: (first instant, step, {region: values}) of rows (region, second, value)."""
+    regions = list(dict.fromkeys(r for r, _, _ in rows))
+    instants = {region: sorted({t for r, t, v in rows if r == region and v == v}) for region in regions}
+    gaps = [b - a for times in instants.values() for a, b in pairwise(times)]
+    step = step or (max(1, int(median(gaps))) if gaps else 300)
+    everything = [t for times in instants.values() for t in times]
+    first, last = (math.floor(edge / step) * step for edge in (min(everything), max(everything)))
+    columns = {region: [math.nan] * ((last - first) // step + 1) for region in regions}
+    for region, t, value in rows:
+        if value != value:
+            continue
+        cell = (t - first) // step  # half-open: the end of a step belongs to the next one
+        known = columns[region][cell]
+        columns[region][cell] = value if known != known else max(known, value)
+    return first, step, columns

@@ -3,8 +3,6 @@
 import datetime as dt
 import math
 import pickle
-from itertools import pairwise
-from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -13,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clear import clear_error
+from oracles import slow_grid
 from surgetank import History, InvalidInput, Quota, QuotaKey
 
 KEY = QuotaKey(region="us-east-1", service_code="ec2")
@@ -27,24 +26,6 @@ ROWS = st.lists(
     min_size=1,
     max_size=40,
 ).filter(lambda rows: any(v == v for _, _, v in rows))
-
-
-def slow_grid(rows, step=None):
-    """The obvious loop: (first instant, step, {region: values}) of rows (region, second, value)."""
-    regions = list(dict.fromkeys(r for r, _, _ in rows))
-    instants = {region: sorted({t for r, t, v in rows if r == region and v == v}) for region in regions}
-    gaps = [b - a for times in instants.values() for a, b in pairwise(times)]
-    step = step or (max(1, int(median(gaps))) if gaps else 300)
-    everything = [t for times in instants.values() for t in times]
-    first, last = (math.floor(edge / step) * step for edge in (min(everything), max(everything)))
-    columns = {region: [math.nan] * ((last - first) // step + 1) for region in regions}
-    for region, t, value in rows:
-        if value != value:
-            continue
-        cell = (t - first) // step  # half-open: the end of a step belongs to the next one
-        known = columns[region][cell]
-        columns[region][cell] = value if known != known else max(known, value)
-    return first, step, columns
 
 
 def frame(rows):

@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from clear import clear_error
+from oracles import slow_grid
 from surgetank import History, InvalidInput
-from test_history import slow_grid
 
 NEGATIVE = "art_daily_flatmiddle.csv"
 SERIES_FILES = 68  # the fleet, one wide table, apart
