@@ -93,7 +93,7 @@ def test_refusals_name_argument_rule_and_value(change, message):
         {"now": math.nan},
         {"now": dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)},
         {"step_s": 1e-310},
-        {"step_s": np.timedelta64("NaT")},
+        {"step_s": np.timedelta64("NaT", "s")},
         {"quota": 10**400},
         {"policy": "classic"},
     ],
