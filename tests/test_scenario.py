@@ -138,7 +138,7 @@ def test_refusals_name_field_rule_and_value(changes, message):
 @pytest.mark.parametrize("field", ["multiplier", "target_multiplier", "probability", "duration_s", "ramp_s"])
 def test_what_is_no_number_is_refused_by_name(field, number):
     if field.endswith("_s") and isinstance(number, np.timedelta64):
-        number = np.timedelta64("NaT")
+        number = np.timedelta64("NaT", "s")
     with pytest.raises(InvalidInput, match=rf"^{field}: must .+ \(got .+\)$"):
         evacuate(**{field: number})
 
