@@ -69,13 +69,13 @@ def prepare(here, run, usage, quota):
         ({"a": 40}, {"a": 100, "b": 100}, [], 3),  # b has a quota and no usage
         ({"a": 40}, {"a": 90, "b": 100}, [], 3),  # UNKNOWN before WARNING
         ({"a": 40}, {"a": 85, "b": 100}, [], 2),  # CRITICAL before UNKNOWN
-        ({"a": 40}, {"a": 90, "b": 100}, ["--quota", "a/ec2/L-1"], 1),  # only a must be known
-        ({"a": 40}, {"a": 100, "b": 100}, ["--quota", "b/ec2/*"], 3),
+        ({"a": 40}, {"a": 90, "b": 100}, ["--require", "a/ec2/L-1"], 1),  # only a must be known
+        ({"a": 40}, {"a": 100, "b": 100}, ["--require", "b/ec2/*"], 3),
         ({"a": 40, "b": 40}, {"a": 100}, [], 0),  # usage without a quota is not listed ...
         ({"a": 40, "b": 40}, {"a": 100}, ["--min-coverage", "0.6"], 3),  # ... but counts for coverage
         ({"a": 40, "b": 40}, {"a": 100}, ["--min-coverage", "0.5"], 0),
         ({"a": 40}, {"a": 100}, ["--min-coverage", "1.5"], 3),
-        ({"a": 40}, {"a": 100}, ["--quota", "rds/*"], 3),
+        ({"a": 40}, {"a": 100}, ["--require", "rds/*"], 3),
         ({"a": 40}, {"a": 100}, ["--scenario", "N-2"], 3),
         ({"a": 40}, {"a": 100}, ["--scenario", "N-1"], 3),  # one Region cannot fail onto others
         ({"a": 40}, {"a": 100}, ["--now", "yesterday"], 3),
@@ -192,7 +192,7 @@ def test_import_tells_quota_files_by_their_header(here, run):
     quotas = write(here / "q.csv", "region,service_code,quota_code,value\n", "a,ec2,L-1,100")
     code, out, _ = run("import", quotas)
     assert code == 0
-    assert "1 quotas" in out
+    assert "1 quota, 1 of them without usage" in out
     assert "import USAGE.csv" in out
 
 

@@ -51,7 +51,7 @@ def uncommented(template):
 def test_the_template_is_the_defaults(read):
     config, bare = read(TEMPLATE), Config()
     assert config.scenarios == ("N-1",)
-    for name in ("step_s", "stale_after_s", "policy", "costs", "check_quotas", "min_coverage"):
+    for name in ("step_s", "stale_after_s", "policy", "costs", "require", "min_coverage"):
         assert getattr(config, name) == getattr(bare, name), name
     assert config.thresholds == {"*": Thresholds()}
 
@@ -66,7 +66,7 @@ def test_everything_in_the_template_loads_uncommented(read):
     assert config.policy == ClassicPolicy(cost_cap=1000.0)
     assert dict(config.thresholds) == {"*": Thresholds(), "lambda/*": Thresholds(0.5, 0.7)}
     assert dict(config.costs) == {"ec2/L-1216C47A": 0.05}
-    assert config.check_quotas == ("ec2/*",)
+    assert config.require == ("ec2/*",)
 
 
 def test_what_the_file_says_is_what_is_used(read, tmp_path):
@@ -134,8 +134,8 @@ MISTAKES = [
     ("[costs]\nec2 = 1\n'rds/*' = -1", 3, ["costs", "rds/*", "0 or more", "-1"]),
     ("[costs]\nec2 = nan", 2, ["costs", "ec2", "nan"]),
     ("[costs]\nec2 = true", 2, ["costs", "ec2", "True"]),
-    ("[check]\nquotas = 'ec2'", 2, ["quotas", "list of texts", "ec2"]),
-    ("[check]\nquotas = [1]", 2, ["quotas", "list of texts", "[1]"]),
+    ("[check]\nrequire = 'ec2'", 2, ["require", "list of texts", "ec2"]),
+    ("[check]\nrequire = [1]", 2, ["require", "list of texts", "[1]"]),
     ("[check]\nmin_coverage = 2", 2, ["min_coverage", "[0, 1]", "2"]),
     ("scenarios = 'N-1'", 1, ["scenarios", "list of texts", "N-1"]),
     ("scenarios = ['N-1', 'shiped']", 1, ["scenarios", "did you mean 'shipped'"]),

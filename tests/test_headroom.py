@@ -44,7 +44,8 @@ def test_the_misleading_example():
     assert h.attribution == "failover: 100% of usage"
     assert h.reason == (
         "Needs 60 free (the rule keeps the room to take over as much again as is used now), but 40 of 100 is free: "
-        '20 short. The classic utilization of 20% ("healthy") hides this: it first clips the need to 50, half the '
+        "20 short; a quota of 120 would hold it. "
+        'The classic utilization of 20% ("healthy") hides this: it first clips the need to 50, half the '
         "quota, and compares that with what is free."
     )
 

@@ -48,7 +48,9 @@ def test_a_history_brings_regions_quotas_and_instants():
     fixed = history.with_quotas([Quota(key=k, value=100, adjustable=i == 0) for i, k in enumerate(history.keys)])
     assert size_headroom(fixed, now="2024-05-02T00:30+00:00").age_s.tolist() == [2100.0] * 2
     assert (size_headroom(fixed).required == sized(usage, 100, adjustable=[True, False]).required).all()
-    with pytest.raises(InvalidInput, match=r"^now: has no time zone: state it with tz= \(--tz\) \(got '2024"):
+    with pytest.raises(
+        InvalidInput, match=r"^now: has no time zone; end it with Z, or with an offset such as \+01:00 \(got '2024"
+    ):
         size_headroom(history, now="2024-05-02")
 
 

@@ -169,7 +169,10 @@ def test_now_moves_the_plan_back_and_forward(world):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"quotas": {}}, "quotas: must be given: the history holds none (got None)"),
+        (
+            {"quotas": {}},
+            "quotas: must be given: the history holds none (surgetank import QUOTAS.csv adds some) (got None)",
+        ),
         ({"quotas": {("1",): -1.0}}, "quota: of 1 - must be finite and 0 or more (got -1.0)"),
         ({"scenarios": "N-2"}, "scenarios: must be Scenario objects or the words"),
         (

@@ -194,7 +194,7 @@ def test_words_and_scenarios_may_be_mixed():
         (
             "N-1",
             ["only"],
-            "scenarios: \"N-1\" needs at least two Regions in the plan; leave it out for one (got ['only'])",
+            "scenarios: \"N-1\" needs at least two Regions in the plan; write scenarios = [] for one (got ['only'])",
         ),
         ([evacuate(), evacuate(impact="low")], REGIONS, "scenarios: must have different names (got 'evacuate')"),
     ],

@@ -148,7 +148,7 @@ def instant_s(value: Instant, argument: str, tz: dt.tzinfo | None = None) -> int
     if isinstance(value, dt.datetime):
         if value.tzinfo is None:
             if tz is None:
-                raise invalid(argument, "has no time zone: state it with tz= (--tz)", str(value))
+                raise invalid(argument, "has no time zone; end it with Z, or with an offset such as +01:00", str(value))
             value = value.replace(tzinfo=tz)
         return math.floor(value.timestamp())
     seconds = math.floor(number(value, argument, rule=rule))

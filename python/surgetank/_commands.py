@@ -54,7 +54,8 @@ def run_demo(args: argparse.Namespace) -> int:
     print(f"\nThe store is {path}. Next:")
     for line in (f"show '{name}'", "spikes", "plan --json", "check"):
         print(f"  {_program()} {line} --store {path}")
-    print("Your own: surgetank init, then surgetank import USAGE.csv QUOTAS.csv --tz UTC, then surgetank plan")
+    name = _program()
+    print(f"Your own: {name} init, then {name} import USAGE.csv QUOTAS.csv --tz UTC, then {name} plan")
     return 0
 
 
@@ -71,7 +72,7 @@ def run_init(args: argparse.Namespace) -> int:
 
     path: Path = args.config
     if path.exists() and not args.force:
-        raise InvalidInput(f"config: must not be there yet; --force replaces it (got {str(path)!r})")
+        raise InvalidInput(f"{path}: is there already; --force replaces it")
     with _writing(path):
         path.write_text(TEMPLATE, encoding="utf-8")
     print(f"Wrote {path}. Next: surgetank import USAGE.csv QUOTAS.csv --tz UTC")
@@ -101,7 +102,9 @@ def run_import(args: argparse.Namespace) -> int:
         with Store(path, create=True) as store, store.transaction():
             count = store.import_quotas(quotas) if quotas else 0
             reports = [store.add_samples(samples) for samples in found]
-            ready = bool(store.quotas()) and bool(store.keys_with_usage())
+            used = set(store.keys_with_usage())
+            unused = sum(quota.key not in used for quota in quotas)
+            ready = bool(store.quotas()) and bool(used)
     except BaseException:
         if fresh:  # a store that holds nothing because the import failed was not there before either
             path.unlink(missing_ok=True)
@@ -112,7 +115,8 @@ def run_import(args: argparse.Namespace) -> int:
     for report in reports:
         print(printable(str(report)))
     if count:
-        print(f"{', '.join(printable(f.name) for f in quota_files)}: {count:,} quotas")
+        names = ", ".join(printable(f.name) for f in quota_files)
+        print(f"{names}: {_count(count, 'quota')}{f', {unused} of them without usage' if unused else ''}")
     named = f" --store {path}" if args.store else ""
     lacking = "QUOTAS.csv" if reports else "USAGE.csv"
     print(f"The store is {path}. Next: surgetank {'plan' if ready else f'import {lacking}'}{named}")
@@ -129,6 +133,7 @@ def run_plan(args: argparse.Namespace) -> int:
 
         with _writing(args.html):
             args.html.write_text(page(made), encoding="utf-8")
+        print(f"Wrote {args.html}", file=sys.stderr)
     print(made.to_json() if args.json else _text(made))
     return 0
 
@@ -139,9 +144,9 @@ def run_check(args: argparse.Namespace) -> int:
     config = _config(args)
     with _open(args, config) as store:
         _, made = _planned(args, config, store)
-    patterns = args.quota or config.check_quotas
+    patterns = args.require or config.require
     coverage = config.min_coverage if args.min_coverage is None else args.min_coverage
-    verdict = check(made, quotas=patterns, min_coverage=coverage)
+    verdict = check(made, require=patterns, min_coverage=coverage)
     print(json.dumps(verdict.to_dict(), indent=2) if args.json else printable(verdict.text))
     return verdict.exit_code
 
@@ -150,7 +155,7 @@ def run_spikes(args: argparse.Namespace) -> int:
     from .history import History
     from .spikes import RollingSigma, detect_spikes
 
-    detector = RollingSigma(window=args.window, threshold=args.threshold)
+    detector = RollingSigma(window=args.window, threshold=args.threshold, exclude_current=args.exclude_current)
     if args.file is None:
         config = _config(args)
         with _open(args, config) as store, _progress("reading the store") as progress:
@@ -198,7 +203,7 @@ def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[Hi
         config.check(history.keys)
         made = plan(
             history,
-            scenarios=args.scenario or config.scenarios,
+            scenarios=_chosen(args.scenario, config) or config.scenarios,
             policy=config.policy,
             thresholds=config.thresholds or None,
             costs=config.costs,
@@ -206,6 +211,16 @@ def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[Hi
             now=args.now,
         )
     return history, made
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _chosen(names: Sequence[str] | None, config: Config) -> list[Any]:
+    """Scenarios named on the command line: the words, or those of the config by their name."""
+    own = {s.name: s for s in config.scenarios or () if not isinstance(s, str)}
+    return [own.get(name, name) for name in names or ()]
 
 
 def _config(args: argparse.Namespace) -> Config:

@@ -72,13 +72,17 @@ def _known(row: dict[str, Any]) -> str:
         free = f"{quantity(row['available'])} of {quantity(row['quota'])} is"
         if row["available"] <= 0:
             free = f"nothing of {quantity(row['quota'])} is" if row["available"] == 0 else _over(row)
-        parts[0] += f", but {free} free: {quantity(row['shortfall'])} short."
+        enough = quantity(row["usage"] + row["needed"])
+        parts[0] += f", but {free} free: {quantity(row['shortfall'])} short; a quota of {enough} would hold it."
     else:
         free = f"{quantity(row['available'])} of {quantity(row['quota'])} is free"
         parts[0] += f"; {free}, {percent(row['utilization'])} of it spoken for."
         if row["status"] != "OK" and row["day_utilization"] > row["utilization"]:
             at_peak = f"At the highest usage of the last 24 h, {quantity(row['day_peak'])},"
             parts.append(f"{at_peak} the need would have been {percent(row['day_utilization'])} of what was free.")
+        if row["status"] != "OK":
+            limit = row["critical_frac"] if row["status"] == "CRITICAL" else row["warning_frac"]
+            parts.append(f"{row['status']} starts at {percent(limit)}.")
     parts += _taken_away(row)
     parts += _why_classic_differs(row)
     return " ".join(parts)

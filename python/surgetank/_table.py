@@ -100,6 +100,10 @@ class Tabular:
         """Give the text table."""
         return self.table()
 
+    def __repr__(self) -> str:
+        """Give the text table, in a shell as well."""
+        return self.table()
+
     def _repr_html_(self) -> str:
         return render_html(self)
 
@@ -147,6 +151,11 @@ def plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+def for_person(value: Any) -> str:
+    """An instant with its zone; anything else as it is."""
+    return f"{value}Z" if isinstance(value, np.datetime64) else str(value)
+
+
 def for_json(value: Any) -> Any:
     """A value every JSON parser reads: NaN is null, infinity a text, an instant ISO 8601 UTC."""
     if isinstance(value, np.datetime64):
@@ -177,6 +186,7 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     if caption := result._caption():
         console.print(printable(caption), markup=False)
     columns = _shown(result)
+    headers = [c.header for c in columns]
     table = _rich_table(columns)
     ruler = Console(width=100_000)  # a console never measures beyond its own width
     while len(columns) > 1 and ruler.measure(table).maximum > width:
@@ -186,6 +196,10 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
         columns.remove(next(c for c in reversed(columns) if c.priority == least))
         table = _rich_table(columns)
     console.print(table)
+    if left_out := [h for h in headers if h not in {c.header for c in columns}]:
+        console.print(f"(too narrow for: {', '.join(left_out)})", markup=False)
+    if result._notes():
+        console.print()
     for note in result._notes():
         console.print(printable(note), markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
@@ -223,14 +237,17 @@ def render_html(result: Tabular) -> str:
     if caption := result._caption():
         parts.append(f"<p>{html.escape(printable(caption))}</p>")
     parts.append("<table><thead><tr>")
-    parts += [f'<th style="text-align:{a}">{html.escape(c.header)}</th>' for a, c in zip(align, columns, strict=True)]
+    parts += [
+        f'<th style="text-align:{a};padding:.2em .7em">{html.escape(c.header)}</th>'
+        for a, c in zip(align, columns, strict=True)
+    ]
     parts.append("</tr></thead><tbody>")
     for row in zip(*(c.values for c in columns), strict=True):
         parts.append("<tr>")
         for a, column, value in zip(align, columns, row, strict=True):
             cell = printable(column.show(value))
             tint = f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
-            style = f"text-align:{a};white-space:nowrap{tint}"
+            style = f"text-align:{a};white-space:nowrap;padding:.2em .7em{tint}"
             parts.append(f'<td style="{style}">{html.escape(cell)}</td>')
         parts.append("</tr>")
     parts.append("</tbody></table>")

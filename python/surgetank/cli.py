@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Is there enough headroom between usage and quotas to survive the loss of a Region?",
         epilog="Start with `surgetank demo`, or `surgetank init` and `surgetank import FILE`.",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('surgetank')}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     where = argparse.ArgumentParser(add_help=False)
@@ -117,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         "check", _commands.run_check, "exit 2 on CRITICAL, 3 on UNKNOWN, 1 on WARNING, else 0", where, planning
     )
     sub.add_argument(
-        "--quota", action="append", metavar="PATTERN", help="these must be known (default: all with a value)"
+        "--require", action="append", metavar="PATTERN", help="these must be known (default: all with a value)"
     )
     sub.add_argument("--min-coverage", type=float, metavar="FRACTION", help="share of all quotas that must be known")
 
@@ -125,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
     sub.add_argument("--window", type=int, default=10, help="samples (default: 10)")
     sub.add_argument("--threshold", type=float, default=2.0, help="standard deviations (default: 2)")
+    sub.add_argument("--exclude-current", action="store_true", help="leave a sample out of its own window")
     sub.add_argument("--episodes", action="store_true", help="list every episode")
     sub.add_argument("--json", action="store_true", help="as JSON")
 

@@ -31,12 +31,12 @@ scenarios = ["N-1"]
 # [[scenario]]
 # name = "evacuate us-east-1"
 # source = "us-east-1"                              # or ["us-east-1", "us-east-2"]: they fail together
-# targets = { us-west-2 = 0.6, eu-west-1 = 0.4 }    # shares of the load, at most 1 in all
-# multiplier = 1.0                                  # the load that moves, relative to the source's usage
+# targets = { us-west-2 = 0.6, eu-west-1 = 0.4 }    # shares of the load, at most 1 in all; classic ignores them
+# multiplier = 1.0                                  # the load that moves, by the source's usage; classic ignores it
 # target_multiplier = 2.0                           # classic policy only: expected traffic at the target
 # duration_s = 86400
 # ramp_s = 1800
-# probability = 0.1                                 # classic policy only
+# probability = 0.1                                 # classic policy only: a factor, so 0.1 makes a scenario a tenth
 # impact = "critical"                               # classic policy only: critical, high, medium, low
 # kind = "regional_failover"
 
@@ -65,7 +65,7 @@ critical_frac = 0.85          # ... and CRITICAL; a shortfall is always CRITICAL
 # "ec2/L-1216C47A" = 0.05     # price of one unit of quota, in the unit of cost_cap
 
 [check]
-# quotas = ["ec2/*"]          # these must be known: UNKNOWN among them exits 3; default: every quota that has a value
+# require = ["ec2/*"]         # these must be known: UNKNOWN among them exits 3; default: every quota that has a value
 min_coverage = 0.0            # share of all quotas that must be known
 """
 
@@ -76,7 +76,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s"),
     "policy": ("name", "cost_cap", "trend", "history_s", "spike_window", "spike_threshold"),
-    "check": ("quotas", "min_coverage"),
+    "check": ("require", "min_coverage"),
 }
 
 
@@ -91,7 +91,7 @@ class Config:
     policy: ClassicPolicy = field(default_factory=ClassicPolicy)
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
-    check_quotas: tuple[str, ...] | None = None
+    require: tuple[str, ...] | None = None
     min_coverage: float = 0.0
     source: Source | None = None
 
@@ -115,7 +115,7 @@ class Config:
             policy=_policy(source, _table(source, top.get("policy", {}), "policy")),
             thresholds={"*": base, **thresholds},
             costs={name: _read(source, costs, ("costs", name), _price) for name in costs},
-            check_quotas=tuple(_texts(source, check["quotas"], "check", "quotas")) if "quotas" in check else None,
+            require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
             min_coverage=_read(source, check, ("check", "min_coverage"), _share) or 0.0,
             source=source,
         )
@@ -125,6 +125,9 @@ class Config:
         if self.source is None:
             return
         regions = tuple(dict.fromkeys(key.region for key in keys))
+        if "N-1" in (self.scenarios or ()) and len(regions) < 2:
+            what = 'scenarios: "N-1" needs at least two Regions in the plan; write scenarios = [] for one'
+            raise self.source.error(what, list(regions), "scenarios")
         own = [s for s in self.scenarios or () if isinstance(s, Scenario)]
         for nth, scenario in enumerate(own):
             for place, names in (("source", scenario.sources), ("targets", scenario.targets)):
@@ -135,8 +138,8 @@ class Config:
             self._names_one(keys, pattern, "thresholds", pattern)
         for pattern in self.costs:
             self._names_one(keys, pattern, "costs", pattern)
-        for pattern in self.check_quotas or ():
-            self._names_one(keys, pattern, "check", "quotas")
+        for pattern in self.require or ():
+            self._names_one(keys, pattern, "check", "require")
 
     def _names_one(self, keys: Sequence[QuotaKey], pattern: str, *where: str) -> None:
         try:

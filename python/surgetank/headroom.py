@@ -75,7 +75,7 @@ class ClassicPolicy:
         return result
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Headroom(Tabular):
     """What `size_headroom` found. One value per quota, in the shape of one instant of usage.
 
@@ -112,6 +112,8 @@ class Headroom(Tabular):
     limit: Any  #: what makes `required` less than `needed`: none, maximum, cost_cap, not_adjustable
     unknown: Any  #: why the status is UNKNOWN: none, no_usage, stale, no_quota
     age_s: Any  #: seconds from the last observed sample to now
+    warning_frac: Any  #: utilization from which status is WARNING, CRITICAL
+    critical_frac: Any
     spikes: Any  #: flagged samples in the policy's history, int64
     reason: Any  #: one plain sentence or two
 
@@ -125,20 +127,21 @@ class Headroom(Tabular):
         flat = np.ravel
         return [
             Column("series", self.series, "Series", numeric=False),
-            Column("usage", flat(self.usage), "Usage", quantity, priority=2),
-            Column("quota", flat(self.quota), "Quota", quantity, priority=2),
-            Column("available", flat(self.available), "Available", quantity, priority=1),
+            Column("usage", flat(self.usage), "Usage", quantity, priority=4),
+            Column("quota", flat(self.quota), "Quota", quantity, priority=4),
+            Column("available", flat(self.available), "Available", quantity, priority=2),
             Column("needed", flat(self.needed), "Needed", quantity, priority=1),
-            Column("attribution", flat(self.attribution), "Decided by", numeric=False, priority=4),
-            Column("utilization", flat(self.utilization), "Utilization", percent, priority=3),
+            Column("attribution", flat(self.attribution), "Decided by", numeric=False, priority=6),
+            Column("utilization", flat(self.utilization), "Utilization", percent, priority=1),
+            Column("day_utilization", flat(self.day_utilization), "24 h peak", percent, priority=3),
             Column("status", flat(self.status), "Status", numeric=False),
-            Column("shortfall", flat(self.shortfall), "Shortfall", quantity, priority=1),
+            Column("shortfall", flat(self.shortfall), "Shortfall", quantity, priority=3),
             *(Column(name, flat(getattr(self, name))) for name in _EXPORTED),
             *(Column(name, flat(getattr(self, name)), numeric=False) for name in ("limit", "classic_status", "reason")),
         ]
 
 
-_EXPORTED = ("base", "failover", "spike", "minimum", "maximum", "required", "day_utilization", "classic_utilization")
+_EXPORTED = ("base", "failover", "spike", "minimum", "maximum", "required", "classic_utilization")
 
 
 def size_headroom(
@@ -239,7 +242,11 @@ def size_headroom(
     raw = _core.classic_headroom(
         recent, clock, quotas, [_core_scenario(s, world.regions) for s in chosen], policy._core_options()
     )
-    raw["spikes"] = np.array(spikes.count)
+    raw |= {
+        "spikes": np.array(spikes.count),
+        "warning_frac": quotas.warning_frac,
+        "critical_frac": quotas.critical_frac,
+    }
     return _result(raw, world, policy, chosen, skipped)
 
 

@@ -19,7 +19,17 @@ from .scenario import Scenarios
 #: From worst to best; a plan's status is the worst of its rows.
 STATUSES = ("CRITICAL", "UNKNOWN", "WARNING", "OK")
 #: The columns of the headroom table that a plan shows, in its order.
-FIGURES = ("usage", "quota", "available", "needed", "attribution", "utilization", "status", "shortfall")
+FIGURES = (
+    "usage",
+    "quota",
+    "available",
+    "needed",
+    "attribution",
+    "utilization",
+    "day_utilization",
+    "status",
+    "shortfall",
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Thresholds:
         number(self.critical_frac, "critical_frac", rule=rule, least=self.warning_frac)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Plan(Tabular):
     """What every quota needs, what it has, and what follows. One row per quota, sorted by quota, then Region."""
 
@@ -107,7 +117,7 @@ class Plan(Tabular):
             Column("context_id", [k.context_id for k in keys], numeric=False),
             Column("quota_name", [k.quota_name for k in keys], "Service/quota", numeric=False),
             Column("region", [k.region for k in keys], "Region", numeric=False),
-            Column("unit", units, "Unit" if any(units) else "", numeric=False, priority=6),
+            Column("unit", units, "Unit" if any(units) else "", numeric=False, priority=7),
         ]
         figures = [visible[name] for name in FIGURES]
         extra = [Column("age_s", h.age_s), Column("spikes", h.spikes), Column("reason", h.reason, numeric=False)]
@@ -177,7 +187,7 @@ def plan(
     if quotas is not None:
         history = history.with_quotas(quotas)
     if not history.quotas:
-        raise invalid("quotas", "must be given: the history holds none", None)
+        raise invalid("quotas", "must be given: the history holds none (surgetank import QUOTAS.csv adds some)", None)
     history = history.complete()
     keys = history.keys
 

@@ -37,19 +37,35 @@ def notes(plan: Plan) -> list[str]:
     several = len({key.account for key in plan.keys}) > 1
     lines = [f"{row['status']} {where(row, several)}: {row['reason']}" for row in rows[:MOST_NOTES]]
     if len(rows) > MOST_NOTES:
-        lines.append(f"… and {len(rows) - MOST_NOTES} more; JSON and to_pandas() give the reason of every row.")
+        lines.append(
+            f"… and {len(rows) - MOST_NOTES} more; `surgetank show PATTERN`, JSON and to_pandas() give every reason."
+        )
     if plan.skipped:
         lines.append(f"Skipped, because their Regions are not here: {', '.join(plan.skipped)}.")
+    return [*lines, what_is_assumed(plan)]
+
+
+def what_is_assumed(plan: Plan) -> str:
+    """What the policy made of the scenarios, so that nobody reads more into a plan than it says."""
     if not plan.headroom.scenarios:
-        lines.append('No scenario was given: nothing is assumed to fail (scenarios="N-1" lets each Region fail).')
-    return lines
+        return "No scenario was given: nothing is assumed to fail."
+    return (
+        "The classic policy does not add up the load that lands on a Region: of a scenario it reads target_multiplier, "
+        "probability and impact, not shares or multiplier, and mostly falls back on 100% of the Region's own usage."
+    )
 
 
 def page(plan: Plan) -> str:
     """The table as a whole HTML page."""
-    style = "body{font:14px/1.5 system-ui,sans-serif;margin:2em}td,th{padding:.2em .7em;border-bottom:1px solid #ddd}"
-    head = f'<meta charset="utf-8"><title>surgetank: headroom plan</title><style>{style}</style>'
-    return f'<!doctype html><html lang="en"><head>{head}</head><body>{render_html(plan)}</body></html>\n'
+    return f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Headroom plan</title>
+<style>body {{ font: 14px/1.5 system-ui, sans-serif; margin: 2em; overflow-x: auto }}
+table {{ border-collapse: collapse }} td, th {{ border-bottom: 1px solid #ddd }}</style></head>
+<body><h1>Headroom plan</h1>
+{render_html(plan)}
+</body></html>
+"""
 
 
 def overview(store: Store) -> dict[str, Any]:

@@ -170,7 +170,9 @@ Scenarios = str | Scenario | Sequence[str | Scenario] | None
 def each_region_fails(regions: Sequence[str]) -> tuple[Scenario, ...]:
     """N−1: each Region fails alone, its load in equal shares over the others."""
     if len(regions) < 2:
-        raise invalid("scenarios", '"N-1" needs at least two Regions in the plan; leave it out for one', list(regions))
+        raise invalid(
+            "scenarios", '"N-1" needs at least two Regions in the plan; write scenarios = [] for one', list(regions)
+        )
     share = 1.0 / (len(regions) - 1)
     return tuple(Scenario(f"{r} fails", r, {other: share for other in regions if other != r}) for r in regions)
 
@@ -187,6 +189,8 @@ def resolve(scenarios: Scenarios, regions: Sequence[str]) -> tuple[tuple[Scenari
         raise invalid("scenarios", "must be Scenario objects or words", scenarios) from error
     shipped = {s.name: s for s in SHIPPED_SCENARIOS}
     chosen: list[Scenario] = []
+    applied: list[Scenario] = []
+    skipped: list[str] = []
     for item in given:
         if item == "N-1":
             chosen.extend(each_region_fails(regions))
@@ -200,7 +204,6 @@ def resolve(scenarios: Scenarios, regions: Sequence[str]) -> tuple[tuple[Scenari
             words = ("N-1", "shipped", *shipped)
             hint = nearest(item, words) if isinstance(item, str) else ""
             raise invalid("scenarios", f"must be Scenario objects or the words {', '.join(words)}{hint}", item)
-    applied, skipped = [], []
     for scenario in chosen:
         unknown = [r for r in scenario.regions if r not in regions]
         if not unknown:

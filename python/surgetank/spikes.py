@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _bridge, _core
 from ._bridge import Duration, Floats
-from ._table import Column, Tabular, quantity
+from ._table import Column, Tabular, for_person, quantity
 from .errors import InvalidInput, invalid, nearest
 from .history import History
 
@@ -72,7 +72,7 @@ class Episode:
     end_time: np.datetime64 | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Spikes(Tabular):
     """What `detect_spikes` found. Shapes follow usage (T, …): per sample (T, …), per series (…).
 
@@ -146,13 +146,13 @@ class Spikes(Tabular):
             counts = np.bincount(which, minlength=len(self.series))
             ends = np.cumsum(counts)
             latest = [starts[e - 1] if n else -1 for e, n in zip(ends, counts, strict=True)]
-            when = ["" if t < 0 else str(t if self._start is None else self._time(int(t))) for t in latest]
+            when = ["" if t < 0 else for_person(t if self._start is None else self._time(int(t))) for t in latest]
             columns.append(Column("episodes", counts, "Episodes", quantity, priority=2))
             columns.append(Column("last_episode", when, "Last episode", numeric=False, priority=3))
         return columns
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EpisodeTable(Tabular):
     """Episodes, one a row."""
 
@@ -165,10 +165,7 @@ class EpisodeTable(Tabular):
         when = ("start_time", "end_time") if timed else ("start", "end")
         return [
             Column("series", values["series"], "Series", numeric=False),
-            *(
-                Column(n, values[n], n.split("_")[0].title() if n in when else "", numeric=not timed)
-                for n in names[1:5]
-            ),
+            *(Column(n, values[n], n.split("_")[0].title() if n in when else "", for_person) for n in names[1:5]),
             Column("peak", values["peak"], "Peak", quantity, priority=1),
             Column("ratio", values["ratio"], "Ratio", quantity),
         ]

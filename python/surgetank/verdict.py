@@ -10,7 +10,7 @@ from ._bridge import number
 from ._table import percent
 from .errors import invalid
 from .plan import Plan, matching
-from .report import SCHEMA_VERSION, caption, where
+from .report import SCHEMA_VERSION, caption, what_is_assumed, where
 
 PASSED, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 
@@ -29,7 +29,9 @@ class Verdict:
         """What a person reads: the reason of every row that is not OK, then the verdict."""
         rows = self.plan.rows("CRITICAL", "UNKNOWN", "WARNING")
         lines = [f"{row['status']} {where(row)}: {row['reason']}" for row in rows]
-        return "\n".join([*lines, caption(self.plan), f"exit {self.exit_code}: {self.because}"])
+        return "\n".join(
+            [*lines, caption(self.plan), what_is_assumed(self.plan), f"exit {self.exit_code}: {self.because}"]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -45,13 +47,13 @@ class Verdict:
         }
 
 
-def check(plan: Plan, *, quotas: Sequence[str] | None = None, min_coverage: float = 0.0) -> Verdict:
+def check(plan: Plan, *, require: Sequence[str] | None = None, min_coverage: float = 0.0) -> Verdict:
     """Judge a plan: 2 if any row is CRITICAL, else 3 if something that must be known is not, else 1 on WARNING, else 0.
 
     Parameters
     ----------
     plan : Plan
-    quotas : sequence of patterns, optional
+    require : sequence of patterns, optional
         These quotas must be known. Default: every quota that has a value.
     min_coverage : fraction, default 0
         The share of all rows, usage without a quota included, that must be known.
@@ -64,10 +66,10 @@ def check(plan: Plan, *, quotas: Sequence[str] | None = None, min_coverage: floa
     if number(min_coverage, "min_coverage", rule="must be a fraction in [0, 1]", least=0) > 1:
         raise invalid("min_coverage", "must be a fraction in [0, 1]", min_coverage)
     status = list(plan.headroom.status)
-    if quotas is None:
+    if require is None:
         listed = [i for i, quota in enumerate(plan.quotas) if quota is not None]
     else:
-        listed = sorted({i for pattern in quotas for i in matching(plan.keys, pattern, "quota")})
+        listed = sorted({i for pattern in require for i in matching(plan.keys, pattern, "require")})
     unknown = [i for i in listed if status[i] == "UNKNOWN"]
     if "CRITICAL" in status:
         code, because = CRITICAL, f"{status.count('CRITICAL')} of {len(status)} quotas are CRITICAL"
@@ -78,5 +80,5 @@ def check(plan: Plan, *, quotas: Sequence[str] | None = None, min_coverage: floa
     elif "WARNING" in status:
         code, because = WARNING, f"{status.count('WARNING')} of {len(status)} quotas are at WARNING"
     else:
-        code, because = PASSED, "every quota that must be known has the headroom it needs"
+        code, because = PASSED, "every quota that must be known has the headroom that the policy asks for"
     return Verdict(exit_code=code, because=because, plan=plan, listed=tuple(listed))

@@ -22,7 +22,7 @@ from .samples import Samples
 LONGEST_STEP_S = 366 * 86400
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class History(Tabular):
     """Usage of many quotas at equal steps, with what is known of the quotas.
 

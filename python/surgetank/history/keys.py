@@ -47,15 +47,13 @@ class QuotaKey(NamedTuple):
     def matches(self, pattern: str) -> bool:
         """Whether ``pattern`` (with ``*`` and ``?``) names this quota.
 
-        Patterns are the service, ``service/quota``, ``region/service/quota`` or ``account/region/service/quota``.
+        Patterns are the service, ``service/quota``, the Region, ``region/service``, ``region/service/quota`` or
+        ``account/region/service/quota``.
         """
         full = (self.account, self.region, self.service_code, self.quota_code)
         short = (self.account, self.region, self.quota_name)  # without the quota code where there is none
-        spelled = [
-            self.service_code,
-            *("/".join(full[n:]) for n in (2, 1, 0)),
-            *("/".join(short[n:]) for n in (2, 1, 0)),
-        ]
+        spelled = [self.region, self.service_code, f"{self.region}/{self.service_code}"]
+        spelled += ["/".join(names[n:]) for names in (full, short) for n in (2, 1, 0)]
         return any(fnmatchcase(name, pattern) for name in spelled)
 
 

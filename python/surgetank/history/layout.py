@@ -117,7 +117,8 @@ class Layout:
         result = {name: f"column {header!r}" for name, header in self.found.items()}
         result |= {name: repr(value) for name, value in self.fixed.items()}
         if self.wide:
-            result["series"] = f"{len(self.wide)} columns"
+            header, key = next(iter(self.wide.items()))
+            result["series"] = f"{len(self.wide)} columns, such as {header!r} as {key}"
         return result
 
     def rows(self, table: Table) -> tuple[Ints, Ints, Floats]:
