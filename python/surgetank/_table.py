@@ -238,7 +238,7 @@ def render_html(result: Tabular) -> str:
         parts.append(f"<p>{html.escape(printable(caption))}</p>")
     parts.append("<table><thead><tr>")
     parts += [
-        f'<th style="text-align:{a};padding:.2em .7em">{html.escape(c.header)}</th>'
+        f'<th style="text-align:{a};padding:.2em .5em">{html.escape(c.header)}</th>'
         for a, c in zip(align, columns, strict=True)
     ]
     parts.append("</tr></thead><tbody>")
@@ -247,7 +247,7 @@ def render_html(result: Tabular) -> str:
         for a, column, value in zip(align, columns, row, strict=True):
             cell = printable(column.show(value))
             tint = f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
-            style = f"text-align:{a};white-space:nowrap;padding:.2em .7em{tint}"
+            style = f"text-align:{a};white-space:nowrap;padding:.2em .5em{tint}"
             parts.append(f'<td style="{style}">{html.escape(cell)}</td>')
         parts.append("</tr>")
     parts.append("</tbody></table>")
