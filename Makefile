@@ -9,6 +9,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 
 .PHONY: help demo test check lint types format native doctest notebooks bench pythons clean
 .DEFAULT_GOAL := help
+# Targets share one virtual environment and one build folder.
+.NOTPARALLEL:
 
 help:
 	@echo "make demo       sample world in an embedded store, and its plan"
@@ -16,7 +18,7 @@ help:
 	@echo "make check      what CI runs besides: lint, types, native tests under sanitizers, doctests, notebooks"
 	@echo "make bench      benchmarks, each checked against its slow twin first"
 	@echo "make format     rewrite Python and C++ in the house style"
-	@echo "make pythons    install and smoke-test on every Python 3.10-3.13 found"
+	@echo "make pythons    install and run the tests on every Python 3.10-3.13 found"
 	@echo "make clean      remove .venv and build"
 
 demo: $(VENV)/.demo
@@ -37,7 +39,7 @@ types: $(VENV)/.check
 	$(BIN)/mypy
 
 native: $(VENV)/.check
-	sh .ci/googletest
+	sh .ci/googletest $(BIN)/cmake
 	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Debug -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
 	  -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSURGETANK_PYTHON=OFF -DSURGETANK_TESTS=ON -DSURGETANK_SANITIZE=ON
 	$(BIN)/cmake --build build/native

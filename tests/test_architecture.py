@@ -1,6 +1,7 @@
 """Who may use whom (CONTRIBUTING.md, "The layers"): checked on the sources, so that a shortcut is seen at once."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,8 @@ def imported(path):
     }
     depth = len(path.relative_to(PACKAGE).parts) - 1
     for node in ast.walk(tree):
+        if isinstance(node, ast.Import):  # `import surgetank.plan` is the same shortcut in another spelling
+            yield from (a.name.split(".")[1] for a in node.names if a.name.startswith("surgetank."))
         if id(node) in typing_only or not isinstance(node, ast.ImportFrom) or node.level != depth + 1:
             continue
         names = [node.module.split(".")[0]] if node.module else [alias.name for alias in node.names]
@@ -77,6 +80,13 @@ def test_the_core_knows_no_python():
         text = source.read_text(encoding="utf-8")
         assert "pybind11" not in text, source.name
         assert "Python.h" not in text, source.name
+
+
+def test_the_kernel_knows_no_stem():
+    for name in ("core.hpp", "series.hpp", "series.cpp"):
+        text = (CPP / "surgetank" / name).read_text(encoding="utf-8")
+        included = re.findall(r'#include "surgetank/(\w+)\.hpp"', text)
+        assert set(included) <= {"core", "series"}, name
 
 
 def test_stems_do_not_include_each_other():

@@ -251,7 +251,9 @@ class Sigma:
 
 
 def test_options_take_what_the_core_has():
-    found = options(_core.RollingSigmaOptions, Sigma(window=np.int32(20), threshold=3, exclude_current=np.True_))
+    found = options(
+        _core.RollingSigmaOptions, Sigma(window=np.int32(20), threshold=3, exclude_current=np.True_), own=("only_here",)
+    )
     assert (found.window, found.threshold, found.exclude_current) == (20, 3.0, True)
 
 
@@ -275,4 +277,4 @@ def test_options_take_what_the_core_has():
 )
 def test_options_that_cannot_be(change, words):
     with clear_error(InvalidInput, *words):
-        options(_core.RollingSigmaOptions, Sigma(**change))
+        options(_core.RollingSigmaOptions, Sigma(**change), own=("only_here",))

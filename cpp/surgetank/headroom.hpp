@@ -2,9 +2,9 @@
 //
 // `classic_headroom`, the classic rule: the largest of four terms (its own volatility and growth, a failover, a spike,
 // a fixed minimum), clipped and capped by cost. It is a baseline that is reproduced exactly, its quirks included.
-// Source: "Buffer capacity" rules of thumb as found in quota-management run books; the judgement (needed against
-// available, never against the clipped figure) follows AWS Well-Architected REL01-BP06.
-// Cost: one pass over the samples, memory eight series.
+// Source: none published; it is a rule of thumb of quota-management run books, stated in full in ClassicPolicy's
+// docstring. The judgement (needed against available, never the clipped figure) follows AWS Well-Architected
+// REL01-BP06. Cost: one pass over the samples, memory eight series.
 #pragma once
 
 #include <string>

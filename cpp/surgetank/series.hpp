@@ -9,6 +9,7 @@
 // Cost: O(1) time a sample for any window; memory one window plus eight series.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <span>
 #include <vector>

@@ -11,35 +11,38 @@ from .history import History, ImportReport, Quota, QuotaKey
 from .plan import Plan, Thresholds, plan
 from .scenario import SHIPPED_SCENARIOS, Scenario
 from .spikes import Episode, RollingSigma, Spikes, detect_spikes
+from .verdict import Verdict, check
 
 if TYPE_CHECKING:
     from .history.sqlite import Store
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SHIPPED_SCENARIOS",
-    "ClassicPolicy",
-    "Episode",
-    "Headroom",
+__all__ = [  # noqa: RUF022  (in the order of the flow)
     "History",
     "ImportReport",
-    "InvalidInput",
-    "MissingExtra",
-    "NumericalFailure",
-    "Plan",
     "Quota",
     "QuotaKey",
-    "RollingSigma",
-    "Scenario",
-    "Spikes",
     "Store",
-    "StoreError",
-    "SurgetankError",
-    "Thresholds",
+    "Scenario",
+    "SHIPPED_SCENARIOS",
     "detect_spikes",
-    "plan",
+    "RollingSigma",
+    "Spikes",
+    "Episode",
     "size_headroom",
+    "ClassicPolicy",
+    "Headroom",
+    "plan",
+    "Plan",
+    "Thresholds",
+    "check",
+    "Verdict",
+    "SurgetankError",
+    "InvalidInput",
+    "NumericalFailure",
+    "StoreError",
+    "MissingExtra",
 ]
 
 
@@ -50,3 +53,8 @@ def __getattr__(name: str) -> object:
 
         return Store
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Name what is public, the store included."""
+    return sorted({*globals(), *__all__})

@@ -180,12 +180,15 @@ class _CoreOptions(Protocol):
 Options = TypeVar("Options", bound=_CoreOptions)
 
 
-def options(kind: type[Options], given: Any) -> Options:
-    """The core's options aggregate from the façade's dataclass; fields of the same name, types as the core has them."""
+def options(kind: type[Options], given: Any, own: tuple[str, ...] = ()) -> Options:
+    """The core's options aggregate from the façade's dataclass; fields of the same name, types as the core has them.
+
+    ``own`` names the fields that only the façade reads; any other must be known to the core.
+    """
     result = kind()
     for field in dataclasses.fields(given):
-        if not hasattr(result, field.name):
-            continue  # meant for the façade only
+        if field.name in own:
+            continue
         value, default = getattr(given, field.name), getattr(result, field.name)
         setattr(result, field.name, _as_type_of(default, value, field.name))
     result.check()

@@ -8,10 +8,11 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from ._table import printable
+from ._table import for_terminal
 from .errors import InvalidInput, StoreError, nearest
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def run_demo(args: argparse.Namespace) -> int:
     path = folder / "surgetank.db"
     if path.exists():
         with Store(path) as store:
-            known = {key.account for key in store.samples().keys}
-        if known != {key.account for key in world.keys}:
+            own = {report["source"] for report in store.imports()} == {world.samples().report.source}
+        if not own:
             raise StoreError(f"store {path}: is not the demo's; name another folder with --dir")
         for old in (path, path.with_name("surgetank.db-wal"), path.with_name("surgetank.db-shm")):
             old.unlink(missing_ok=True)
@@ -80,15 +81,15 @@ def run_init(args: argparse.Namespace) -> int:
 
 
 def run_import(args: argparse.Namespace) -> int:
+    from .history.keys import check_units
+    from .history.layout import NAMES
     from .history.readers import QUOTA_NAMES, is_quota_file, read_quotas, read_samples
     from .history.sqlite import Store
 
     columns, fixed = _columns(args.column), _fixed(args)
     quota_files = [*args.quotas, *(f for f in args.files if is_quota_file(f, columns))]
     usage_files = [f for f in args.files if f not in quota_files]
-    for_usage = {
-        k: v for k, v in columns.items() if k not in ("quota", "default_value", "adjustable", "is_global", "name")
-    }
+    for_usage = {field: header for field, header in columns.items() if field in NAMES}
     for_quotas = {field: header for field, header in columns.items() if field in QUOTA_NAMES}
     quotas = [q for f in quota_files for q in read_quotas(f, columns=for_quotas, **fixed)]
     found = []
@@ -96,26 +97,22 @@ def run_import(args: argparse.Namespace) -> int:
         with _progress(f"reading {file.name}") as progress:
             how = {"tz": args.tz, "series": args.series, "negative": args.negative}
             found.append(read_samples(file, columns=for_usage, progress=progress, **how, **fixed))
+    for samples in found:  # what can be judged without the store is judged before there is one
+        check_units(samples.units, {quota.key: quota for quota in quotas})
     path = _store_path(args, _config(args))
-    fresh = not path.exists()
-    try:
-        with Store(path, create=True) as store, store.transaction():
-            count = store.import_quotas(quotas) if quotas else 0
-            reports = [store.add_samples(samples) for samples in found]
-            used = set(store.keys_with_usage())
-            unused = sum(quota.key not in used for quota in quotas)
-            ready = bool(store.quotas()) and bool(used)
-    except BaseException:
-        if fresh:  # a store that holds nothing because the import failed was not there before either
-            path.unlink(missing_ok=True)
-        raise
+    with Store(path, create=True) as store, store.transaction():
+        count = store.import_quotas(quotas) if quotas else 0
+        reports = [store.add_samples(samples) for samples in found]
+        used = set(store.keys_with_usage())
+        unused = sum(quota.key not in used for quota in quotas)
+        ready = bool(store.quotas()) and bool(used)
     if args.json:
         print(json.dumps({"store": str(path), "quotas": count, "imports": [r.to_dict() for r in reports]}, indent=2))
         return 0
     for report in reports:
-        print(printable(str(report)))
+        print(for_terminal(str(report)))
     if count:
-        names = ", ".join(printable(f.name) for f in quota_files)
+        names = ", ".join(for_terminal(f.name) for f in quota_files)
         print(f"{names}: {_count(count, 'quota')}{f', {unused} of them without usage' if unused else ''}")
     named = f" --store {path}" if args.store else ""
     lacking = "QUOTAS.csv" if reports else "USAGE.csv"
@@ -147,17 +144,21 @@ def run_check(args: argparse.Namespace) -> int:
     patterns = args.require or config.require
     coverage = config.min_coverage if args.min_coverage is None else args.min_coverage
     verdict = check(made, require=patterns, min_coverage=coverage)
-    print(json.dumps(verdict.to_dict(), indent=2) if args.json else printable(verdict.text))
+    print(json.dumps(verdict.to_dict(), indent=2) if args.json else for_terminal(verdict.text))
     return verdict.exit_code
 
 
 def run_spikes(args: argparse.Namespace) -> int:
     from .history import History
-    from .spikes import RollingSigma, detect_spikes
+    from .spikes import detect_spikes
 
-    detector = RollingSigma(window=args.window, threshold=args.threshold, exclude_current=args.exclude_current)
+    config = _config(args)
+    own = {"window": args.window, "threshold": args.threshold, "exclude_current": args.exclude_current or None}
+    detector = replace(config.policy.detector, **{name: value for name, value in own.items() if value is not None})
     if args.file is None:
-        config = _config(args)
+        reading = {**_fixed(args), "tz": args.tz, "series": args.series, "column": args.column or None}
+        for name in (name for name, value in reading.items() if value is not None):
+            raise InvalidInput(f"--{name.replace('_', '-')}: is for a FILE, and none is given (got {reading[name]!r})")
         with _open(args, config) as store, _progress("reading the store") as progress:
             history = store.history(step_s=config.step_s, progress=progress)
     else:
@@ -183,14 +184,14 @@ def run_show(args: argparse.Namespace) -> int:
     with _open(args, config) as store:
         if args.quota is None:
             found = overview(store)
-            print(json.dumps(found, indent=2) if args.json else printable(overview_text(found)))
+            print(json.dumps(found, indent=2) if args.json else for_terminal(overview_text(found)))
             return 0
         history, made = _planned(args, config, store)
     rows = matching(made.keys, args.quota, "quota")
     if args.json:
         print(json.dumps([made.to_dict()["quotas"][i] for i in rows], indent=2))
     else:
-        print("\n\n".join(printable(detail(made, history, i)) for i in rows))
+        print("\n\n".join(for_terminal(detail(made, history, i)) for i in rows))
     return 0
 
 

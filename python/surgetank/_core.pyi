@@ -66,11 +66,37 @@ class ClassicScenario:
     impact: str
     def __init__(self) -> None: ...
 
+class HeadroomColumns(TypedDict):  # (N,) each; see Headroom in headroom.hpp
+    usage: NDArray[np.float64]
+    day_peak: NDArray[np.float64]
+    age_s: NDArray[np.float64]  # seconds
+    base: NDArray[np.float64]
+    failover: NDArray[np.float64]
+    spike: NDArray[np.float64]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    needed: NDArray[np.float64]
+    required: NDArray[np.float64]
+    available: NDArray[np.float64]
+    utilization: NDArray[np.float64]  # fraction
+    day_utilization: NDArray[np.float64]  # fraction
+    shortfall: NDArray[np.float64]
+    base_frac: NDArray[np.float64]
+    failover_frac: NDArray[np.float64]
+    spike_frac: NDArray[np.float64]
+    classic_required: NDArray[np.float64]
+    classic_utilization: NDArray[np.float64]  # fraction
+    status: list[str]  # OK, WARNING, CRITICAL, UNKNOWN
+    unknown: list[str]  # none, no_usage, stale, no_quota
+    term: list[str]  # the term of the rule that decides needed
+    scenario: list[int]  # which scenario where term is "scenario", else -1
+    limit: list[str]  # none, maximum, cost_cap, not_adjustable
+
 def classic_headroom(
-    usage: NDArray[np.float64],  # (T, N), any positive strides, at most history_s long
+    usage: NDArray[np.float64],  # (T, N), oldest first; the last history_s and the last 24 h are read
     clock: Clock,
     quotas: Quotas,
     scenarios: list[ClassicScenario],
     options: ClassicOptions,
-) -> dict[str, Any]: ...  # field of Headroom in headroom.hpp → (N,) array, or list of words
+) -> HeadroomColumns: ...
 def _raise(kind: str, message: str) -> None: ...

@@ -107,7 +107,7 @@ class Tabular:
     def _repr_html_(self) -> str:
         return render_html(self)
 
-    def to_dict(self) -> dict[str, list[Any]]:
+    def to_columns(self) -> dict[str, list[Any]]:
         """Column name → list of plain Python values."""
         return {c.name: [plain(v) for v in c.values] for c in self._columns()}
 
@@ -184,7 +184,7 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     color = color and "NO_COLOR" not in os.environ
     console = Console(file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
     if caption := result._caption():
-        console.print(printable(caption), markup=False)
+        console.print(for_terminal(caption), markup=False)
     columns = _shown(result)
     headers = [c.header for c in columns]
     table = _rich_table(columns)
@@ -201,7 +201,7 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     if result._notes():
         console.print()
     for note in result._notes():
-        console.print(printable(note), markup=False)
+        console.print(for_terminal(note), markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
@@ -218,13 +218,14 @@ def _rich_table(columns: list[Column]) -> Any:
         )
     for row in zip(*(c.values for c in columns), strict=True):
         cells = [
-            printable(c.show(v)).replace("\n", "\N{REPLACEMENT CHARACTER}") for c, v in zip(columns, row, strict=True)
+            for_terminal(c.show(v)).replace("\n", "\N{REPLACEMENT CHARACTER}")
+            for c, v in zip(columns, row, strict=True)
         ]
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in cells))
     return table
 
 
-def printable(text: str) -> str:
+def for_terminal(text: str) -> str:
     """Names come from files: of control characters only our own line breaks may reach a terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
@@ -235,7 +236,7 @@ def render_html(result: Tabular) -> str:
     align = ["right" if c.numeric else "left" for c in columns]
     parts = ['<div class="surgetank">']
     if caption := result._caption():
-        parts.append(f"<p>{html.escape(printable(caption))}</p>")
+        parts.append(f"<p>{html.escape(for_terminal(caption))}</p>")
     parts.append("<table><thead><tr>")
     parts += [
         f'<th style="text-align:{a};padding:.2em .5em">{html.escape(c.header)}</th>'
@@ -245,13 +246,13 @@ def render_html(result: Tabular) -> str:
     for row in zip(*(c.values for c in columns), strict=True):
         parts.append("<tr>")
         for a, column, value in zip(align, columns, row, strict=True):
-            cell = printable(column.show(value))
+            cell = for_terminal(column.show(value))
             tint = f";color:{_STATUS_CSS[cell]};font-weight:bold" if cell in _STATUS_CSS else ""
             style = f"text-align:{a};white-space:nowrap;padding:.2em .5em{tint}"
             parts.append(f'<td style="{style}">{html.escape(cell)}</td>')
         parts.append("</tr>")
     parts.append("</tbody></table>")
     if notes := result._notes():
-        parts.append("<ul>" + "".join(f"<li>{html.escape(printable(n))}</li>" for n in notes) + "</ul>")
+        parts.append("<ul>" + "".join(f"<li>{html.escape(for_terminal(n))}</li>" for n in notes) + "</ul>")
     parts.append("</div>")
     return "".join(parts)

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from . import _commands
 from ._commands import CONFIG
-from ._table import printable
+from ._table import for_terminal
 from .errors import SurgetankError
 
 #: Usage error, bad input or crash; for `check` also: something that must be known is not.
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except SurgetankError as error:
-        print(f"surgetank: {printable(str(error))}", file=sys.stderr)
+        print(f"surgetank: {for_terminal(str(error))}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("surgetank: interrupted; nothing was half done", file=sys.stderr)
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if os.environ.get("SURGETANK_DEBUG"):
             raise
         hint = "please report it with the traceback that SURGETANK_DEBUG=1 shows"
-        print(f"surgetank: internal error, {type(error).__name__}: {printable(str(error))}; {hint}", file=sys.stderr)
+        print(f"surgetank: internal error, {type(error).__name__}: {for_terminal(str(error))}; {hint}", file=sys.stderr)
         return FAILED
 
 
@@ -125,8 +125,8 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
-    sub.add_argument("--window", type=int, default=10, help="samples (default: 10)")
-    sub.add_argument("--threshold", type=float, default=2.0, help="standard deviations (default: 2)")
+    sub.add_argument("--window", type=int, help="samples (default: the config's, or 10)")
+    sub.add_argument("--threshold", type=float, help="standard deviations (default: the config's, or 2)")
     sub.add_argument("--exclude-current", action="store_true", help="leave a sample out of its own window")
     sub.add_argument("--episodes", action="store_true", help="list every episode")
     sub.add_argument("--json", action="store_true", help="as JSON")

@@ -51,6 +51,7 @@ name = "classic"
 # history_s = 2592000         # 30 days
 # spike_window = 10           # samples
 # spike_threshold = 2.0       # standard deviations
+# spike_exclude_current = false
 
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
@@ -75,7 +76,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check"),
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s"),
-    "policy": ("name", "cost_cap", "trend", "history_s", "spike_window", "spike_threshold"),
+    "policy": ("name", "cost_cap", "trend", "history_s", "spike_window", "spike_threshold", "spike_exclude_current"),
     "check": ("require", "min_coverage"),
 }
 
@@ -231,7 +232,7 @@ def _policy(source: Source, table: dict[str, Any]) -> ClassicPolicy:
     if table.get("name", "classic") not in names:
         rule = f"name: must be a policy, {', '.join(names)}{nearest(str(table['name']), names)}"
         raise source.error(rule, table["name"], "policy", "name")
-    spikes = {"spike_window": "window", "spike_threshold": "threshold"}
+    spikes = {f"spike_{field.name}": field.name for field in fields(RollingSigma)}
     try:
         detector = RollingSigma(**{spikes[k]: v for k, v in table.items() if k in spikes})
         return ClassicPolicy(detector=detector, **{k: v for k, v in table.items() if k not in spikes and k != "name"})

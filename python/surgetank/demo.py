@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from .history import History, Quota, QuotaKey
+from .history import History, ImportReport, Quota, QuotaKey
 from .scenario import Scenario, each_region_fails
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 STEP_S, DAYS = 300, 30
+SOURCE = "sample world"  # how its store is told from a user's
 START = "2026-01-01T00:00:00Z"
 
 # service, quota code, name, unit; usage level and quota in each Region.
@@ -43,12 +44,14 @@ def sample_world(seed: int = 7) -> History:
             if level:
                 keys.append(key)
                 columns.append(_usage(rng, day, level, peak))
+    report = ImportReport(source=SOURCE, rows=sum(int(np.isfinite(c).sum()) for c in columns), series=len(keys))
     return History(
         keys=tuple(keys),
         start_s=int(np.datetime64(START[:-1], "s").astype(np.int64)),
         step_s=float(STEP_S),
         usage=np.asfortranarray(np.stack(columns, axis=1)),
         quotas={q.key: q for q in quotas},
+        report=report,
         scenarios=(
             *each_region_fails(REGIONS),
             Scenario("launch day", "us-east-1", {"us-east-1": 1.0}, multiplier=3.0, target_multiplier=3.0,

@@ -70,7 +70,7 @@ class ClassicPolicy:
         self._core_options()
 
     def _core_options(self) -> _core.ClassicOptions:
-        result = _bridge.options(_core.ClassicOptions, self)
+        result = _bridge.options(_core.ClassicOptions, self, own=("trend", "detector"))
         result.trend_per_hour = self.trend == "hour"
         return result
 
@@ -239,14 +239,11 @@ def size_headroom(
     quotas.region = world.region
     spikes = detect_spikes(in_history, detector=policy.detector, outputs=())
     quotas.spike_ratio = np.ravel(spikes.p95_ratio)
-    raw = _core.classic_headroom(
+    found = _core.classic_headroom(
         recent, clock, quotas, [_core_scenario(s, world.regions) for s in chosen], policy._core_options()
     )
-    raw |= {
-        "spikes": np.array(spikes.count),
-        "warning_frac": quotas.warning_frac,
-        "critical_frac": quotas.critical_frac,
-    }
+    raw: dict[str, Any] = {**found, "spikes": np.array(spikes.count)}
+    raw |= {"warning_frac": quotas.warning_frac, "critical_frac": quotas.critical_frac}
     return _result(raw, world, policy, chosen, skipped)
 
 
