@@ -30,7 +30,7 @@ struct Judgement {
 };
 
 template <class Real>
-Judgement judge(double sample, const series::Moments<Real>& window, Index needed, double threshold) {
+Judgement judge(double sample, const series::Moments<Real>& window, Index needed, double threshold, bool inside) {
     Judgement out;
     if (std::isnan(sample) || window.count < needed) return out;
     const Real u = static_cast<Real>(sample), mean = window.mean, above = u - mean;
@@ -39,6 +39,9 @@ Judgement judge(double sample, const series::Moments<Real>& window, Index needed
     // A constant window: the sample itself decides (only without the sample in the window can it differ).
     if (sd > 0) out.score = series::narrow(above / sd);
     else if (sd == 0 && above != 0) out.score = above > 0 ? inf : -inf;
+    // In its own window a sample cannot score higher; rounding can.
+    const auto n = static_cast<double>(window.count);
+    if (inside && out.score > threshold) out.score = std::min(out.score, (n - 1) / std::sqrt(n));
     out.flag = window.sum > 0 && mean > 0 && out.score > threshold;
     return out;
 }
@@ -101,7 +104,7 @@ void scan(std::span<const double> x, const RollingSigmaOptions& options, Recorde
         const Index at = t + ahead;
         if (at >= static_cast<Index>(x.size())) return;
         const double u = x[static_cast<std::size_t>(at)];
-        recorder.record(at, u, judge(u, window, needed, options.threshold));
+        recorder.record(at, u, judge(u, window, needed, options.threshold, !options.exclude_current));
     });
 }
 

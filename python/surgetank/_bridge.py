@@ -105,7 +105,10 @@ def duration_s(value: Duration, argument: str, *, least: float = 0.0, above: boo
     if isinstance(value, dt.timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, np.timedelta64):
-        seconds = value / np.timedelta64(1, "s")
+        try:
+            seconds = value / np.timedelta64(1, "s")
+        except TypeError as error:
+            raise invalid(argument, "must be a duration of fixed length", value) from error
     rule = f"must be a finite duration of {'more than' if above else 'at least'} {least:g} seconds"
     return number(seconds, argument, rule=rule, least=least, above=above)
 

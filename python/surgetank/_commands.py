@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ def run_demo(args: argparse.Namespace) -> int:
     from .plan import plan
 
     folder: Path = args.dir
+    if args.seed < 0:
+        raise InvalidInput(f"--seed: must be 0 or more (got {args.seed})")
     world = sample_world(args.seed)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,20 +85,25 @@ def run_init(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     from .history.keys import check_units
     from .history.layout import NAMES
-    from .history.readers import QUOTA_NAMES, is_quota_file, read_quotas, read_samples
+    from .history.readers import QUOTA_NAMES, headers_of, is_quota_file, read_quotas, read_samples
     from .history.sqlite import Store
 
-    columns, fixed = _columns(args.column), _fixed(args)
-    quota_files = [*args.quotas, *(f for f in args.files if is_quota_file(f, columns))]
-    usage_files = [f for f in args.files if f not in quota_files]
-    for_usage = {field: header for field, header in columns.items() if field in NAMES}
-    for_quotas = {field: header for field, header in columns.items() if field in QUOTA_NAMES}
-    quotas = [q for f in quota_files for q in read_quotas(f, columns=for_quotas, **fixed)]
+    given, fixed = _columns(args.column), _fixed(args)
+    headers = {file: set(headers_of(file)) for file in (*args.files, *args.quotas)}
+    for field, header in given.items():
+        if not any(header in there for there in headers.values()):
+            raise InvalidInput(f"--column: {field} is mapped to a header that no file has (got {header!r})")
+
+    def columns(file: Path, names: Container[str]) -> dict[str, str]:
+        return {field: h for field, h in given.items() if field in names and h in headers[file]}
+
+    quota_files = [*args.quotas, *(f for f in args.files if is_quota_file(f, columns(f, QUOTA_NAMES)))]
+    quotas = [q for f in quota_files for q in read_quotas(f, columns=columns(f, QUOTA_NAMES), **fixed)]
     found = []
-    for file in usage_files:
+    for file in (f for f in args.files if f not in quota_files):
         with _progress(f"reading {file.name}") as progress:
-            how = {"tz": args.tz, "series": args.series, "negative": args.negative}
-            found.append(read_samples(file, columns=for_usage, progress=progress, **how, **fixed))
+            how = {"tz": args.tz, "series": args.series, "negative": args.negative, "columns": columns(file, NAMES)}
+            found.append(read_samples(file, progress=progress, **how, **fixed))
     for samples in found:  # what can be judged without the store is judged before there is one
         check_units(samples.units, {quota.key: quota for quota in quotas})
     path = _store_path(args, _config(args))
@@ -112,8 +119,8 @@ def run_import(args: argparse.Namespace) -> int:
     for report in reports:
         print(for_terminal(str(report)))
     if count:
-        names = ", ".join(for_terminal(f.name) for f in quota_files)
-        print(f"{names}: {_count(count, 'quota')}{f', {unused} of them without usage' if unused else ''}")
+        listed = ", ".join(for_terminal(f.name) for f in quota_files)
+        print(f"{listed}: {_count(count, 'quota')}{f', {unused} of them without usage' if unused else ''}")
     named = f" --store {path}" if args.store else ""
     lacking = "QUOTAS.csv" if reports else "USAGE.csv"
     print(f"The store is {path}. Next: surgetank {'plan' if ready else f'import {lacking}'}{named}")
@@ -121,17 +128,21 @@ def run_import(args: argparse.Namespace) -> int:
 
 
 def run_plan(args: argparse.Namespace) -> int:
+    """Plan, show it, keep it."""
     config = _config(args)
     with _open(args, config) as store:
         _, made = _planned(args, config, store)
-        store.save_plan(made.to_dict())
-    if args.html:
-        from .report import page
+        print(made.to_json() if args.json else _text(made), flush=True)
+        if args.html:
+            from .report import page
 
-        with _writing(args.html):
-            args.html.write_text(page(made), encoding="utf-8")
-        print(f"Wrote {args.html}", file=sys.stderr)
-    print(made.to_json() if args.json else _text(made))
+            with _writing(args.html):
+                args.html.write_text(page(made), encoding="utf-8")
+            print(f"Wrote {args.html}", file=sys.stderr)
+        try:
+            store.save_plan(made.to_dict())
+        except StoreError as error:  # the answer does not depend on its being kept
+            print(f"surgetank: the plan was not kept: {error}", file=sys.stderr)
     return 0
 
 
@@ -198,8 +209,9 @@ def run_show(args: argparse.Namespace) -> int:
 def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
     from .plan import plan
 
+    step_s = config.step_s if args.step is None else args.step
     with _progress("reading the store") as progress:
-        history = store.history(step_s=args.step or config.step_s, progress=progress).complete()
+        history = store.history(step_s=step_s, until=args.now, progress=progress).complete()
     with _busy("planning"):
         config.check(history.keys)
         made = plan(

@@ -17,6 +17,7 @@ else:
 
 #: Where something stands in the file: keys, and numbers for items of arrays of tables.
 Where = tuple[str | int, ...]
+MOST_LINES = 300
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Source:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise InvalidInput(f"{path.name}: must be a readable file: {reason} (got {shown(str(path))})") from error
+            raise InvalidInput(f"{path}: must be a readable file: {reason} (got {shown(str(path))})") from error
         try:
             return Source(path.name, text, tomllib.loads(text))
         except (ValueError, RecursionError) as error:
@@ -67,6 +68,8 @@ class Source:
             if not statement:
                 start = number
             statement += line + "\n"
+            if number - start > MOST_LINES:
+                break  # parsing a growing statement again is quadratic: what comes after it has no line
             try:
                 parsed = tomllib.loads(statement)
             except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ class World:
                 raise invalid("quota", "must be given: the History holds none", None)
             quota = [math.nan if q is None else q.value for q in known]
         names = history.regions
+        number = {name: i for i, name in enumerate(names)}
         if regions is not None and _bridge.names(regions, "regions") != names:
             raise invalid("regions", f"are the History's own, {', '.join(names)}; leave them out", regions)
         return World(
@@ -91,7 +93,7 @@ class World:
             quota=_bridge.per_series(quota, "quota", shape),
             adjustable=_bridge.switches(adjustable, "adjustable", shape) & ~fixed,
             regions=names,
-            region=np.array([names.index(key.region) for key in history.keys], dtype=np.int64),
+            region=np.array([number[key.region] for key in history.keys], dtype=np.int64),
             names=tuple(str(key) for key in history.keys),
         )
 
@@ -106,7 +108,9 @@ class World:
         if now is None:
             return rows, 0.0
         if self.start_s is None:
-            elapsed = _bridge.duration_s(now, "now", least=-math.inf)  # type: ignore[arg-type]
+            rule = "must be seconds from the first sample, where usage is an array"
+            seconds = now.total_seconds() if isinstance(now, dt.timedelta) else now
+            elapsed = _bridge.number(seconds, "now", rule=rule)
         else:
             elapsed = float(_bridge.instant_s(now, "now") - self.start_s)  # type: ignore[arg-type]
         rows = min(rows, math.floor(elapsed / self.step_s) + 1)

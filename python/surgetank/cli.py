@@ -26,6 +26,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit code. Errors are one line on standard error."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without − and × still gets its verdict
     args = _parser().parse_args(argv)
     try:
         code: int = args.run(args)
@@ -39,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        print(f"surgetank: cannot read or write: {for_terminal(str(error))}", file=sys.stderr)
         return FAILED
     except Exception as error:
         if os.environ.get("SURGETANK_DEBUG"):

@@ -156,7 +156,7 @@ def plan(
     stale_after_s : float (seconds) or timedelta, optional
         An older last sample makes a quota UNKNOWN. Default: the longer of 1 h and 12 steps.
     now : instant, optional
-        Plan for that moment; later samples are ignored. Default: the last sample.
+        Plan for that moment; later samples are ignored (of a History, later steps). Default: the last sample.
     **reading
         Options of `History.read`, where ``history`` is not a History.
 
@@ -181,7 +181,7 @@ def plan(
     """
     # collect ─▶ history
     if not isinstance(history, History):
-        history = History.read(history, **reading)
+        history = History.read(history, until=now, **reading)
     elif reading:
         raise invalid("reading", "options are for sources that are not a History yet", ", ".join(reading))
     if quotas is not None:
@@ -219,6 +219,8 @@ def plan(
 def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thresholds] | None) -> list[Thresholds]:
     if given is None or isinstance(given, Thresholds):
         return [given or Thresholds()] * len(keys)
+    if not isinstance(given, Mapping) or not all(isinstance(value, Thresholds) for value in given.values()):
+        raise invalid("thresholds", "must be Thresholds(...), or map patterns to them", given)
     result = [Thresholds()] * len(keys)
     for pattern, value in given.items():
         for i in matching(keys, pattern, "thresholds"):
@@ -227,6 +229,8 @@ def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thres
 
 
 def _costs(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Floats:
+    if given is not None and not isinstance(given, Mapping):
+        raise invalid("costs", "must map patterns to prices", given)
     result = np.zeros(len(keys))
     for pattern, price in (given or {}).items():
         for i in matching(keys, pattern, "costs"):
@@ -236,6 +240,8 @@ def _costs(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Float
 
 def matching(keys: Sequence[QuotaKey], pattern: str, argument: str) -> list[int]:
     """Which keys a pattern names; one that names none is a mistake, and an error."""
+    if not isinstance(pattern, str):
+        raise invalid(argument, "must be patterns", pattern)
     found = [i for i, key in enumerate(keys) if key.matches(pattern)]
     if not found:
         names = {name for key in keys for name in (key.service_code, key.quota_name, f"{key.region}/{key.quota_name}")}

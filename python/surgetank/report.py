@@ -10,6 +10,7 @@ import numpy as np
 
 from ._bridge import Floats
 from ._table import for_json, percent, quantity, render_html, span
+from .errors import printable
 from .headroom import ClassicPolicy
 from .scenario import Scenario
 
@@ -128,7 +129,7 @@ def sparkline(usage: Floats, width: int = 60) -> str:
 def where(row: dict[str, Any], account: bool = True) -> str:
     """Account (where it matters), Region and quota of a row, as far as they are stated."""
     parts = [row["account"] if account else "-", row["region"], row["quota_name"]]
-    return " ".join(part for part in parts if part != "-")
+    return " ".join(printable(part, 120) for part in parts if part != "-")
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def parse_instant(cell: Any, tz: dt.tzinfo | None) -> int:
     if isinstance(cell, dt.datetime):
         if cell.tzinfo is None:
             if tz is None:
-                raise invalid("timestamp", "has no time zone; state it with tz= (--tz UTC)", str(cell))
+                raise invalid("timestamp", "has no time zone; state it with tz= of History.read (--tz UTC)", str(cell))
             cell = cell.replace(tzinfo=tz)
         try:
             seconds: float = cell.timestamp()
@@ -144,5 +144,7 @@ def number_in(row: int, cell: Any, header: str) -> float:
 
 def texts(column: Cells) -> Sequence[str]:
     """Names, without the blanks around them; empty where a cell is."""
-    stripped = ("" if c is None else str(c).strip() for c in column)
+    # pandas makes floats of whole numbers when one of them is missing.
+    whole = (int(c) if isinstance(c, float | np.floating) and float(c).is_integer() else c for c in column)
+    stripped = ("" if c is None else str(c).strip() for c in whole)
     return ["" if text in ("nan", "<NA>", "NaT") else text for text in stripped]

@@ -17,9 +17,7 @@ from ..errors import invalid
 from ..scenario import Scenario
 from .keys import Quota, QuotaKey, check_units, quotas_by_key
 from .report import ImportReport
-from .samples import Samples
-
-LONGEST_STEP_S = 366 * 86400
+from .samples import LONGEST_STEP_S, Samples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -69,6 +67,7 @@ class History(Tabular):
         *,
         quotas: object = None,
         step_s: Duration | None = None,
+        until: Instant | None = None,
         negative: str = "refuse",
         **reading: Any,
     ) -> History:
@@ -85,6 +84,8 @@ class History(Tabular):
         step_s : float (whole seconds) or timedelta, optional
             Default: the median spacing. Samples fall into their half-open step, the maximum wins, an empty step is
             NaN.
+        until : instant, optional
+            Leave out later samples, also those later in the same step.
         negative : {"refuse", "missing", "keep"}, default "refuse"
             What to do with usage below 0: refuse the file, read it as not observed, or keep it (for
             `detect_spikes` only).
@@ -112,14 +113,18 @@ class History(Tabular):
         from .readers import read_samples
 
         found = read_samples(source, negative=negative, **reading)
-        return History.from_samples(found, quotas=quotas, step_s=step_s, signed=negative == "keep")
+        return History.from_samples(found, quotas=quotas, step_s=step_s, until=until, signed=negative == "keep")
 
     @staticmethod
     def from_samples(
-        found: Samples, *, quotas: object = None, step_s: Duration | None = None,
+        found: Samples, *, quotas: object = None, step_s: Duration | None = None, until: Instant | None = None,
         scenarios: tuple[Scenario, ...] = (), signed: bool = False,
     ) -> History:  # fmt: skip
         """Put samples on their grid."""
+        if until is not None:
+            found = found.until(instant_s(until, "now"))
+            if not len(found.value):
+                raise invalid("usage", "must hold at least one observed sample at or before now", str(until))
         step = found.step_s() if step_s is None else whole_step(step_s)
         start, usage = found.grid(step)
         return History(
@@ -168,7 +173,8 @@ class History(Tabular):
 
     def complete(self) -> History:
         """Add a column without samples for every quota that has no usage, sorted by quota, then Region."""
-        missing = [key for key in self.quotas if key not in set(self.keys)]
+        there = set(self.keys)
+        missing = [key for key in self.quotas if key not in there]
         keys = (*self.keys, *missing)
         order = sorted(range(len(keys)), key=lambda i: (keys[i].quota_name, keys[i].account, keys[i].region))
         if order == list(range(len(self.keys))):

@@ -205,13 +205,15 @@ def _wide_keys(headers: Sequence[str], template: str, fixed: Mapping[str, str]) 
     groups = (f"(?P<{p[1:-1]}>.+?)" if p.startswith("{") else re.escape(p) for p in pieces)
     pattern = re.compile("".join(groups))
     result: dict[str, QuotaKey] = {}
+    seen: set[QuotaKey] = set()
     for header in headers:
         match = pattern.fullmatch(header)
         if match is None:
             raise invalid("series", f"{template!r} must match the header of every series", header)
         parts = {**fixed, **match.groupdict()}
         key = _key(*(parts.get(name, "") for name in KEY_FIELDS))
-        if key in result.values():
+        if key in seen:
             raise invalid("series", f"{template!r} must tell the columns apart", header)
+        seen.add(key)
         result[header] = key
     return result

@@ -43,13 +43,18 @@ def is_frame(source: object) -> bool:
     return hasattr(source, "__arrow_c_stream__") and not hasattr(source, "__array__")
 
 
+def headers_of(source: str | os.PathLike[str]) -> list[str]:
+    """The column names of a file."""
+    _, batches = _batches(source, None)
+    return list(next(batches)[1])
+
+
 def is_quota_file(source: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> bool:
     """Whether a file lists quotas rather than usage: it names a quota, and no instant."""
-    _, batches = _batches(source, None)
-    headers = list(next(batches)[1])
-    found = find_columns(headers, {k: v for k, v in (columns or {}).items() if k in NAMES}, NAMES)
-    quotas = find_columns(headers, {}, QUOTA_NAMES)
-    return "timestamp" not in found and "quota" in quotas and "service_code" in quotas
+    headers = headers_of(source)
+    quotas = find_columns(headers, columns or {}, QUOTA_NAMES)
+    instants = find_columns(headers, {}, {"timestamp": NAMES["timestamp"]})
+    return not instants and "quota" in quotas and ("service_code" in quotas or "quota" in (columns or {}))
 
 
 def read_samples(
@@ -191,8 +196,12 @@ def _batches(source: object, progress: Progress | None) -> tuple[str, Iterator[t
         raise invalid("source", "must be a path, a frame or an object with __arrow_c_stream__", type(source).__name__)
     path = Path(source)
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise invalid("source", "must be a file, not a pipe or device: it is read more than once", str(path))
         with path.open("rb") as file:
             magic = file.read(4)
+    except InvalidInput:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise invalid("source", f"must be a readable file: {reason}", str(path)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from .report import ImportReport
 
 Ints = NDArray[np.int64]
 DEFAULT_STEP_S = 300
+LONGEST_STEP_S = 366 * 86_400
 MOST_CELLS = 400_000_000  # of a grid: 3.2 GB; beyond it a timestamp is wrong or the step is
 
 
@@ -33,7 +34,12 @@ class Samples:
         """Median spacing over all series, in whole seconds; 300 s where no series has two samples."""
         same = self.code[1:] == self.code[:-1]
         gaps = np.diff(self.time_s)[same]
-        return max(1, int(np.median(gaps))) if len(gaps) else DEFAULT_STEP_S
+        return min(LONGEST_STEP_S, max(1, int(np.median(gaps)))) if len(gaps) else DEFAULT_STEP_S
+
+    def until(self, now_s: int) -> Samples:
+        """Give the samples at or before that instant (epoch seconds)."""
+        kept = self.time_s <= now_s
+        return replace(self, code=self.code[kept], time_s=self.time_s[kept], value=self.value[kept])
 
     def check_span(self) -> None:
         """Refuse samples that no grid could hold: one wrong year among them, usually."""
@@ -82,6 +88,7 @@ class Merged:
 
 def merge(code: Ints, time_s: Ints, value: Floats) -> Merged:
     """Sort; collapse equal rows; of conflicting ones keep the maximum, and count both."""
+    value = value + 0.0  # −0 is 0
     order = np.lexsort((value, time_s, code))
     code, time_s, value = code[order], time_s[order], value[order]
     if not len(value):

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from .._bridge import Duration, Floats, number
+from .._bridge import Duration, Floats, Instant, number
 from ..errors import StoreError, invalid
 from ..scenario import Scenario
 from .history import History
 from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
 from .readers import Progress, read_quotas, read_samples
 from .report import ImportReport
-from .samples import Ints, Samples, check_cells, merge
+from .samples import MOST_CELLS, Ints, Samples, merge
 from .schema import (
     APPLICATION_ID,
     DAY_S,
@@ -97,7 +97,8 @@ class Store:
 
     def close(self) -> None:
         """Close the file. What was imported is there already."""
-        self._db.close()
+        with self._explained():
+            self._db.close()
 
     @property
     def schema_version(self) -> int:
@@ -157,7 +158,7 @@ class Store:
         with self.transaction():
             check_units(found.units, {q.key: q for q in self.quotas()})
             report = self._merge(found)
-            self._check_span(found)
+            self._check_span()
             body = json.dumps(report.to_dict())
             self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
         return report
@@ -184,11 +185,13 @@ class Store:
         with self._snapshot():
             return tuple(read_quota(row) for row in self._db.execute(query))
 
-    def history(self, *, step_s: Duration | None = None, progress: Progress | None = None) -> History:
+    def history(
+        self, *, step_s: Duration | None = None, until: Instant | None = None, progress: Progress | None = None
+    ) -> History:
         """Read everything: usage on its grid (see `History.read` for the arguments), quotas and scenarios."""
         with self._snapshot():
             found, quotas, scenarios = self.samples(progress=progress), self.quotas(), self.scenarios()
-        return History.from_samples(found, quotas=quotas, step_s=step_s, scenarios=scenarios)
+        return History.from_samples(found, quotas=quotas, step_s=step_s, until=until, scenarios=scenarios)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""
@@ -260,11 +263,12 @@ class Store:
         except (OSError, ValueError) as error:  # a name that no file system takes
             raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
 
-    def _check_span(self, found: Samples) -> None:
+    def _check_span(self) -> None:
         # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
         first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
         series = self._db.execute("SELECT count(*) FROM quota_key WHERE has_usage").fetchone()[0]
-        check_cells(first * DAY_S, last * DAY_S, found.step_s(), series)
+        if (last - first) * DAY_S // 60 * series > MOST_CELLS:  # else even a step of a minute fits
+            self.samples().check_span()
 
     def _prepare(self, create: bool) -> None:
         if (size := self.path.stat().st_size) % 512:  # whole pages, the smallest of 512 bytes
