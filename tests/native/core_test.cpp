@@ -5,24 +5,17 @@
 
 #include <array>
 
+#include "refusal.hpp"
+
 namespace surgetank {
 namespace {
 
-std::string message_of(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const InvalidInput& error) {
-        return error.what();
-    }
-    return "(nothing was thrown)";
-}
-
 TEST(Require, SaysArgumentRuleAndValue) {
-    EXPECT_EQ(message_of([] { require(false, "window", "must be at least 2 samples", 1); }),
+    EXPECT_EQ(refusal([] { require(false, "window", "must be at least 2 samples", 1); }),
               "window: must be at least 2 samples (got 1)");
-    EXPECT_EQ(message_of([] { require(false, "threshold", "must be finite", nan); }),
+    EXPECT_EQ(refusal([] { require(false, "threshold", "must be finite", nan); }),
               "threshold: must be finite (got nan)");
-    EXPECT_EQ(message_of([] { require(false, "impact", "must be {a word}", "x{}"); }),
+    EXPECT_EQ(refusal([] { require(false, "impact", "must be {a word}", "x{}"); }),
               "impact: must be {a word} (got x{})");
 }
 

@@ -7,17 +7,10 @@
 #include <cstring>
 #include <utility>
 
+#include "refusal.hpp"
+
 namespace surgetank {
 namespace {
-
-std::string refusal(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const InvalidInput& error) {
-        return error.what();
-    }
-    return "(nothing was thrown)";
-}
 
 // One call with everything at its default; a test changes what it is about.
 struct Call {

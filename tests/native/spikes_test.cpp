@@ -7,19 +7,12 @@
 #include <cstring>
 #include <random>
 
+#include "refusal.hpp"
+
 namespace surgetank {
 namespace {
 
 constexpr SpikeOutputs everything{true, true, true, true, true};
-
-std::string refusal(const std::function<void()>& call) {
-    try {
-        call();
-    } catch (const InvalidInput& error) {
-        return error.what();
-    }
-    return "(nothing was thrown)";
-}
 
 Eigen::ArrayXXd column(const std::vector<double>& x) {
     return Eigen::Map<const Eigen::ArrayXd>(x.data(), static_cast<Index>(x.size()));
