@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from .errors import MissingExtra
 
 STATUS_STYLES = {"CRITICAL": "bold red", "WARNING": "yellow", "OK": "green", "UNKNOWN": "magenta"}
+GAP = 3  # blanks between two columns of a text table
 _STATUS_CSS = {"CRITICAL": "#b00020", "WARNING": "#8a6100", "OK": "#1b6e2e", "UNKNOWN": "#6a3d9a"}
 
 
@@ -178,6 +179,7 @@ def _shown(result: Tabular) -> list[Column]:
 
 def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     """Caption, table and notes, none wider than ``width``: the least important columns leave first."""
+    from rich.cells import cell_len
     from rich.console import Console
 
     out = io.StringIO()
@@ -187,15 +189,14 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
         console.print(for_terminal(caption), markup=False)
     columns = _shown(result)
     headers = [c.header for c in columns]
-    table = _rich_table(columns)
-    ruler = Console(width=100_000)  # a console never measures beyond its own width
-    while len(columns) > 1 and ruler.measure(table).maximum > width:
+    cells = {
+        c.name: [for_terminal(c.show(v)).replace("\n", "\N{REPLACEMENT CHARACTER}") for v in c.values] for c in columns
+    }
+    widths = {c.name: max(map(cell_len, (c.header, *cells[c.name]))) + GAP for c in columns}
+    while sum(widths[c.name] for c in columns) - GAP > width and any(c.priority for c in columns):
         least = max(c.priority for c in columns)
-        if least == 0:
-            break
         columns.remove(next(c for c in reversed(columns) if c.priority == least))
-        table = _rich_table(columns)
-    console.print(table)
+    console.print(_rich_table(columns, cells))
     if left_out := [h for h in headers if h not in {c.header for c in columns}]:
         console.print(f"(too narrow for: {', '.join(left_out)})", markup=False)
     if result._notes():
@@ -205,7 +206,7 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 
-def _rich_table(columns: list[Column]) -> Any:
+def _rich_table(columns: list[Column], cells: dict[str, list[str]]) -> Any:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -213,15 +214,10 @@ def _rich_table(columns: list[Column]) -> Any:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for column in columns:
         # Numbers are never folded or cut: a shortened number is a wrong number.
-        table.add_column(
-            column.header, justify="right" if column.numeric else "left", no_wrap=column.numeric, overflow="fold"
-        )
-    for row in zip(*(c.values for c in columns), strict=True):
-        cells = [
-            for_terminal(c.show(v)).replace("\n", "\N{REPLACEMENT CHARACTER}")
-            for c, v in zip(columns, row, strict=True)
-        ]
-        table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in cells))
+        justify: Any = "right" if column.numeric else "left"
+        table.add_column(column.header, justify=justify, no_wrap=column.numeric, overflow="fold")
+    for row in zip(*(cells[c.name] for c in columns), strict=True):
+        table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
     return table
 
 
