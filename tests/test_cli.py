@@ -220,7 +220,7 @@ def test_show_explains_one_quota(here, run):
     code, out, _ = run("show", "a/ec2/L-1")
     assert code == 0
     assert "CRITICAL  a ec2/L-1" in out
-    assert "needed               40" in out
+    assert "needed                         40" in out
     code, _, err = run("show", "a/ec2/L-2")
     assert code == 3
     assert "did you mean 'a/ec2/L-1'?" in err

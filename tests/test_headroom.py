@@ -81,7 +81,10 @@ def test_trend_is_per_sample_unless_the_hour_is_meant():
     assert sized(growing, 1e6).attribution == "base: trend"
     hour = ClassicPolicy(trend="hour")
     assert sized(growing, 1e6, policy=hour).base == pytest.approx(168 * 12)
-    same(sized(growing, 1e6, 3600, policy=hour), sized(growing, 1e6, 3600))
+    meant, hourly = sized(growing, 1e6, 3600, policy=hour), sized(growing, 1e6, 3600)
+    assert (meant.base, meant.needed, meant.required) == (hourly.base, hourly.needed, hourly.required)
+    assert "a week of its growth" in meant.reason
+    assert "168 samples, which the rule takes for a week" in hourly.reason
     assert sized(growing[::-1], 1e6).attribution == "base: past peak"  # falling: no growth to keep room for
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _TERMS = {
     "usage_floor": ("base: 20% of usage", "the rule keeps at least 20% of usage free"),
     "volatility": ("base: volatility", "two standard deviations of its usage"),
-    "trend": ("base: trend", "a week of its growth"),
+    "trend": ("base: trend", "its growth over 168 samples, which the rule takes for a week"),
     "peak": ("base: past peak", "1.2 times the way back up to its highest usage"),
     "failover_floor": ("failover: 100% of usage", "the rule keeps the room to take over as much again as is used now"),
     "spikes": ("spike: past spikes", "the 95th percentile of its past spikes"),
@@ -49,6 +49,11 @@ def attributions(raw: dict[str, Any], scenarios: Sequence[Scenario]) -> list[str
 def sentences(raw: dict[str, Any], policy: ClassicPolicy) -> list[str]:
     """One plain sentence or two for each quota."""
     rows = [dict(zip(raw, values, strict=True)) for values in zip(*raw.values(), strict=True)]
+    said = {term: sentence for term, (_, sentence) in _TERMS.items()}
+    if policy.trend == "hour":
+        said["trend"] = "a week of its growth"
+    for row in rows:
+        row["because"] = said.get(row["term"], f"scenario {row['attribution'].partition(': ')[2]}")
     return [_unknown(row, policy) if row["status"] == "UNKNOWN" else _known(row) for row in rows]
 
 
@@ -62,8 +67,7 @@ def _unknown(row: dict[str, Any], policy: ClassicPolicy) -> str:
 
 
 def _need(row: dict[str, Any]) -> str:
-    because = _TERMS.get(row["term"], ("", f"scenario {row['attribution'].partition(': ')[2]}"))[1]
-    return f"{quantity(row['needed'])} free ({because})"
+    return f"{quantity(row['needed'])} free ({row['because']})"
 
 
 def _known(row: dict[str, Any]) -> str:

@@ -103,9 +103,9 @@ def detail(plan: Plan, history: History, row: int) -> str:
     columns = {c.name: c.values[row] for c in plan._columns()}
     lines = [f"{columns['status']}  {where(columns)}", ""]
     terms = ("base", "failover", "spike", "minimum", "maximum", "needed", "required", "available", "shortfall")
-    lines += [f"  {name:<10} {quantity(float(columns[name])):>12}" for name in ("usage", "quota", *terms)]
+    lines += [f"  {name:<20} {quantity(float(columns[name])):>12}" for name in ("usage", "quota", *terms)]
     shares = ((n, percent(float(columns[n]))) for n in ("utilization", "day_utilization", "classic_utilization"))
-    lines += [f"  {name:<20} {share}" for name, share in shares]
+    lines += [f"  {name:<20} {share:>12}" for name, share in shares]
     lines += [f"  {'decided by':<20} {columns['attribution'] or '–'}", f"  {'spikes':<20} {columns['spikes']}", ""]
     column = history.usage[:, history.keys.index(plan.keys[row])]
     if np.isfinite(column).any():
