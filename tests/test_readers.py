@@ -286,3 +286,29 @@ def test_each_bad_quota_file_gives_one_clear_error(tmp_path, read, text, words):
     (tmp_path / "quotas.csv").write_text(text)
     with clear_error(InvalidInput, *words):
         read(LONG + ROW, quotas=tmp_path / "quotas.csv")
+
+
+def test_a_wide_table_with_a_region_column_keeps_every_row_in_its_region(tmp_path):
+    """More than one batch, and a row without a Region in the first: it must not draw the later rows to itself."""
+    regions = ["", *("ab"[i % 2] for i in range(70_000))]
+    rows = "".join(f"{i * 60},{region},{i % 7},1\n" for i, region in enumerate(regions))
+    path = tmp_path / "wide.csv"
+    path.write_text("timestamp,region,ec2,rds\n" + rows, encoding="utf-8")
+    history = History.read(path)
+    counts = {
+        str(key): int(np.isfinite(column).sum()) for key, column in zip(history.keys, history.usage.T, strict=True)
+    }
+    assert counts == {f"{r} {s}".strip(): regions.count(r) for s in ("ec2", "rds") for r in ("", "a", "b")}
+
+
+def test_a_negative_value_in_a_wide_table_with_a_region_column_is_named(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text("timestamp,region,ec2,rds\n0,a,1,1\n60,a,1,-5\n", encoding="utf-8")
+    with clear_error(InvalidInput, "wide.csv, line 3, column 'rds'", "0 or more", "-5"):
+        History.read(path)
+
+
+def test_the_unit_of_a_wide_table_is_noted(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text("timestamp,unit,us-east-1,us-west-2\n0,GB,1,1\n60,GB,1,1\n", encoding="utf-8")
+    assert set(History.read(path).units.values()) == {"GB"}

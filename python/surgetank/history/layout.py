@@ -106,10 +106,19 @@ class Layout:
         if "service_code" not in template and "service_code" not in fixed and stem:
             named["service_code"] = stem
         layout = Layout(found, named, _wide_keys(rest, template, named), (), zone(tz))
-        if not any(name in found for name in KEY_FIELDS):
+        if not layout.keyed:
             for key in layout.wide.values():  # a series is there even if all of it is missing
                 layout.codes.setdefault(key, len(layout.codes))
         return layout
+
+    @property
+    def keyed(self) -> bool:
+        """Whether columns of the table tell the series of a row apart."""
+        return any(name in self.found for name in KEY_FIELDS)
+
+    def usage_header(self, sample: int, rows: int) -> str:
+        """The column that a sample of a batch (as `rows` orders them) stands in."""
+        return list(self.wide)[sample // rows] if self.wide else self.found["usage"]
 
     @property
     def described(self) -> dict[str, str]:
@@ -132,9 +141,15 @@ class Layout:
         return self._codes(table, len(times), None), times, usage_of(table[usage], usage)
 
     def _codes(self, table: Table, count: int, wide: QuotaKey | None) -> Ints:
-        if wide in self.codes:
-            return np.full(count, self.codes[wide], dtype=np.int64)
-        default = self.fixed if wide is None else wide._asdict()
+        if wide is not None and not self.keyed:
+            result = np.full(count, self.codes[wide], dtype=np.int64)
+        else:
+            result = self._codes_by_row(table, count, self.fixed if wide is None else wide._asdict())
+        if "unit" in self.found:
+            self._note_units(result, texts(table[self.found["unit"]]))
+        return result
+
+    def _codes_by_row(self, table: Table, count: int, default: Mapping[str, str]) -> Ints:
         parts = [
             table[self.found[name]] if name in self.found else [default.get(name, "")] * count for name in KEY_FIELDS
         ]
@@ -145,10 +160,7 @@ class Layout:
             if number is None:
                 number = seen[names] = self.codes.setdefault(_key(*texts(names)), len(self.codes))
             code.append(number)
-        result = np.array(code, dtype=np.int64)
-        if "unit" in self.found:
-            self._note_units(result, texts(table[self.found["unit"]]))
-        return result
+        return np.array(code, dtype=np.int64)
 
     def _note_units(self, code: Ints, units: Sequence[str]) -> None:
         keys = tuple(self.codes)

@@ -88,18 +88,13 @@ def read_samples(
             raise bad.at(line(bad.row)) from None
         below = np.flatnonzero(value < 0)
         if len(below) and negative == "refuse":
-            row = int(below[0]) % max(1, len(table[layout.found["timestamp"]]))
+            sample, rows = int(below[0]), len(table[layout.found["timestamp"]])
             rule = "usage must be 0 or more; negative='missing' (--negative missing) reads it as not observed"
-            raise BadCell(row, _usage_header(layout, int(code[below[0]])), rule, value[below[0]]).at(line(row))
+            row, header = sample % rows, layout.usage_header(sample, rows)
+            raise BadCell(row, header, rule, value[sample]).at(line(row))
         parts.append((code, time_s, value))
     assert layout is not None  # a source yields its headers even without rows
     return _assemble(name, layout, parts, negative)
-
-
-def _usage_header(layout: Layout, code: int) -> str:
-    if not layout.wide:
-        return layout.found["usage"]
-    return next(header for header, key in layout.wide.items() if layout.codes[key] == code)
 
 
 def _assemble(name: str, layout: Layout, parts: list[Any], negative: str) -> Samples:
