@@ -123,6 +123,14 @@ def number(
     return result
 
 
+def fraction(value: object, argument: str, *, rule: str = "must be a fraction in [0, 1]") -> float:
+    """A float in [0, 1]."""
+    result = number(value, argument, rule=rule, least=0)
+    if result > 1:
+        raise invalid(argument, rule, value)
+    return result
+
+
 def _real(value: object, argument: str, rule: str) -> float:
     # NumPy counts timedelta64 among the integers.
     if isinstance(value, bool | np.timedelta64) or not isinstance(value, int | float | np.integer | np.floating):

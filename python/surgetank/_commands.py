@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from ._table import for_terminal
 from .errors import InvalidInput, StoreError, nearest
@@ -34,12 +34,13 @@ def run_demo(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InvalidInput(f"--seed: must be 0 or more (got {args.seed})")
     world = sample_world(args.seed)
+    samples = world.samples()
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     path = folder / "surgetank.db"
     if path.exists():
         with Store(path) as store:
-            own = {report["source"] for report in store.imports()} == {world.samples().report.source}
+            own = {report["source"] for report in store.imports()} == {samples.report.source}
         if not own:
             raise StoreError(f"store {path}: is not the demo's; name another folder with --dir")
         for old in (path, path.with_name("surgetank.db-wal"), path.with_name("surgetank.db-shm")):
@@ -47,7 +48,7 @@ def run_demo(args: argparse.Namespace) -> int:
     with Store(path, create=True) as store:
         with store.transaction():
             store.import_quotas(world.quotas)
-            store.add_samples(world.samples())
+            store.add_samples(samples)
             store.save_scenarios(world.scenarios)
         made = plan(store.history())
         store.save_plan(made.to_dict())
@@ -85,11 +86,11 @@ def run_init(args: argparse.Namespace) -> int:
 def run_import(args: argparse.Namespace) -> int:
     from .history.keys import check_units
     from .history.layout import NAMES
-    from .history.readers import QUOTA_NAMES, headers_of, is_quota_file, read_quotas, read_samples
+    from .history.readers import QUOTA_NAMES, headers_of, lists_quotas, read_quotas, read_samples
     from .history.sqlite import Store
 
     given, fixed = _columns(args.column), _fixed(args)
-    headers = {file: set(headers_of(file)) for file in (*args.files, *args.quotas)}
+    headers = {file: headers_of(file) for file in (*args.files, *args.quotas)}
     for field, header in given.items():
         if not any(header in there for there in headers.values()):
             raise InvalidInput(f"--column: {field} is mapped to a header that no file has (got {header!r})")
@@ -97,7 +98,7 @@ def run_import(args: argparse.Namespace) -> int:
     def columns(file: Path, names: Container[str]) -> dict[str, str]:
         return {field: h for field, h in given.items() if field in names and h in headers[file]}
 
-    quota_files = [*args.quotas, *(f for f in args.files if is_quota_file(f, columns(f, QUOTA_NAMES)))]
+    quota_files = [*args.quotas, *(f for f in args.files if lists_quotas(headers[f], columns(f, QUOTA_NAMES)))]
     quotas = [q for f in quota_files for q in read_quotas(f, columns=columns(f, QUOTA_NAMES), **fixed)]
     found = []
     for file in (f for f in args.files if f not in quota_files):
@@ -168,8 +169,9 @@ def run_spikes(args: argparse.Namespace) -> int:
     detector = replace(config.policy.detector, **{name: value for name, value in own.items() if value is not None})
     if args.file is None:
         reading = {**_fixed(args), "tz": args.tz, "series": args.series, "column": args.column or None}
-        for name in (name for name, value in reading.items() if value is not None):
-            raise InvalidInput(f"--{name.replace('_', '-')}: is for a FILE, and none is given (got {reading[name]!r})")
+        for name, value in reading.items():
+            if value is not None:
+                raise InvalidInput(f"--{name.replace('_', '-')}: is for a FILE, and none is given (got {value!r})")
         with _open(args, config) as store, _progress("reading the store") as progress:
             history = store.history(step_s=config.step_s, progress=progress)
     else:
@@ -200,7 +202,8 @@ def run_show(args: argparse.Namespace) -> int:
         history, made = _planned(args, config, store)
     rows = matching(made.keys, args.quota, "quota")
     if args.json:
-        print(json.dumps([made.to_dict()["quotas"][i] for i in rows], indent=2))
+        records = made.to_records()
+        print(json.dumps([records[i] for i in rows], indent=2))
     else:
         print("\n\n".join(for_terminal(detail(made, history, i)) for i in rows))
     return 0
@@ -299,9 +302,9 @@ def _busy(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(what: str, stream: IO[str] | None = None) -> Iterator[Callable[[int, int], None]]:
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, once something takes longer than a moment."""
-    if not (stream or sys.stderr).isatty():
+    if not sys.stderr.isatty():
         yield lambda done, total: None
         return
     from rich.console import Console

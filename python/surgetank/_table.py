@@ -199,9 +199,10 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
     console.print(_rich_table(columns, cells))
     if left_out := [h for h in headers if h not in {c.header for c in columns}]:
         console.print(f"(too narrow for: {', '.join(left_out)})", markup=False)
-    if result._notes():
+    notes = result._notes()
+    if notes:
         console.print()
-    for note in result._notes():
+    for note in notes:
         console.print(for_terminal(note), markup=False)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 

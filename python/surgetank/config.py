@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ._bridge import duration_s, number
+from ._bridge import duration_s, fraction, number
 from ._toml import Source
 from .errors import InvalidInput, nearest
 from .headroom import ClassicPolicy
 from .history import QuotaKey
 from .history.history import whole_step
 from .plan import Thresholds, matching
-from .scenario import SHIPPED_SCENARIOS, Scenario
+from .scenario import SHIPPED_SCENARIOS, Scenario, each_region_fails
 from .spikes import RollingSigma
 
 TEMPLATE = """\
@@ -117,7 +117,7 @@ class Config:
             thresholds={"*": base, **thresholds},
             costs={name: _read(source, costs, ("costs", name), _price) for name in costs},
             require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
-            min_coverage=_read(source, check, ("check", "min_coverage"), _share) or 0.0,
+            min_coverage=_read(source, check, ("check", "min_coverage"), fraction) or 0.0,
             source=source,
         )
 
@@ -126,9 +126,11 @@ class Config:
         if self.source is None:
             return
         regions = tuple(dict.fromkeys(key.region for key in keys))
-        if "N-1" in (self.scenarios or ()) and len(regions) < 2:
-            what = 'scenarios: "N-1" needs at least two Regions in the plan; write scenarios = [] for one'
-            raise self.source.error(what, list(regions), "scenarios")
+        if "N-1" in (self.scenarios or ()):
+            try:
+                each_region_fails(regions)
+            except InvalidInput as error:
+                raise self.source.at(str(error), "scenarios") from None
         own = [s for s in self.scenarios or () if isinstance(s, Scenario)]
         for nth, scenario in enumerate(own):
             for place, names in (("source", scenario.sources), ("targets", scenario.targets)):
@@ -192,13 +194,6 @@ def _price(value: Any, pattern: str) -> float:
     return number(value, "costs", rule=f"price of {pattern} must be a number, 0 or more", least=0)
 
 
-def _share(value: Any, key: str) -> float:
-    rule = "must be a fraction in [0, 1]"
-    if number(value, key, rule=rule, least=0) > 1:
-        raise InvalidInput(f"{key}: {rule} (got {value})")
-    return float(value)
-
-
 def _scenarios(source: Source, top: dict[str, Any]) -> tuple[str | Scenario, ...] | None:
     if "scenarios" not in top and "scenario" not in top:
         return None
@@ -220,9 +215,8 @@ def _scenario(source: Source, table: Any, nth: int) -> Scenario:
     for key in ("name", "source", "targets"):
         if key not in table:
             raise source.error(f"{key}: must be given for every scenario", ", ".join(table), "scenario", nth)
-    given = dict(table, source=tuple(table["source"]) if isinstance(table["source"], list) else table["source"])
     try:
-        return Scenario(**given)
+        return Scenario(**table)
     except InvalidInput as error:
         raise source.at(str(error), "scenario", nth, str(error).partition(":")[0]) from None
 

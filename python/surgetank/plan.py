@@ -75,10 +75,9 @@ class Plan(Tabular):
 
     def rows(self, *statuses: str) -> list[dict[str, Any]]:
         """Rows as dictionaries, all or those of the given statuses, worst first."""
-        names = [c.name for c in self._columns()]
-        rows = [
-            dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in self._columns()), strict=True)
-        ]
+        columns = self._columns()
+        names = [c.name for c in columns]
+        rows = [dict(zip(names, values, strict=True)) for values in zip(*(c.values for c in columns), strict=True)]
         chosen = [row for row in rows if not statuses or row["status"] in statuses]
         return sorted(chosen, key=lambda row: (STATUSES.index(row["status"]), -float(np.nan_to_num(row["shortfall"]))))
 

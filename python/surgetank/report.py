@@ -163,10 +163,4 @@ def _policy(policy: ClassicPolicy) -> dict[str, Any]:
 
 
 def _scenario(scenario: Scenario) -> dict[str, Any]:
-    fields = {name: getattr(scenario, name) for name in scenario.__dataclass_fields__}
-    return {
-        **fields,
-        "source": list(scenario.sources),
-        "targets": dict(scenario.targets),
-        "unplaced_frac": scenario.unplaced_frac,
-    }
+    return {**scenario.to_dict(), "source": list(scenario.sources), "unplaced_frac": scenario.unplaced_frac}

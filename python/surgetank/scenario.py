@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
-from ._bridge import Duration, duration_s, number
+from ._bridge import Duration, duration_s, fraction, number
 from .errors import invalid, nearest
 
 KINDS = ("regional_failover", "az_failover", "service_failover", "traffic_spike", "disaster_recovery")
@@ -84,9 +85,7 @@ class Scenario:
         put("target_multiplier", number(self.target_multiplier, "target_multiplier", rule=rule, least=0))
         put("duration_s", duration_s(self.duration_s, "duration_s", above=True))
         put("ramp_s", duration_s(self.ramp_s, "ramp_s"))
-        put("probability", number(self.probability, "probability", rule="must lie in [0, 1]", least=0))
-        if self.probability > 1:
-            raise invalid("probability", "must lie in [0, 1]", self.probability)
+        put("probability", fraction(self.probability, "probability", rule="must lie in [0, 1]"))
         put("event", self.event or self.name)
         failed = set(self.sources)
         if not failed or "" in failed:
@@ -94,10 +93,14 @@ class Scenario:
         if failed & set(self.targets) and not self.in_place:
             raise invalid("targets", "must not include a Region that fails", dict(self.targets))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every field as a plain value; ``Scenario(**fields)`` gives the scenario back."""
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {**fields, "targets": dict(self.targets)}
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle by value: the read-only mapping of the targets itself cannot be pickled."""
-        values = (getattr(self, f) for f in self.__dataclass_fields__)
-        return Scenario, tuple(dict(v) if isinstance(v, Mapping) else v for v in values)
+        return Scenario, tuple(self.to_dict().values())
 
     def __hash__(self) -> int:
         """Hash by name; equality still compares every field."""

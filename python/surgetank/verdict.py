@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ._bridge import number
+from ._bridge import fraction
 from ._table import percent
-from .errors import invalid
 from .plan import Plan, matching
 from .report import SCHEMA_VERSION, caption, what_is_assumed, where
 
@@ -35,7 +34,6 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        rows = self.plan.to_dict()["quotas"]
         return {
             "schema_version": SCHEMA_VERSION,
             "exit_code": self.exit_code,
@@ -43,7 +41,7 @@ class Verdict:
             "status": self.plan.status,
             "coverage": self.plan.coverage,
             "as_of": f"{self.plan.as_of}Z",
-            "quotas": [row for row in rows if row["status"] != "OK"],
+            "quotas": [row for row in self.plan.to_records() if row["status"] != "OK"],
         }
 
 
@@ -63,8 +61,7 @@ def check(plan: Plan, *, require: Sequence[str] | None = None, min_coverage: flo
     InvalidInput
         A pattern that names no quota, or a share outside [0, 1].
     """
-    if number(min_coverage, "min_coverage", rule="must be a fraction in [0, 1]", least=0) > 1:
-        raise invalid("min_coverage", "must be a fraction in [0, 1]", min_coverage)
+    fraction(min_coverage, "min_coverage")
     status = list(plan.headroom.status)
     if require is None:
         listed = [i for i, quota in enumerate(plan.quotas) if quota is not None]

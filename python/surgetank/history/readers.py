@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +49,11 @@ def headers_of(source: str | os.PathLike[str]) -> list[str]:
     return list(next(batches)[1])
 
 
-def is_quota_file(source: str | os.PathLike[str], columns: Mapping[str, str] | None = None) -> bool:
-    """Whether a file lists quotas rather than usage: it names a quota, and no instant."""
-    headers = headers_of(source)
-    quotas = find_columns(headers, columns or {}, QUOTA_NAMES)
+def lists_quotas(headers: Sequence[str], columns: Mapping[str, str]) -> bool:
+    """Whether a file with these headers lists quotas rather than usage: it names a quota, and no instant."""
+    quotas = find_columns(headers, columns, QUOTA_NAMES)
     instants = find_columns(headers, {}, {"timestamp": NAMES["timestamp"]})
-    return not instants and "quota" in quotas and ("service_code" in quotas or "quota" in (columns or {}))
+    return not instants and "quota" in quotas and ("service_code" in quotas or "quota" in columns)
 
 
 def read_samples(

@@ -127,8 +127,7 @@ def read_quota(row: tuple[Any, ...]) -> Quota:
 
 def pack_scenario(scenario: Scenario) -> tuple[Any, ...]:
     """A row of scenario."""
-    fields = {name: getattr(scenario, name) for name in scenario.__dataclass_fields__}
-    row = (scenario.name, json.dumps({**fields, "targets": dict(scenario.targets)}))
+    row = (scenario.name, json.dumps(scenario.to_dict()))
     return (*row, checksum(*row))
 
 
@@ -136,6 +135,4 @@ def read_scenario(name: str, body: str, kept: int) -> Scenario:
     """Give back what `pack_scenario` took."""
     if checksum(name, body) != kept:
         raise ValueError("a scenario is not what was written")
-    fields = json.loads(body)
-    source = fields["source"]
-    return Scenario(**(fields | {"source": tuple(source) if isinstance(source, list) else source}))
+    return Scenario(**json.loads(body))

@@ -69,10 +69,10 @@ class Store:
         """Open the file, check that it is a store, and bring an older one up to date."""
         self.path = Path(path)
         self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
-        if not create and not self._is_there():
+        there = self._is_there()
+        if not create and not there:
             hint = "surgetank import FILE makes one, surgetank demo a sample"
             raise StoreError(f"store {shown_path(self.path)}: there is none ({hint})")
-        self._is_there()
         with self._explained():
             try:
                 self._db = sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None)
