@@ -6,11 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import _commands
+from . import __version__, _commands
 from ._commands import CONFIG
 from ._table import for_terminal
 from .errors import SurgetankError
@@ -59,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Is there enough headroom between usage and quotas to survive the loss of a Region?",
         epilog="Start with `surgetank demo`, or `surgetank init` and `surgetank import FILE`.",
     )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {version('surgetank')}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     where = argparse.ArgumentParser(add_help=False)
