@@ -108,10 +108,6 @@ class Tabular:
     def _repr_html_(self) -> str:
         return render_html(self)
 
-    def to_columns(self) -> dict[str, list[Any]]:
-        """Column name → list of plain Python values."""
-        return {c.name: [plain(v) for v in c.values] for c in self._columns()}
-
     def to_records(self) -> list[dict[str, Any]]:
         """Give one dictionary per row, ready for JSON: unknown numbers are None, unbounded ones "Infinity"."""
         columns = self._columns()
