@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clear import clear_error
-from surgetank import ClassicPolicy, History, InvalidInput, RollingSigma, Scenario, Store, Thresholds, cli
+from surgetank import ClassicPolicy, QuantilePolicy, History, InvalidInput, RollingSigma, Scenario, Store, Thresholds, cli
 from surgetank.config import TEMPLATE, Config
 
 FIRST = '[[scenario]]\nname = "first"\nsource = "us-east-1"\ntargets = { us-west-2 = 1.0 }\n'
@@ -63,7 +63,8 @@ def test_everything_in_the_template_loads_uncommented(read):
     assert config.scenarios[0] == "N-1"
     assert config.scenarios[1] == Scenario("evacuate us-east-1", "us-east-1", {"us-west-2": 0.6, "eu-west-1": 0.4})
     assert (config.step_s, config.stale_after_s, config.min_coverage) == (300, 3600, 0)
-    assert config.policy == ClassicPolicy(cost_cap=1000.0)
+    assert config.policy == QuantilePolicy(growth=1.0, history_s=90 * 86400, cost_cap=1000.0, risk_normal=0.001)
+    assert config.policies["classic"] == ClassicPolicy(cost_cap=1000.0)
     assert dict(config.thresholds) == {"*": Thresholds(), "lambda/*": Thresholds(0.5, 0.7)}
     assert dict(config.costs) == {"ec2/L-1216C47A": 0.05}
     assert config.require == ("ec2/*",)

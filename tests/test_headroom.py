@@ -23,8 +23,8 @@ FIGURES = (
 )  # fmt: skip
 
 
-def sized(usage, quota=100.0, step_s=300, **more):
-    return size_headroom(usage, quota=quota, step_s=step_s, **more)
+def sized(usage, quota=100.0, step_s=300, policy=None, **more):
+    return size_headroom(usage, quota=quota, step_s=step_s, policy=policy or ClassicPolicy(), **more)
 
 
 def same(a, b, at=...):

@@ -44,10 +44,10 @@ def test_a_history_brings_regions_quotas_and_instants():
         usage, start="2024-05-01T00:00Z", step_s=300, regions=["us-east-1", "us-west-2"], quota=[100, 200]
     )
     plain = sized(usage, [100, 200])
-    same(size_headroom(history, scenarios="shipped"), plain)
+    same(size_headroom(history, scenarios="shipped", policy=ClassicPolicy()), plain)
     fixed = history.with_quotas([Quota(key=k, value=100, adjustable=i == 0) for i, k in enumerate(history.keys)])
     assert size_headroom(fixed, now="2024-05-02T00:30+00:00").age_s.tolist() == [2100.0] * 2
-    assert (size_headroom(fixed).required == sized(usage, 100, adjustable=[True, False]).required).all()
+    assert (size_headroom(fixed, policy=ClassicPolicy()).required == sized(usage, 100, adjustable=[True, False]).required).all()
     with pytest.raises(
         InvalidInput, match=r"^now: has no time zone; end it with Z, or with an offset such as \+01:00 \(got '2024"
     ):
@@ -58,14 +58,14 @@ def test_a_history_brings_regions_quotas_and_instants():
     ("change", "message"),
     [
         ({"usage": [-1.0]}, "usage: must be finite and 0 or more, or NaN where not observed (got -1)"),
-        ({"usage": [1.0, np.inf]}, "usage: must be finite, or NaN where not observed (got inf)"),
+        ({"usage": [1.0, np.inf]}, "usage: must be finite and 0 or more, or NaN where not observed (got inf)"),
         ({"quota": None}, "quota: must be given beside an array of usage (got None)"),
         ({"quota": -1}, "quota: must be finite and 0 or more, or NaN where not known (got -1)"),
         ({"quota": [1, 2, 3]}, "quota: must have the shape of one instant of usage, () (got 'shape (3,)')"),
         ({"quota": "100"}, "quota: must hold numbers (got '100')"),
         ({"step_s": None}, "step_s: must be given beside an array of usage (got None)"),
         ({"step_s": 0}, "step_s: must be a finite duration of more than 0 seconds (got 0)"),
-        ({"policy": ClassicPolicy}, f"policy: must be ClassicPolicy(...) (got {ClassicPolicy!r})"),
+        ({"policy": ClassicPolicy}, f"policy: must be QuantilePolicy(...) or ClassicPolicy(...) (got {ClassicPolicy!r})"),
         ({"regions": "a"}, "regions: must be 1 different names, one for each column of usage (got 'a')"),
         ({"warning_frac": 0}, "warning_frac: must be above 0 (got 0)"),
         ({"warning_frac": 0.9}, "critical_frac: must be at least warning_frac 0.9 (got 0.85)"),

@@ -181,7 +181,7 @@ def test_now_moves_the_plan_back_and_forward(world):
         ),
         ({"thresholds": {"ecs/*": Thresholds()}}, "thresholds: must name a quota of the plan"),
         ({"costs": {"rds": -1}}, "costs: of rds must be 0 or more (got -1)"),
-        ({"policy": "classic"}, "policy: must be ClassicPolicy(...) (got 'classic')"),
+        ({"policy": "classic"}, "policy: must be QuantilePolicy(...) or ClassicPolicy(...) (got 'classic')"),
         ({"now": "2026-01-20T12:00:00"}, "now: has no time zone"),
         ({"now": "2025-01-01T00:00:00Z"}, "usage: must hold at least one observed sample at or before now"),
         ({"tz": "UTC"}, "reading: options are for sources that are not a History yet (got 'tz')"),

@@ -1,6 +1,10 @@
 #include "surgetank/headroom.hpp"
 
+#include <iterator>
+
 #include "bind.hpp"
+#include "surgetank/headroom_classic.hpp"
+#include "surgetank/headroom_quantile.hpp"
 
 namespace surgetank::bind {
 namespace {
@@ -20,6 +24,7 @@ const char* name(Unknown unknown) {
         case Unknown::no_usage: return "no_usage";
         case Unknown::stale: return "stale";
         case Unknown::no_quota: return "no_quota";
+        case Unknown::no_source: return "no_source";
         case Unknown::none: break;
     }
     return "none";
@@ -51,28 +56,106 @@ const char* name(Limit limit) {
     return "none";
 }
 
-py::dict classic(const Samples& usage, const Clock& clock, const Quotas& quotas,
+template <class Word>
+py::list spelled(const std::vector<Word>& values) {
+    return words(values, [](Word value) { return name(value); });
+}
+
+// What every policy answers.
+py::dict shared(Headroom&& h) {
+    using py::literals::operator""_a;
+    return py::dict("usage"_a = array(std::move(h.usage)), "day_peak"_a = array(std::move(h.day_peak)),
+                    "age_s"_a = array(std::move(h.age_s)), "base"_a = array(std::move(h.base)),
+                    "failover"_a = array(std::move(h.failover)), "spike"_a = array(std::move(h.spike)),
+                    "needed"_a = array(std::move(h.needed)), "required"_a = array(std::move(h.required)),
+                    "available"_a = array(std::move(h.available)), "utilization"_a = array(std::move(h.utilization)),
+                    "day_utilization"_a = array(std::move(h.day_utilization)),
+                    "shortfall"_a = array(std::move(h.shortfall)), "status"_a = spelled(h.status),
+                    "unknown"_a = spelled(h.unknown), "limit"_a = spelled(h.limit));
+}
+
+py::dict classic(const Samples& usage, const Clock& clock, const Quotas& quotas, const Column& spike_ratio,
                  const std::vector<ClassicScenario>& scenarios, const ClassicOptions& options) {
-    Headroom h;
+    ClassicHeadroom h;
     {
         const py::gil_scoped_release release;
-        h = classic_headroom(usage, clock, quotas, scenarios, options, poll_signals);
+        h = classic_headroom(usage, clock, quotas, spike_ratio, scenarios, options, poll_signals);
     }
-    const auto spell = [](auto value) { return name(value); };
-    using py::literals::operator""_a;
-    return py::dict(
-        "usage"_a = array(std::move(h.usage)), "day_peak"_a = array(std::move(h.day_peak)),
-        "age_s"_a = array(std::move(h.age_s)), "base"_a = array(std::move(h.base)),
-        "failover"_a = array(std::move(h.failover)), "spike"_a = array(std::move(h.spike)),
-        "minimum"_a = array(std::move(h.minimum)), "maximum"_a = array(std::move(h.maximum)),
-        "needed"_a = array(std::move(h.needed)), "required"_a = array(std::move(h.required)),
-        "available"_a = array(std::move(h.available)), "utilization"_a = array(std::move(h.utilization)),
-        "day_utilization"_a = array(std::move(h.day_utilization)), "shortfall"_a = array(std::move(h.shortfall)),
-        "base_frac"_a = array(std::move(h.base_frac)), "failover_frac"_a = array(std::move(h.failover_frac)),
-        "spike_frac"_a = array(std::move(h.spike_frac)), "classic_required"_a = array(std::move(h.classic_required)),
-        "classic_utilization"_a = array(std::move(h.classic_utilization)), "status"_a = words(h.status, spell),
-        "unknown"_a = words(h.unknown, spell), "term"_a = words(h.term, spell), "scenario"_a = h.scenario,
-        "limit"_a = words(h.limit, spell));
+    py::dict out = shared(std::move(h));
+    out["minimum"] = array(std::move(h.minimum));
+    out["maximum"] = array(std::move(h.maximum));
+    out["base_frac"] = array(std::move(h.base_frac));
+    out["failover_frac"] = array(std::move(h.failover_frac));
+    out["spike_frac"] = array(std::move(h.spike_frac));
+    out["classic_required"] = array(std::move(h.classic_required));
+    out["classic_utilization"] = array(std::move(h.classic_utilization));
+    out["term"] = spelled(h.term);
+    out["scenario"] = h.scenario;
+    return out;
+}
+
+// The fields of EventNeed, by the names they have everywhere.
+constexpr std::pair<const char*, double EventNeed::*> event_fields[] = {{"need", &EventNeed::need},
+                                                                        {"low", &EventNeed::low},
+                                                                        {"high", &EventNeed::high},
+                                                                        {"level", &EventNeed::level},
+                                                                        {"counted", &EventNeed::counted},
+                                                                        {"growth", &EventNeed::growth},
+                                                                        {"slope_per_day", &EventNeed::slope_per_day},
+                                                                        {"days", &EventNeed::days},
+                                                                        {"samples", &EventNeed::samples},
+                                                                        {"windows", &EventNeed::windows},
+                                                                        {"n_eff", &EventNeed::n_eff},
+                                                                        {"extrapolated", &EventNeed::extrapolated},
+                                                                        {"threshold", &EventNeed::threshold},
+                                                                        {"shape", &EventNeed::shape},
+                                                                        {"scale", &EventNeed::scale},
+                                                                        {"clusters", &EventNeed::clusters},
+                                                                        {"cluster_s", &EventNeed::cluster_s},
+                                                                        {"risk", &EventNeed::risk},
+                                                                        {"risk_low", &EventNeed::risk_low},
+                                                                        {"risk_high", &EventNeed::risk_high},
+                                                                        {"ask_in_s", &EventNeed::ask_in_s}};
+
+py::dict by_event(const std::vector<EventNeed>& events, Index quotas) {
+    py::dict out;
+    const auto width = quotas == 0 ? 0 : static_cast<Index>(events.size()) / quotas;
+    for (const auto& [field, member] : event_fields) {
+        Eigen::ArrayXXd values(quotas, width);
+        for (Index i = 0; i < quotas; ++i)
+            for (Index e = 0; e < width; ++e) values(i, e) = events[static_cast<std::size_t>(i * width + e)].*member;
+        out[field] = array(std::move(values));
+    }
+    return out;
+}
+
+py::dict quantile(const Samples& usage, const Clock& clock, const Quotas& quotas, const std::vector<Event>& events,
+                  const QuantileOptions& options) {
+    QuantileHeadroom h;
+    {
+        const py::gil_scoped_release release;
+        h = quantile_headroom(usage, clock, quotas, events, options, poll_signals);
+    }
+    py::dict out = shared(std::move(h));
+    out["need"] = array(std::move(h.need));
+    out["needed_low"] = array(std::move(h.needed_low));
+    out["needed_high"] = array(std::move(h.needed_high));
+    out["growth"] = array(std::move(h.growth));
+    out["n_eff"] = array(std::move(h.n_eff));
+    out["probability_enough"] = array(std::move(h.probability_enough));
+    out["probability_enough_low"] = array(std::move(h.probability_enough_low));
+    out["probability_enough_high"] = array(std::move(h.probability_enough_high));
+    out["ask_in_s"] = array(std::move(h.ask_in_s));
+    out["event"] = h.event;
+    out["event_needs"] = by_event(h.events, usage.cols());
+    py::list joint;
+    for (const JointFit& fit : h.joint) {
+        using py::literals::operator""_a;
+        joint.append(py::dict("moments"_a = fit.moments, "fits"_a = fit.fits, "risk_bound"_a = fit.risk_bound,
+                              "quotas"_a = fit.quotas));
+    }
+    out["joint"] = joint;
+    return out;
 }
 
 }  // namespace
@@ -97,7 +180,7 @@ void register_headroom(py::module_& m) {
         .def_readwrite("critical_frac", &Quotas::critical_frac)
         .def_readwrite("adjustable", &Quotas::adjustable)
         .def_readwrite("region", &Quotas::region)
-        .def_readwrite("spike_ratio", &Quotas::spike_ratio);
+        .def_readwrite("group", &Quotas::group);
     py::class_<ClassicScenario>(m, "ClassicScenario")
         .def(py::init<>())
         .def_readwrite("targets", &ClassicScenario::targets)
@@ -105,7 +188,31 @@ void register_headroom(py::module_& m) {
         .def_readwrite("probability", &ClassicScenario::probability)
         .def_readwrite("impact", &ClassicScenario::impact);
     m.def("classic_headroom", &classic, py::arg("usage").noconvert(), py::arg("clock"), py::arg("quotas"),
-          py::arg("scenarios"), py::arg("options"));
+          py::arg("spike_ratio"), py::arg("scenarios"), py::arg("options"));
+    py::class_<QuantileOptions>(m, "QuantileOptions")
+        .def(py::init<>())
+        .def("check", [](const QuantileOptions& options) { check(options); })
+        .def_readwrite("risk", &QuantileOptions::risk)
+        .def_readwrite("risk_normal", &QuantileOptions::risk_normal)
+        .def_readwrite("normal_duration_s", &QuantileOptions::normal_duration_s)
+        .def_readwrite("lead_time_s", &QuantileOptions::lead_time_s)
+        .def_readwrite("review_s", &QuantileOptions::review_s)
+        .def_readwrite("lead_time_p95_s", &QuantileOptions::lead_time_p95_s)
+        .def_readwrite("growth", &QuantileOptions::growth)
+        .def_readwrite("history_s", &QuantileOptions::history_s)
+        .def_readwrite("fitted", &QuantileOptions::fitted)
+        .def_readwrite("confidence", &QuantileOptions::confidence)
+        .def_readwrite("cost_cap", &QuantileOptions::cost_cap);
+    py::class_<Flow>(m, "Flow").def(
+        py::init([](Index from, Index to, double weight) { return Flow{from, to, weight}; }), py::arg("source"),
+        py::arg("target"), py::arg("weight"));
+    py::class_<Event>(m, "Event")
+        .def(py::init([](double duration_s, std::vector<Index> failed, std::vector<Flow> flows) {
+                 return Event{duration_s, std::move(failed), std::move(flows)};
+             }),
+             py::arg("duration_s"), py::arg("failed"), py::arg("flows"));
+    m.def("quantile_headroom", &quantile, py::arg("usage").noconvert(), py::arg("clock"), py::arg("quotas"),
+          py::arg("events"), py::arg("options"));
 }
 
 }  // namespace surgetank::bind

@@ -1,13 +1,12 @@
 // Stem `headroom`: how much room must each quota keep free, and is it there?
 //
-// `classic_headroom`, the classic rule: the largest of four terms (its own volatility and growth, a failover, a spike,
-// a fixed minimum), clipped and capped by cost. It is a baseline that is reproduced exactly, its quirks included.
-// Source: none published; it is a rule of thumb of quota-management run books, stated in full in ClassicPolicy's
-// docstring. The judgement (needed against available, never the clipped figure) follows AWS Well-Architected
-// REL01-BP06. Cost: one pass over the samples, memory eight series.
+// Two policies say how much: `headroom_classic.hpp`, a rule of thumb kept as a baseline, and `headroom_quantile.hpp`,
+// what each Region must carry when another fails, at a stated risk. Here is what they share: what is known of the
+// quotas, the last observed usage, and the judgement (needed against available, never a clipped figure), which follows
+// AWS Well-Architected REL01-BP06.
 #pragma once
 
-#include <string>
+#include <span>
 #include <vector>
 
 #include "surgetank/core.hpp"
@@ -15,12 +14,6 @@
 namespace surgetank {
 
 inline constexpr double hour_s = 3600, day_s = 24 * hour_s;
-
-struct ClassicOptions {
-    double cost_cap = inf;  // most that the headroom may cost, in the unit of cost_per_unit times the quota's unit
-    bool trend_per_hour = false;    // false: slope per sample × 168, the rule as it is; true: the week that was meant
-    double history_s = 30 * day_s;  // how much of the past the rule looks at
-};
 
 /// When the samples were taken, seen from now.
 struct Clock {
@@ -36,71 +29,67 @@ struct Quotas {
     Eigen::ArrayXd warning_frac, critical_frac;  // thresholds of status, inclusive
     Eigen::Array<bool, Eigen::Dynamic, 1> adjustable;
     Eigen::Array<Index, Eigen::Dynamic, 1> region;  // number of the Region each quota belongs to
-    Eigen::ArrayXd spike_ratio;  // P95 of usage/expected over the spikes in the same samples; NaN: no spikes
+    Eigen::Array<Index, Eigen::Dynamic, 1> group;   // the same number: the same quota in different Regions
 };
-
-/// What the classic rule reads of a scenario.
-struct ClassicScenario {
-    std::vector<Index> targets;  // numbers of the Regions that receive load; a surge in place targets its own Region
-    double target_multiplier = 2.0;
-    double probability = 0.1;
-    std::string impact = "critical";
-};
-
-/// critical 1, high .8, medium .6, low .4, anything else .6.
-double impact_weight(std::string_view impact);
 
 enum class Status { ok, warning, critical, unknown };
-enum class Unknown { none, no_usage, stale, no_quota };
-/// The part of the rule that decides `needed`.
-enum class Term {
-    none,
-    usage_floor,
-    volatility,
-    trend,
-    peak,
-    failover_floor,
-    scenario,
-    spikes,
-    spike_default,
-    minimum
-};
+enum class Unknown { none, no_usage, stale, no_quota, no_source };
 /// What makes `required` less than `needed`.
 enum class Limit { none, maximum, cost_cap, not_adjustable };
 
-/// Shape (N) each, in the quota's unit unless said otherwise; NaN where unknown.
+/// What every policy answers. Shape (N) each, in the quota's unit unless said otherwise; NaN where unknown.
 struct Headroom {
     Eigen::ArrayXd usage;     // U, the last observed
     Eigen::ArrayXd day_peak;  // the largest observed in the last 24 h
     Eigen::ArrayXd age_s;     // seconds from the last observed sample to now
-    Eigen::ArrayXd base, failover, spike, minimum, maximum;
+    Eigen::ArrayXd base, failover, spike;
     Eigen::ArrayXd needed;           // before any clip or cost cap
     Eigen::ArrayXd required;         // what the policy would reserve
     Eigen::ArrayXd available;        // quota − usage; negative where usage exceeds the quota
     Eigen::ArrayXd utilization;      // needed / available; inf where nothing is available
-    Eigen::ArrayXd day_utilization;  // the same at day_peak: what status is judged by
+    Eigen::ArrayXd day_utilization;  // the same where it was worst in the last 24 h: what status is judged by
     Eigen::ArrayXd shortfall;
-    Eigen::ArrayXd base_frac, failover_frac, spike_frac;  // term / usage
-    Eigen::ArrayXd classic_required;     // H as the classic rule has it, blind to whether the quota is adjustable
-    Eigen::ArrayXd classic_utilization;  // (H − available)/H of that H
     std::vector<Status> status;
     std::vector<Unknown> unknown;
-    std::vector<Term> term;
-    std::vector<Index> scenario;  // which scenario where term is `scenario`, else −1
     std::vector<Limit> limit;
 };
 
-/// Throws InvalidInput for a negative cost cap or a history that is no positive duration.
-void check(const ClassicOptions& options);
+namespace headroom {
 
-/// usage (T, N): finite samples ≥ 0, oldest first, NaN for not observed; T, N ≥ 1. The rule reads the last
-/// options.history_s before now; status also reads the last 24 h.
-/// Throws InvalidInput for shapes that differ from (N), negative or infinite usage or quota, negative
-/// cost, thresholds that are not 0 < warning ≤ critical, a step or age that is no duration, a probability outside
-/// [0, 1], a multiplier below 0, a Region number outside the quotas',
-/// and for what check() refuses. Throws NumericalFailure where needed exceeds double.
-Headroom classic_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas,
-                          const std::vector<ClassicScenario>& scenarios, const ClassicOptions& options,
-                          const Poll& poll = no_poll);
+/// Throws InvalidInput for shapes that differ from (N), an empty usage, negative or infinite quota, negative cost,
+/// thresholds that are not 0 < warning ≤ critical, a step or age that is no duration, a Region or group below 0.
+void check(const Samples& usage, const Clock& clock, const Quotas& quotas);
+/// Throws InvalidInput unless every sample is finite and 0 or more, or NaN.
+void check_samples(std::span<const double> x);
+void check_cost_cap(double cost_cap);
+void check_history(double history_s);
 
+/// All NaN and UNKNOWN, for n quotas.
+void blank(Headroom& out, Index n);
+
+/// How many of `samples` lie in the last `seconds` before now.
+Index last_count(Index samples, double seconds, const Clock& clock);
+
+/// The samples of the last `seconds` before now: those at exactly `seconds` ago are no longer among them.
+std::span<const double> last_samples(std::span<const double> x, double seconds, const Clock& clock);
+
+/// Fills usage, age_s and day_peak of quota i from its history x, or the reason why they are unknown; then false.
+bool look(Headroom& out, Index i, std::span<const double> x, double history_s, const Clock& clock);
+
+/// needed / available: inf where nothing is available.
+double share_of(double needed, double available);
+
+/// Fills available, utilization, shortfall and status of quota i from needed and `day_utilization`.
+void judge(Headroom& out, Index i, const Quotas& quotas, double day_utilization);
+
+/// What the cost cap leaves of `needed`.
+double affordable(const Headroom& out, Index i, const Quotas& quotas, double cost_cap);
+
+/// required: `reserved`, unless the quota cannot be raised and less is free. Names the limit.
+void reserve(Headroom& out, Index i, const Quotas& quotas, double reserved);
+
+/// Throws NumericalFailure where needed is no number that double holds.
+void check_needed(double needed, double usage, Index samples);
+
+}  // namespace headroom
 }  // namespace surgetank

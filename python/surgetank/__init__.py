@@ -6,7 +6,7 @@ The names below are in the order of the flow: history, then detect, size, plan.
 from typing import TYPE_CHECKING
 
 from .errors import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
-from .headroom import ClassicPolicy, Headroom, size_headroom
+from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
 from .history import History, ImportReport, Quota, QuotaKey
 from .plan import Plan, Thresholds, plan
 from .scenario import SHIPPED_SCENARIOS, Scenario
@@ -31,6 +31,8 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "Spikes",
     "Episode",
     "size_headroom",
+    "probability_enough",
+    "QuantilePolicy",
     "ClassicPolicy",
     "Headroom",
     "plan",

@@ -166,7 +166,7 @@ def run_spikes(args: argparse.Namespace) -> int:
 
     config = _config(args)
     own = {"window": args.window, "threshold": args.threshold, "exclude_current": args.exclude_current or None}
-    detector = replace(config.policy.detector, **{name: value for name, value in own.items() if value is not None})
+    detector = replace(config.detector, **{name: value for name, value in own.items() if value is not None})
     if args.file is None:
         reading = {**_fixed(args), "tz": args.tz, "series": args.series, "column": args.column or None}
         for name, value in reading.items():

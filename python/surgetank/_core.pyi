@@ -56,7 +56,7 @@ class Quotas:
     critical_frac: NDArray[np.float64]  # (N,)
     adjustable: NDArray[np.bool_]  # (N,)
     region: NDArray[np.int64]  # (N,) number of the Region
-    spike_ratio: NDArray[np.float64]  # (N,) usage/expected, NaN: no spikes
+    group: NDArray[np.int64]  # (N,) the same number: the same quota in different Regions
     def __init__(self) -> None: ...
 
 class ClassicScenario:
@@ -73,30 +73,82 @@ class HeadroomColumns(TypedDict):  # (N,) each; see Headroom in headroom.hpp
     base: NDArray[np.float64]
     failover: NDArray[np.float64]
     spike: NDArray[np.float64]
-    minimum: NDArray[np.float64]
-    maximum: NDArray[np.float64]
     needed: NDArray[np.float64]
     required: NDArray[np.float64]
     available: NDArray[np.float64]
     utilization: NDArray[np.float64]  # fraction
     day_utilization: NDArray[np.float64]  # fraction
     shortfall: NDArray[np.float64]
+    status: list[str]  # OK, WARNING, CRITICAL, UNKNOWN
+    unknown: list[str]  # none, no_usage, stale, no_quota, no_source
+    limit: list[str]  # none, maximum, cost_cap, not_adjustable
+
+class ClassicColumns(HeadroomColumns):  # (N,) each; see ClassicHeadroom in headroom_classic.hpp
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
     base_frac: NDArray[np.float64]
     failover_frac: NDArray[np.float64]
     spike_frac: NDArray[np.float64]
     classic_required: NDArray[np.float64]
     classic_utilization: NDArray[np.float64]  # fraction
-    status: list[str]  # OK, WARNING, CRITICAL, UNKNOWN
-    unknown: list[str]  # none, no_usage, stale, no_quota
     term: list[str]  # the term of the rule that decides needed
     scenario: list[int]  # which scenario where term is "scenario", else -1
-    limit: list[str]  # none, maximum, cost_cap, not_adjustable
 
 def classic_headroom(
     usage: NDArray[np.float64],  # (T, N), oldest first; the last history_s and the last 24 h are read
     clock: Clock,
     quotas: Quotas,
+    spike_ratio: NDArray[np.float64],  # (N,) usage/expected, NaN: no spikes
     scenarios: list[ClassicScenario],
     options: ClassicOptions,
-) -> HeadroomColumns: ...
+) -> ClassicColumns: ...
+
+class QuantileOptions:
+    risk: float
+    risk_normal: float  # NaN: risk
+    normal_duration_s: float
+    lead_time_s: float
+    review_s: float
+    lead_time_p95_s: float
+    growth: float  # factor; NaN: estimated
+    history_s: float
+    fitted: bool
+    confidence: float  # 0: no intervals
+    cost_cap: float
+    def __init__(self) -> None: ...
+    def check(self) -> None: ...
+
+class Flow:  # weight × usage of the source lands on the target; source = target: on top of its own
+    def __init__(self, source: int, target: int, weight: float) -> None: ...
+
+class Event:
+    def __init__(self, duration_s: float, failed: list[int], flows: list[Flow]) -> None: ...
+
+class JointColumns(TypedDict):
+    moments: float
+    fits: float
+    risk_bound: float
+    quotas: float
+
+class QuantileColumns(HeadroomColumns):  # (N,) each; see QuantileHeadroom in headroom_quantile.hpp
+    need: NDArray[np.float64]
+    needed_low: NDArray[np.float64]
+    needed_high: NDArray[np.float64]
+    growth: NDArray[np.float64]  # factor
+    n_eff: NDArray[np.float64]
+    probability_enough: NDArray[np.float64]
+    probability_enough_low: NDArray[np.float64]
+    probability_enough_high: NDArray[np.float64]
+    ask_in_s: NDArray[np.float64]  # seconds from now
+    event: list[int]  # 0 nothing fails, e the e-th event, -1 unknown
+    event_needs: dict[str, NDArray[np.float64]]  # (N, 1 + E) each; see EventNeed in headroom_quantile.hpp
+    joint: list[JointColumns]  # (E)
+
+def quantile_headroom(
+    usage: NDArray[np.float64],  # (T, N), oldest first
+    clock: Clock,
+    quotas: Quotas,
+    events: list[Event],
+    options: QuantileOptions,
+) -> QuantileColumns: ...
 def _raise(kind: str, message: str) -> None: ...

@@ -10,11 +10,11 @@ from typing import Any
 from ._bridge import duration_s, fraction, number
 from ._toml import Source
 from .errors import InvalidInput, nearest
-from .headroom import ClassicPolicy
+from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
 from .history import QuotaKey
 from .history.history import whole_step
 from .plan import Thresholds, matching
-from .scenario import SHIPPED_SCENARIOS, Scenario, each_region_fails
+from .scenario import SHIPPED_SCENARIOS, Scenario, each_region_fails, fail_together
 from .spikes import RollingSigma
 
 TEMPLATE = """\
@@ -23,7 +23,7 @@ TEMPLATE = """\
 
 store = "surgetank.db"        # where usage and quotas are kept; relative to this file
 
-# What may fail. "N-1": each Region fails alone, its load in equal shares over the others.
+# What may fail. "N-1": each Region fails alone, its load in equal shares over the others; "N-2": any two together.
 # "shipped": regional_dr (us-east-1 onto us-west-2) and traffic_spike (us-east-1, three times its load).
 scenarios = ["N-1"]
 
@@ -33,6 +33,7 @@ scenarios = ["N-1"]
 # source = "us-east-1"                              # or ["us-east-1", "us-east-2"]: they fail together
 # targets = { us-west-2 = 0.6, eu-west-1 = 0.4 }    # shares of the load, at most 1 in all; classic ignores them
 # multiplier = 1.0                                  # the load that moves, by the source's usage; classic ignores it
+# event = "storm"                                   # scenarios of one event happen together and are added up
 # target_multiplier = 2.0                           # classic policy only: expected traffic at the target
 # duration_s = 86400
 # ramp_s = 1800
@@ -45,13 +46,28 @@ scenarios = ["N-1"]
 # stale_after_s = 3600        # an older last sample makes a quota UNKNOWN; default: the longer of 1 h and 12 steps
 
 [policy]
-name = "classic"
+name = "quantile"             # or "classic", see below
+risk = 0.001                  # P(a quota's peak exceeds its need) while an event lasts
+# risk_normal = 0.001         # the same while nothing fails; default: risk
+# lead_time_s = 259200        # from asking for an increase until it applies, 3 days: growth is looked ahead so far ...
+# review_s = 86400            # ... and to the next look at the plan
+# lead_time_p95_s = 432000    # a slow increase: ask_by leaves that much time
+# normal_duration_s = 86400   # the window whose peak must fit while nothing fails
+# growth = 1.0                # a fixed factor; default: estimated
+# overlap_frac = 0.0          # share of the load that lands which the failed Region has not released yet
+# tail = "fitted"             # "counted": plain empirical quantiles
+# confidence = 0.95           # of the intervals; 0: none
+# history_s = 7776000         # how much of the past is looked at; default: all
 # cost_cap = 1000.0           # the most that headroom may cost; default: no cap
+
+# The classic rule, a baseline: name = "classic" above, or `surgetank plan --policy classic`, `--beside classic`.
+# [policy.classic]
 # trend = "sample"            # "hour": a week's growth at any step
 # history_s = 2592000         # 30 days
-# spike_window = 10           # samples
+# spike_window = 10           # samples; `surgetank spikes` reads these three as well
 # spike_threshold = 2.0       # standard deviations
 # spike_exclude_current = false
+# cost_cap = 1000.0
 
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
@@ -76,8 +92,12 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check"),
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s"),
-    "policy": ("name", "cost_cap", "trend", "history_s", "spike_window", "spike_threshold", "spike_exclude_current"),
     "check": ("require", "min_coverage"),
+}
+_SPIKE_KEYS = {f"spike_{f.name}": f.name for f in fields(RollingSigma)}
+_POLICY_KEYS = {
+    "quantile": tuple(f.name for f in fields(QuantilePolicy)),
+    "classic": (*(f.name for f in fields(ClassicPolicy) if f.name != "detector"), *_SPIKE_KEYS),
 }
 
 
@@ -89,7 +109,8 @@ class Config:
     scenarios: tuple[str | Scenario, ...] | None = None  #: None: the store's own
     step_s: float | None = None
     stale_after_s: float | None = None
-    policy: ClassicPolicy = field(default_factory=ClassicPolicy)
+    policy_name: str = QuantilePolicy.name
+    policies: Mapping[str, Policy] = field(default_factory=lambda: {name: kind() for name, kind in POLICIES.items()})
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     require: tuple[str, ...] | None = None
@@ -108,12 +129,14 @@ class Config:
         store = top.get("store", "surgetank.db")
         if not isinstance(store, str) or not store:
             raise source.error("store: must be a text", store, "store")
+        policy_name, policies = _policies(source, _mapping(source, top.get("policy", {}), "policy"))
         return Config(
             store=path.parent / store,
             scenarios=_scenarios(source, top),
             step_s=_read(source, history, ("history", "step_s"), whole_step),
             stale_after_s=_read(source, history, ("history", "stale_after_s"), _positive),
-            policy=_policy(source, _table(source, top.get("policy", {}), "policy")),
+            policy_name=policy_name,
+            policies=policies,
             thresholds={"*": base, **thresholds},
             costs={name: _read(source, costs, ("costs", name), _price) for name in costs},
             require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
@@ -121,14 +144,27 @@ class Config:
             source=source,
         )
 
+    @property
+    def policy(self) -> Policy:
+        """The policy to plan with."""
+        return self.policies[self.policy_name]
+
+    @property
+    def detector(self) -> RollingSigma:
+        """What the command `spikes` looks for spikes with: the classic policy's."""
+        classic = self.policies[ClassicPolicy.name]
+        return classic.detector if isinstance(classic, ClassicPolicy) else RollingSigma()
+
     def check(self, keys: Sequence[QuotaKey]) -> None:
         """Find what only the quotas of a plan can show: a Region or a pattern that names none of them."""
         if self.source is None:
             return
         regions = tuple(dict.fromkeys(key.region for key in keys))
-        if "N-1" in (self.scenarios or ()):
+        for together in (fail_together(word) for word in self.scenarios or ()):
+            if together is None:
+                continue
             try:
-                each_region_fails(regions)
+                each_region_fails(regions, together)
             except InvalidInput as error:
                 raise self.source.at(str(error), "scenarios") from None
         own = [s for s in self.scenarios or () if isinstance(s, Scenario)]
@@ -200,7 +236,7 @@ def _scenarios(source: Source, top: dict[str, Any]) -> tuple[str | Scenario, ...
     words = _texts(source, top.get("scenarios", []), "scenarios")
     known = ("N-1", "shipped", *(s.name for s in SHIPPED_SCENARIOS))
     for word in words:
-        if word not in known:
+        if word not in known and fail_together(word) is None:
             rule = f"scenarios: must be among {', '.join(known)}{nearest(word, known)}"
             raise source.error(rule, word, "scenarios")
     tables = top.get("scenario", [])
@@ -221,20 +257,51 @@ def _scenario(source: Source, table: Any, nth: int) -> Scenario:
         raise source.at(str(error), "scenario", nth, str(error).partition(":")[0]) from None
 
 
-def _policy(source: Source, table: dict[str, Any]) -> ClassicPolicy:
-    names = ("classic",)
-    if table.get("name", "classic") not in names:
-        rule = f"name: must be a policy, {', '.join(names)}{nearest(str(table['name']), names)}"
-        raise source.error(rule, table["name"], "policy", "name")
-    spikes = {f"spike_{field.name}": field.name for field in fields(RollingSigma)}
+def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Policy]]:
+    """The name of the policy to plan with, and every policy as the file has it.
+
+    Keys of [policy] itself belong to the policy named there; without a name, to the one that knows most of them.
+    """
+    plain = {key: value for key, value in table.items() if key != "name" and key not in POLICIES}
+    name = table.get("name", max(POLICIES, key=lambda one: len(plain.keys() & set(_POLICY_KEYS[one]))))
+    if name not in POLICIES:
+        rule = f"name: must be a policy, {', '.join(POLICIES)}{nearest(str(name), POLICIES)}"
+        raise source.error(rule, name, "policy", "name")
+    found = {}
+    for one in POLICIES:
+        own = table.get(one, {})
+        if not isinstance(own, dict):
+            raise source.error(f"{one}: must be a table, [policy.{one}]", own, "policy", one)
+        placed = {key: (value, ("policy", one, key)) for key, value in own.items()}
+        if one == name:
+            for key, value in plain.items():
+                if key in placed:
+                    raise source.error(f"{key}: is in [policy] and in [policy.{one}]", value, "policy", key)
+                placed[key] = (value, ("policy", key))
+        found[one] = _policy(source, one, placed)
+    return name, found
+
+
+def _policy(source: Source, name: str, placed: dict[str, tuple[Any, tuple[str, ...]]]) -> Policy:
+    keys = _POLICY_KEYS[name]
+    for key, (_, where) in placed.items():
+        if key not in keys:
+            others = [other for other, own in _POLICY_KEYS.items() if key in own]
+            hint = f'; it belongs to name = "{others[0]}"' if others else nearest(key[:60], keys)
+            place = f"[{'.'.join(where[:-1])}] of the {name} policy" if others else f"[{'.'.join(where[:-1])}]"
+            raise source.error(f"{key[:60]}: is no key in {place}{hint}", key, *where)
+    options = {key: value for key, (value, _) in placed.items()}
     try:
-        detector = RollingSigma(**{spikes[k]: v for k, v in table.items() if k in spikes})
-        return ClassicPolicy(detector=detector, **{k: v for k, v in table.items() if k not in spikes and k != "name"})
+        if name == ClassicPolicy.name:
+            spikes = {_SPIKE_KEYS[key]: options.pop(key) for key in list(options) if key in _SPIKE_KEYS}
+            return ClassicPolicy(detector=RollingSigma(**spikes), **options)
+        return QuantilePolicy(**options)
     except InvalidInput as error:
         said = str(error)
-        for key, option in spikes.items():
+        for key, option in _SPIKE_KEYS.items():
             said = said.replace(option, key, 1) if said.startswith(f"{option}:") else said
-        raise source.at(said, "policy", said.partition(":")[0]) from None
+        key = said.partition(":")[0]
+        raise source.at(said, *placed[key][1] if key in placed else ("policy",)) from None
 
 
 def _thresholds(source: Source, table: Any) -> tuple[Thresholds, dict[str, Thresholds]]:

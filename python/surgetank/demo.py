@@ -14,10 +14,10 @@ START = "2026-01-01T00:00:00Z"
 
 # service, quota code, name, unit; usage level and quota in each Region.
 SERVICES = (
-    ("ec2", "L-1216C47A", "Running On-Demand Standard instances", "vCPU", (620, 410, 300), (2000, 1152, 1152)),
-    ("lambda", "L-B99A9384", "Concurrent executions", "", (900, 260, 180), (2600, 1000, 1000)),
-    ("rds", "L-7B6409FD", "DB instances", "", (22, 18, 9), (80, 70, 40)),
-    ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", "", (14, 12, 0), (50, 50, 50)),
+    ("ec2", "L-1216C47A", "Running On-Demand Standard instances", "vCPU", (620, 410, 300), (3200, 2000, 1152)),
+    ("lambda", "L-B99A9384", "Concurrent executions", "", (900, 260, 180), (4500, 2400, 1500)),
+    ("rds", "L-7B6409FD", "DB instances", "", (22, 18, 9), (140, 190, 80)),
+    ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", "", (14, 12, 0), (80, 80, 50)),
 )
 # The hour at which each Region's day peaks, UTC.
 _PEAK_HOUR = (19.0, 22.0, 13.0)
@@ -54,7 +54,7 @@ def sample_world(seed: int = 7) -> History:
         report=report,
         scenarios=(
             *each_region_fails(REGIONS),
-            Scenario("launch day", "us-east-1", {"us-east-1": 1.0}, multiplier=3.0, target_multiplier=3.0,
+            Scenario("launch day", "us-east-1", {"us-east-1": 1.0}, multiplier=1.5, target_multiplier=1.5,
                      duration_s=4 * 3600.0, probability=0.3, impact="high", kind="traffic_spike"),
         ),
     )  # fmt: skip

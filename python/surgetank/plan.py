@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,14 @@ import numpy as np
 from ._bridge import Duration, Floats, Instant, instant_s, number
 from ._table import Column, Tabular
 from .errors import invalid, nearest
-from .headroom import CRITICAL_FRAC, WARNING_FRAC, ClassicPolicy, Headroom, size_headroom
+from .headroom import CRITICAL_FRAC, WARNING_FRAC, Headroom, JointFit, Policy, size_headroom
 from .history import History, Quota, QuotaKey
 from .scenario import Scenarios
 
 #: From worst to best; a plan's status is the worst of its rows.
 STATUSES = ("CRITICAL", "UNKNOWN", "WARNING", "OK")
 #: The columns of the headroom table that a plan shows, in its order.
+IDENTITY = ("account", "service_code", "quota_code", "context_id", "quota_name", "region", "unit")
 FIGURES = (
     "usage",
     "quota",
@@ -73,6 +74,22 @@ class Plan(Tabular):
         """Shipped scenarios whose Regions are not in the plan."""
         return self.headroom.skipped
 
+    @property
+    def joint(self) -> tuple[JointFit, ...]:
+        """Does each event fit everywhere at once? Worst first; empty without events."""
+        return tuple(sorted(self.headroom.joint, key=lambda j: (j.fits_frac, -j.risk_bound)))
+
+    @property
+    def probability_fits(self) -> float:
+        """P(the failover fits), the headline: for the worst event, the share of moments at which every quota fits."""
+        return self.headroom.probability_fits
+
+    def beside(self, other: Plan) -> Beside:
+        """Both plans in one table: the same quotas by two policies."""
+        if self.keys != other.keys:
+            raise invalid("other", "must be a plan of the same quotas", f"{len(other.keys)} others")
+        return Beside(plans=(self, other))
+
     def rows(self, *statuses: str) -> list[dict[str, Any]]:
         """Rows as dictionaries, all or those of the given statuses, worst first."""
         columns = self._columns()
@@ -123,12 +140,39 @@ class Plan(Tabular):
         return identity + figures + exported + extra
 
 
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Beside(Tabular):
+    """Two plans of the same quotas side by side."""
+
+    plans: tuple[Plan, Plan]
+
+    def _caption(self) -> str:
+        return " | ".join(f"{p.headroom.policy.name}: {p._caption()}" for p in self.plans)
+
+    def _notes(self) -> list[str]:
+        return [f"{p.headroom.policy.name}: {p.headroom.policy.assumption(p.headroom)}" for p in self.plans]
+
+    def _columns(self) -> list[Column]:
+        first = {c.name: c for c in self.plans[0]._columns()}
+        columns = [first[name] for name in (*IDENTITY, "usage", "quota", "available")]
+        names = [p.headroom.policy.name for p in self.plans]
+        if names[0] == names[1]:  # two variants of one policy
+            names = [f"{name} {n}" for n, name in enumerate(names, 1)]
+        for name, one in zip(names, self.plans, strict=True):
+            own = {c.name: c for c in one._columns()}
+            for field in ("needed", "shortfall", "status"):
+                header = f"{own[field].header} ({name})"
+                priority = 4 if field == "shortfall" else 0
+                columns.append(replace(own[field], name=f"{field}_{name}", header=header, priority=priority))
+        return columns
+
+
 def plan(
     history: object,
     quotas: object = None,
     scenarios: Scenarios = None,
     *,
-    policy: ClassicPolicy | None = None,
+    policy: Policy | None = None,
     thresholds: Thresholds | Mapping[str, Thresholds] | None = None,
     costs: Mapping[str, float] | None = None,
     stale_after_s: Duration | None = None,
@@ -145,9 +189,9 @@ def plan(
         What is allowed: a path, a frame, Quota objects or a mapping. Default: the history's own. A quota without
         usage, and usage without a quota, is a row with status UNKNOWN.
     scenarios : sequence of Scenario or str, optional
-        What may fail; ``"N-1"``, ``"shipped"``. Default: the history's own.
-    policy : ClassicPolicy, optional
-        How much headroom is needed.
+        What may fail; ``"N-1"``, ``"N-2"``, ``"shipped"``. Default: the history's own.
+    policy : QuantilePolicy or ClassicPolicy, optional
+        How much headroom is needed. Default ``QuantilePolicy()``.
     thresholds : Thresholds, or mapping of pattern to Thresholds, optional
         From which utilization status changes. Patterns are as for ``costs``, the last that matches counts.
     costs : mapping of pattern to price per unit, optional

@@ -11,10 +11,10 @@ import numpy as np
 from ._bridge import Floats
 from ._table import for_json, percent, quantity, render_html, span
 from .errors import printable
-from .headroom import ClassicPolicy
 from .scenario import Scenario
 
 if TYPE_CHECKING:
+    from .headroom import JointFit
     from .history import History
     from .history.sqlite import Store
     from .plan import Plan
@@ -43,17 +43,30 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.skipped:
         lines.append(f"Skipped, because their Regions are not here: {', '.join(plan.skipped)}.")
-    return [*lines, what_is_assumed(plan)]
+    return [*lines, *headline(plan), what_is_assumed(plan)]
 
 
 def what_is_assumed(plan: Plan) -> str:
     """What the policy made of the scenarios, so that nobody reads more into a plan than it says."""
-    if not plan.headroom.scenarios:
-        return "No scenario was given: nothing is assumed to fail."
-    return (
-        "The classic policy does not add up the load that lands on a Region: of a scenario it reads target_multiplier, "
-        "probability and impact, not shares or multiplier, and mostly falls back on 100% of the Region's own usage."
-    )
+    return plan.headroom.policy.assumption(plan.headroom)
+
+
+def headline(plan: Plan) -> list[str]:
+    """P(the failover fits): does the worst event fit everywhere at once?"""
+    known = [j for j in plan.joint if j.quotas]
+    if not known:
+        return []
+    worst = known[0]
+    if not worst.moments:
+        missing = "at no moment was enough of every quota's usage observed to count"
+        return [f"P(the failover fits): {missing}; worst by its risks: {worst.event}, at least {_least(worst)}."]
+    moments = f"of {worst.moments:,} aligned moments all of {worst.quotas} quotas fit at once"
+    line = f"P(the failover fits) in the worst event, {worst.event}: at {percent(worst.fits_frac)} {moments}"
+    return [f"{line}; by adding up each quota's risk, at least {_least(worst)}."]
+
+
+def _least(joint: JointFit) -> str:
+    return percent(1 - joint.risk_bound)
 
 
 def page(plan: Plan) -> str:
@@ -141,9 +154,11 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "step_s": plan.step_s,
         "status": plan.status,
         "coverage": plan.coverage,
-        "policy": _policy(plan.headroom.policy),
+        "policy": plan.headroom.policy.to_dict(),
         "scenarios": [_scenario(s) for s in plan.headroom.scenarios],
         "skipped_scenarios": list(plan.skipped),
+        "probability_fits": for_json(plan.probability_fits),
+        "joint": [_joint(j) for j in plan.joint],
         "quotas": plan.to_records(),
     }
 
@@ -153,13 +168,8 @@ def plan_json(plan: Plan, *, indent: int | None = 2) -> str:
     return json.dumps(plan_dict(plan), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
-def _policy(policy: ClassicPolicy) -> dict[str, Any]:
-    fields = dataclasses.asdict(policy)
-    return {
-        "name": "classic",
-        **{k: for_json(v) for k, v in fields.items() if k != "detector"},
-        "detector": fields["detector"],
-    }
+def _joint(joint: JointFit) -> dict[str, Any]:
+    return {**dataclasses.asdict(joint), "fits_frac": for_json(joint.fits_frac)}
 
 
 def _scenario(scenario: Scenario) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -170,20 +172,40 @@ SHIPPED_SCENARIOS = (
 Scenarios = str | Scenario | Sequence[str | Scenario] | None
 
 
-def each_region_fails(regions: Sequence[str]) -> tuple[Scenario, ...]:
-    """N−1: each Region fails alone, its load in equal shares over the others."""
-    if len(regions) < 2:
-        raise invalid(
-            "scenarios", '"N-1" needs at least two Regions in the plan; write scenarios = [] for one', list(regions)
-        )
-    share = 1.0 / (len(regions) - 1)
-    return tuple(Scenario(f"{r} fails", r, {other: share for other in regions if other != r}) for r in regions)
+MOST_SCENARIOS = 5_000
+_WORD = re.compile(r"N[-−](\d{1,4})")
+
+
+def each_region_fails(regions: Sequence[str], together: int = 1) -> tuple[Scenario, ...]:
+    """N−1: each Region fails alone, its load in equal shares over the others; N−k: any k of them together."""
+    if together < 1 or len(regions) <= together:
+        least = f"at least {together + 1} Regions" if together != 1 else "at least two Regions"
+        rule = f'"N-{together}" needs {least} in the plan; write scenarios = [] for one'
+        if together != 1:
+            rule = f'"N-{together}" needs {least} in the plan' if together > 0 else '"N-0" fails nothing; leave it out'
+        raise invalid("scenarios", rule, list(regions))
+    count = math.comb(len(regions), together)
+    if count > MOST_SCENARIOS:
+        raise invalid("scenarios", f'"N-{together}" of {len(regions)} Regions: at most {MOST_SCENARIOS:,}', count)
+    result = []
+    for failed in itertools.combinations(regions, together):
+        others = [r for r in regions if r not in failed]
+        name = f"{failed[0]} fails" if together == 1 else f"{' + '.join(failed)} fail"
+        source = failed[0] if together == 1 else failed
+        result.append(Scenario(name, source, {other: 1.0 / len(others) for other in others}))
+    return tuple(result)
+
+
+def fail_together(word: object) -> int | None:
+    """The k of the word ``"N-k"``; None for anything else."""
+    found = _WORD.fullmatch(word) if isinstance(word, str) else None
+    return int(found[1]) if found else None
 
 
 def resolve(scenarios: Scenarios, regions: Sequence[str]) -> tuple[tuple[Scenario, ...], tuple[str, ...]]:
     """The scenarios that apply to ``regions``, and the names of the shipped ones that do not.
 
-    ``scenarios`` holds Scenario objects and the words ``"N-1"``, ``"shipped"`` or the name of a shipped one.
+    ``scenarios`` holds Scenario objects and words: ``"N-1"`` (``"N-2"``, …), ``"shipped"``, the name of a shipped one.
     """
     given: Sequence[str | Scenario]
     try:
@@ -195,8 +217,8 @@ def resolve(scenarios: Scenarios, regions: Sequence[str]) -> tuple[tuple[Scenari
     applied: list[Scenario] = []
     skipped: list[str] = []
     for item in given:
-        if item == "N-1":
-            chosen.extend(each_region_fails(regions))
+        if (together := fail_together(item)) is not None:
+            chosen.extend(each_region_fails(regions, together))
         elif item == "shipped":
             chosen.extend(SHIPPED_SCENARIOS)
         elif isinstance(item, str) and item in shipped:

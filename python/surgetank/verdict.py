@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._bridge import fraction
-from ._table import percent
+from ._table import for_json, percent
 from .plan import Plan, matching
-from .report import SCHEMA_VERSION, caption, what_is_assumed, where
+from .report import SCHEMA_VERSION, caption, headline, what_is_assumed, where
 
 PASSED, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 
@@ -29,7 +29,13 @@ class Verdict:
         rows = self.plan.rows("CRITICAL", "UNKNOWN", "WARNING")
         lines = [f"{row['status']} {where(row)}: {row['reason']}" for row in rows]
         return "\n".join(
-            [*lines, caption(self.plan), what_is_assumed(self.plan), f"exit {self.exit_code}: {self.because}"]
+            [
+                *lines,
+                caption(self.plan),
+                *headline(self.plan),
+                what_is_assumed(self.plan),
+                f"exit {self.exit_code}: {self.because}",
+            ]
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -40,6 +46,7 @@ class Verdict:
             "because": self.because,
             "status": self.plan.status,
             "coverage": self.plan.coverage,
+            "probability_fits": for_json(self.plan.probability_fits),
             "as_of": f"{self.plan.as_of}Z",
             "quotas": [row for row in self.plan.to_records() if row["status"] != "OK"],
         }

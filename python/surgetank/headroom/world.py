@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _bridge
-from ._bridge import Duration, Floats, Instant
-from .errors import invalid
-from .history import History
+from .. import _bridge
+from .._bridge import Duration, Floats, Instant
+from ..errors import invalid
+from ..history import History, QuotaKey
 
 
 def _step(step_s: Duration) -> float:
@@ -21,6 +21,11 @@ def _step(step_s: Duration) -> float:
     if seconds < 1e-6:  # windows of 30 days would no longer be a number of steps
         raise invalid("step_s", "must be at least a microsecond", step_s)
     return seconds
+
+
+def _group(key: QuotaKey) -> tuple[str, ...]:
+    """The same quota, whatever the Region."""
+    return (key.account, key.service_code, key.quota_code, key.context_id)
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class World:
     start_s: int | None  # epoch seconds of the first sample; None for arrays
     quota: Floats  # (N,)
     adjustable: NDArray[np.bool_]
-    regions: tuple[str, ...]
+    regions: tuple[str, ...]  # those that may fail; labels of global quotas alone are not among them
     region: NDArray[np.int64]  # (N,) number of each quota's Region
+    group: NDArray[np.int64]  # (N,) the same number: the same quota in different Regions
+    is_global: NDArray[np.bool_]  # (N,) it holds for the account: no Region's failure takes it away
     names: tuple[str, ...]
 
     @staticmethod
@@ -42,6 +49,7 @@ class World:
         usage: ArrayLike | History, quota: ArrayLike | None, step_s: Duration | None,
         regions: Sequence[str] | None, adjustable: ArrayLike,
     ) -> World:  # fmt: skip
+        """Read usage and quotas from whatever they came as; arguments as for `size_headroom`."""
         history = History.of(usage)
         if history is not None:
             return World._of_history(history, quota, step_s, regions, adjustable)
@@ -64,6 +72,8 @@ class World:
             adjustable=_bridge.switches(adjustable, "adjustable", shape),
             regions=names,
             region=np.tile(np.arange(width), matrix.shape[1] // width),
+            group=np.repeat(np.arange(matrix.shape[1] // width), width),
+            is_global=np.zeros(matrix.shape[1], dtype=bool),
             names=tuple(labels),
         )
 
@@ -81,10 +91,13 @@ class World:
             if not history.quotas:
                 raise invalid("quota", "must be given: the History holds none", None)
             quota = [math.nan if q is None else q.value for q in known]
-        names = history.regions
-        number = {name: i for i, name in enumerate(names)}
-        if regions is not None and _bridge.names(regions, "regions") != names:
-            raise invalid("regions", f"are the History's own, {', '.join(names)}; leave them out", regions)
+        if regions is not None and _bridge.names(regions, "regions") != history.regions:
+            raise invalid("regions", f"are the History's own, {', '.join(history.regions)}; leave them out", regions)
+        is_global = np.array([q is not None and q.is_global for q in known])
+        regional = [key.region for key, everywhere in zip(history.keys, is_global, strict=True) if not everywhere]
+        names = tuple(dict.fromkeys(regional)) or history.regions
+        number = {name: i for i, name in enumerate(dict.fromkeys((*names, *history.regions)))}
+        same: dict[object, int] = {}
         return World(
             matrix=history.usage,
             shape=shape,
@@ -94,6 +107,8 @@ class World:
             adjustable=_bridge.switches(adjustable, "adjustable", shape) & ~fixed,
             regions=names,
             region=np.array([number[key.region] for key in history.keys], dtype=np.int64),
+            group=np.array([same.setdefault(_group(k), len(same)) for k in history.keys], dtype=np.int64),
+            is_global=is_global,
             names=tuple(str(key) for key in history.keys),
         )
 
@@ -101,6 +116,11 @@ class World:
         """Give the samples of the last ``seconds`` before sample ``rows``, and at least the one before it."""
         steps = max(1.0, seconds / self.step_s)
         return self.matrix[0 if steps >= rows else rows - math.ceil(steps) : rows]
+
+    @property
+    def width(self) -> int:
+        """How many quotas there are."""
+        return len(self.names)
 
     def until(self, now: Instant | Duration | None) -> tuple[int, float]:
         """How many samples lie at or before now, and how long ago the last of them was."""

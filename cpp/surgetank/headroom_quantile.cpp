@@ -1,0 +1,424 @@
+#include "surgetank/headroom_quantile.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <utility>
+
+#include "surgetank/series_tails.hpp"
+
+namespace surgetank {
+namespace {
+
+constexpr double z_90 = 1.2815515655446004;  // one-sided 90 %
+constexpr std::size_t least_days = 7;        // a week, so that growth is not a weekday
+constexpr Index most_days = 365;
+constexpr Index lanes = 32;  // columns gathered together where a series is not contiguous
+
+using Buffer = std::vector<double>;
+
+void check_events(const Quotas& quotas, const std::vector<Event>& events) {
+    const Index regions = quotas.region.maxCoeff() + 1;
+    const auto check_region = [&](Index region) {
+        require(region >= 0 && region < regions, "events", fmt::format("must name Regions below {}", regions), region);
+    };
+    for (const Event& event : events) {
+        require(std::isfinite(event.duration_s) && event.duration_s > 0, "duration_s",
+                "must be a positive number of seconds", event.duration_s);
+        for (const Index region : event.failed) check_region(region);
+        for (const Flow& flow : event.flows) {
+            check_region(flow.from);
+            check_region(flow.to);
+            require(std::isfinite(flow.weight) && flow.weight >= (flow.from == flow.to ? -1 : 0), "weight",
+                    "must be finite and 0 or more, or at least −1 in place", flow.weight);
+            require(std::find(event.failed.begin(), event.failed.end(), flow.to) == event.failed.end(), "events",
+                    "must not let a Region fail and receive load", flow.to);
+        }
+    }
+}
+
+// Quotas by group, in the order of their first column.
+std::vector<std::vector<Index>> grouped(const Quotas& quotas) {
+    std::vector<std::vector<Index>> groups(static_cast<std::size_t>(quotas.group.maxCoeff()) + 1);
+    for (Index i = 0; i < quotas.group.size(); ++i) groups[static_cast<std::size_t>(quotas.group(i))].push_back(i);
+    std::erase_if(groups, [](const auto& members) { return members.empty(); });
+    std::sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.front() < b.front(); });
+    std::vector<Index> seen(static_cast<std::size_t>(quotas.region.maxCoeff()) + 1, -1);
+    for (std::size_t g = 0; g < groups.size(); ++g)
+        for (const Index i : groups[g]) {
+            Index& last = seen[static_cast<std::size_t>(quotas.region(i))];
+            require(last != static_cast<Index>(g), "group", "must hold each Region once", quotas.region(i));
+            last = static_cast<Index>(g);
+        }
+    return groups;
+}
+
+// Contiguous series of the columns asked for: in place where they are, else gathered a cache line a row.
+class Gathered {
+public:
+    explicit Gathered(const Samples& usage) : usage_(usage) {}
+
+    std::vector<std::span<const double>> operator()(const std::vector<Index>& columns) {
+        const Index length = usage_.rows();
+        const auto samples = static_cast<std::size_t>(length);
+        std::vector<std::span<const double>> out;
+        const bool contiguous = usage_.innerStride() == 1 || length <= 1;
+        if (!contiguous) {
+            buffer_.resize(samples * columns.size());
+            constexpr Index rows = 8;
+            for (Index t = 0; t < length; t += rows)
+                for (std::size_t j = 0; j < columns.size(); ++j)
+                    for (Index r = t; r < std::min(t + rows, length); ++r)
+                        buffer_[j * samples + static_cast<std::size_t>(r)] = usage_(r, columns[j]);
+        }
+        for (std::size_t j = 0; j < columns.size(); ++j)
+            out.emplace_back(contiguous ? usage_.data() + columns[j] * usage_.outerStride() : &buffer_[j * samples],
+                             samples);
+        return out;
+    }
+
+private:
+    const Samples& usage_;
+    Buffer buffer_;
+};
+
+struct Growth {
+    double factor = 1, low = 1;  // need × factor; the lower end of the interval × low
+    double per_s = 0;            // share of the level that is added a second
+    double slope_per_day = 0, days = 0;
+};
+
+// demand: −inf where not observed; gaps: whether there is such a sample.
+Growth growth_of(std::span<const double> demand, bool gaps, double step_s, const QuantileOptions& options) {
+    const double horizon_s = options.lead_time_s + options.review_s;
+    Growth out;
+    if (!std::isnan(options.growth)) {
+        out.factor = out.low = options.growth;
+        out.per_s = horizon_s > 0 ? (options.growth - 1) / horizon_s : 0;
+        return out;
+    }
+    const auto day = static_cast<Index>(std::max(1.0, std::round(day_s / step_s)));
+    const Eigen::Map<const Eigen::ArrayXd> samples(demand.data(), static_cast<Index>(demand.size()));
+    Buffer maxima;
+    for (Index end = samples.size(); end >= day && static_cast<Index>(maxima.size()) < most_days; end -= day) {
+        const auto part = samples.segment(end - day, day);
+        const bool seen = !gaps || 4 * (part > -inf).count() >= day;  // a day hardly seen has no maximum to speak of
+        maxima.push_back(seen ? part.maxCoeff() : nan);
+    }
+    std::reverse(maxima.begin(), maxima.end());
+    const auto known = std::count_if(maxima.begin(), maxima.end(), [](double u) { return !std::isnan(u); });
+    out.days = static_cast<double>(known);
+    if (static_cast<std::size_t>(known) < least_days) return out;
+    const series::Trend trend = series::theil_sen(maxima, z_90);
+    if (std::isnan(trend.high) || !(trend.median > 0)) return out;
+    const double day_of_steps = static_cast<double>(day) * step_s;
+    const auto factor = [&](double slope) {
+        return std::max(1.0, 1 + slope / day_of_steps * horizon_s / trend.median);
+    };
+    out.factor = factor(trend.high);
+    out.low = factor(trend.low);
+    out.slope_per_day = trend.high * day_s / day_of_steps;
+    out.per_s = std::max(0.0, trend.high / day_of_steps / trend.median);
+    return out;
+}
+
+// All that one call needs again and again.
+struct Sizing {
+    const Clock& clock;
+    const Quotas& quotas;
+    const std::vector<Event>& events;
+    const QuantileOptions& options;
+    const Poll& poll;
+    QuantileHeadroom& out;
+    std::vector<std::vector<std::uint8_t>> moments;  // a bit each: not observed, does not fit; (E, T)
+    Buffer demand;
+
+    enum : std::uint8_t { unseen = 1, exceeded = 2 };
+
+    std::size_t width() const { return events.size() + 1; }
+    EventNeed& at(Index i, std::size_t e) { return out.events[static_cast<std::size_t>(i) * width() + e]; }
+
+    series::TailOptions tail_options(double duration_s, double risk) const;
+    void size_event(Index i, std::size_t e, double duration_s, double risk);
+    void mark(Index i, std::size_t e, bool gaps, double growth, double risk);
+    void mark_own(Index i, std::span<const double> own);
+    void decide(Index i, std::span<const double> own, bool source_unknown);
+};
+
+series::TailOptions Sizing::tail_options(double duration_s, double risk) const {
+    series::TailOptions result;
+    result.step_s = clock.step_s;
+    result.duration_s = duration_s;
+    result.risk = risk;
+    result.confidence = options.confidence;
+    result.fitted = options.fitted;
+    return result;
+}
+
+// `demand` holds the aligned demand of quota i in event e (0: nothing fails).
+void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk) {
+    EventNeed& need = at(i, e);
+    const series::Tail tail(demand, tail_options(duration_s, risk));
+    need.samples = static_cast<double>(tail.observed());
+    if (tail.observed() == 0) return;
+    const bool gaps = tail.observed() < static_cast<Index>(demand.size());
+    const Growth growth = growth_of(demand, gaps, clock.step_s, options);
+    const series::TailLevel& found = tail.level();
+    need.level = found.level;
+    need.counted = found.counted;
+    need.need = found.level * growth.factor;
+    headroom::check_needed(need.need, out.usage(i), tail.observed());
+    const bool interval = options.confidence > 0;
+    if (interval) {
+        need.low = std::max(0.0, found.low * growth.low);
+        need.high = found.high * growth.factor;
+    }
+    need.growth = growth.factor;
+    need.slope_per_day = growth.slope_per_day;
+    need.days = growth.days;
+    need.windows = static_cast<double>(found.windows);
+    need.n_eff = found.n_eff;
+    need.extrapolated = found.extrapolated ? 1 : 0;
+    need.threshold = found.fit.threshold;
+    need.shape = found.fit.shape;
+    need.scale = found.fit.scale;
+    need.clusters = static_cast<double>(found.fit.clusters);
+    need.cluster_s = found.fit.cluster_s;
+
+    const double quota = quotas.quota(i);
+    if (std::isnan(quota)) return;
+    const series::TailRisk at_quota = tail.risk(quota / growth.factor);
+    need.risk = at_quota.risk;
+    if (interval) {
+        need.risk_low =
+            growth.low == growth.factor ? at_quota.low : std::min(at_quota.low, tail.risk(quota / growth.low).low);
+        need.risk_high = at_quota.high;
+    }
+    if (found.level > quota) need.ask_in_s = -inf;
+    else if (growth.per_s == 0 || found.level == 0) need.ask_in_s = inf;
+    else need.ask_in_s = (quota / found.level - 1) / growth.per_s - options.lead_time_p95_s;
+    if (e > 0) mark(i, e - 1, gaps, growth.factor, need.risk);
+}
+
+// At which moments does quota i not fit in event e? `demand` is what a Tail has left: −inf where not observed.
+void Sizing::mark(Index i, std::size_t e, bool gaps, double growth, double risk) {
+    auto& state = moments[e];
+    const Index length = series::window_length(events[e].duration_s, clock.step_s);
+    series::windows_above(demand, length, quotas.quota(i) / growth, [&](Index first, Index last) {
+        for (Index t = first; t <= last; ++t) state[static_cast<std::size_t>(t)] |= exceeded;
+    });
+    if (gaps) {
+        const series::Windows seen(demand, length, (length + 1) / 2);
+        for (Index t = 0; t < seen.starts(); ++t)
+            if (seen.count(t, t) == 0) state[static_cast<std::size_t>(t)] |= unseen;
+    }
+    out.joint[e].quotas += 1;
+    out.joint[e].risk_bound += risk;
+}
+
+// Events that bring quota i no load: it must still fit on its own while they last.
+void Sizing::mark_own(Index i, std::span<const double> own) {
+    for (std::size_t e = 0; e < events.size(); ++e) {
+        const auto& failed = events[e].failed;
+        if (!std::isnan(at(i, e + 1).samples)) continue;
+        if (std::find(failed.begin(), failed.end(), quotas.region(i)) != failed.end()) continue;
+        bool gaps = false;
+        std::transform(own.begin(), own.end(), demand.begin(), [&](double u) {
+            gaps = gaps || std::isnan(u);
+            return std::isnan(u) ? -inf : u;
+        });
+        mark(i, e, gaps, at(i, 0).growth, at(i, 0).risk);
+    }
+}
+
+// Of all events the one that needs most; status by the worst of the last 24 h.
+void Sizing::decide(Index i, std::span<const double> own, bool source_unknown) {
+    const auto row = static_cast<std::size_t>(i);
+    std::size_t binds = 0;
+    double failover = nan, spike = nan, risk = 0, risk_low = 0, risk_high = 0, ask_in_s = inf, high = nan, low = nan;
+    for (std::size_t e = 0; e < width(); ++e) {
+        const EventNeed& need = at(i, e);
+        if (std::isnan(need.need)) continue;
+        if (need.need > at(i, binds).need) binds = e;
+        if (e > 0) {
+            bool lands = false;
+            for (const Flow& flow : events[e - 1].flows) lands |= flow.to == quotas.region(i) && flow.from != flow.to;
+            double& kind = lands ? failover : spike;
+            kind = std::isnan(kind) ? need.need : std::max(kind, need.need);
+        }
+        const auto raise = [](double& most, double to) { most = std::isnan(to) || to > most ? to : most; };
+        raise(risk, need.risk);
+        raise(risk_low, need.risk_low);
+        raise(risk_high, need.risk_high);
+        if (std::isnan(low) || need.low > low) low = need.low;
+        if (std::isnan(high) || need.high > high) high = need.high;
+        if (need.ask_in_s < ask_in_s) ask_in_s = need.ask_in_s;
+    }
+    const EventNeed& need = at(i, binds);
+    const double usage = out.usage(i);
+    out.base(i) = at(i, 0).need;
+    out.failover(i) = failover;
+    out.spike(i) = spike;
+    out.need(i) = need.need;
+    out.needed(i) = std::max(0.0, need.need - usage);
+    out.needed_low(i) = std::isnan(low) ? nan : std::max(0.0, low - usage);
+    out.needed_high(i) = std::isnan(high) ? nan : std::max(0.0, high - usage);
+    out.growth(i) = need.growth;
+    out.n_eff(i) = need.n_eff;
+    out.event[row] = static_cast<Index>(binds);
+
+    const double quota = quotas.quota(i);
+    if (std::isnan(quota)) {
+        out.unknown[row] = Unknown::no_quota;
+        return;
+    }
+    out.probability_enough(i) = 1 - risk;
+    out.probability_enough_low(i) = 1 - risk_high;
+    out.probability_enough_high(i) = 1 - risk_low;
+    out.ask_in_s(i) = ask_in_s;
+    double worst = headroom::share_of(out.needed(i), quota - usage);
+    for (const double u : headroom::last_samples(own, day_s, clock))
+        if (!std::isnan(u)) worst = std::max(worst, headroom::share_of(std::max(0.0, need.need - u), quota - u));
+    headroom::judge(out, i, quotas, worst);
+    const double affordable = headroom::affordable(out, i, quotas, options.cost_cap);
+    if (affordable < out.needed(i)) out.limit[row] = Limit::cost_cap;
+    headroom::reserve(out, i, quotas, affordable);
+    if (source_unknown) {  // what is known may already be too much; else nothing can be said
+        out.unknown[row] = Unknown::no_source;
+        if (out.status[row] != Status::critical) out.status[row] = Status::unknown;
+    }
+}
+
+void size_group(Sizing& sizing, const std::vector<Index>& members, const std::vector<std::span<const double>>& series) {
+    QuantileHeadroom& out = sizing.out;
+    const auto& options = sizing.options;
+    std::vector<std::span<const double>> history;
+    std::vector<bool> known;
+    for (std::size_t j = 0; j < members.size(); ++j) {
+        headroom::check_samples(series[j]);
+        history.push_back(headroom::last_samples(series[j], options.history_s, sizing.clock));
+        known.push_back(headroom::look(out, members[j], series[j], options.history_s, sizing.clock));
+    }
+    const auto member = [&](Index region) {
+        const auto found =
+            std::find_if(members.begin(), members.end(), [&](Index i) { return sizing.quotas.region(i) == region; });
+        return static_cast<std::size_t>(found - members.begin());
+    };
+    const auto as_array = [](std::span<const double> x) {
+        return Eigen::Map<const Eigen::ArrayXd>(x.data(), static_cast<Index>(x.size()));
+    };
+    for (std::size_t j = 0; j < members.size(); ++j) {
+        if (sizing.poll) sizing.poll();
+        if (!known[j]) continue;
+        const Index i = members[j];
+        auto& demand = sizing.demand;
+        demand.assign(history[j].begin(), history[j].end());
+        sizing.size_event(i, 0, options.normal_duration_s,
+                          std::isnan(options.risk_normal) ? options.risk : options.risk_normal);
+        bool source_unknown = false;
+        for (std::size_t e = 0; e < sizing.events.size(); ++e) {
+            double own = 1;
+            std::vector<std::pair<std::size_t, double>> landing;
+            bool reached = false, seen = true;
+            for (const Flow& flow : sizing.events[e].flows) {
+                if (flow.to != sizing.quotas.region(i)) continue;
+                if (flow.from == flow.to) {
+                    own += flow.weight;
+                    reached = true;
+                } else if (const std::size_t from = member(flow.from); from < members.size()) {
+                    landing.emplace_back(from, flow.weight);
+                    reached = true;
+                    seen = seen && known[from];
+                }
+            }
+            if (!reached) continue;
+            if (!seen) {
+                source_unknown = true;
+                continue;
+            }
+            Eigen::Map<Eigen::ArrayXd> sum(demand.data(), static_cast<Index>(demand.size()));
+            own = std::max(0.0, own);
+            std::size_t first = 0;  // one source is the usual case: one pass
+            if (landing.empty()) sum = own * as_array(history[j]);
+            else sum = own * as_array(history[j]) + landing[first].second * as_array(history[landing[first].first]);
+            while (++first < landing.size()) sum += landing[first].second * as_array(history[landing[first].first]);
+            sizing.size_event(i, e + 1, sizing.events[e].duration_s, options.risk);
+            source_unknown = source_unknown || sizing.at(i, e + 1).samples == 0;
+        }
+        sizing.decide(i, series[j], source_unknown);
+        if (!std::isnan(sizing.quotas.quota(i))) sizing.mark_own(i, history[j]);
+    }
+}
+
+QuantileHeadroom blank(Index n, std::size_t events) {
+    QuantileHeadroom out;
+    headroom::blank(out, n);
+    for (auto* column : {&out.need, &out.needed_low, &out.needed_high, &out.growth, &out.n_eff, &out.probability_enough,
+                         &out.probability_enough_low, &out.probability_enough_high, &out.ask_in_s})
+        column->setConstant(n, nan);
+    out.event.assign(static_cast<std::size_t>(n), -1);
+    out.events.resize(static_cast<std::size_t>(n) * (events + 1));
+    out.joint.resize(events);
+    return out;
+}
+
+}  // namespace
+
+void check(const QuantileOptions& options) {
+    const auto is_risk = [](double risk) { return risk > 0 && risk < 1; };
+    const auto positive = [](double seconds) { return std::isfinite(seconds) && seconds > 0; };
+    const auto duration = [](double seconds) { return std::isfinite(seconds) && seconds >= 0; };
+    require(is_risk(options.risk), "risk", "must lie between 0 and 1", options.risk);
+    require(std::isnan(options.risk_normal) || is_risk(options.risk_normal), "risk_normal", "must lie between 0 and 1",
+            options.risk_normal);
+    require(positive(options.normal_duration_s), "normal_duration_s", "must be a positive number of seconds",
+            options.normal_duration_s);
+    require(duration(options.lead_time_s), "lead_time_s", "must be 0 s or more", options.lead_time_s);
+    require(duration(options.review_s), "review_s", "must be 0 s or more", options.review_s);
+    require(duration(options.lead_time_p95_s), "lead_time_p95_s", "must be 0 s or more", options.lead_time_p95_s);
+    require(std::isnan(options.growth) || (options.growth >= 1 && !std::isinf(options.growth)), "growth",
+            "must be a factor of at least 1", options.growth);
+    require(options.confidence >= 0 && options.confidence < 1, "confidence", "must lie in [0, 1)", options.confidence);
+    headroom::check_history(options.history_s);
+    headroom::check_cost_cap(options.cost_cap);
+}
+
+QuantileHeadroom quantile_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas,
+                                   const std::vector<Event>& events, const QuantileOptions& options, const Poll& poll) {
+    check(options);
+    headroom::check(usage, clock, quotas);
+    check_events(quotas, events);
+    const auto groups = grouped(quotas);
+
+    QuantileHeadroom out = blank(usage.cols(), events.size());
+    Sizing sizing{clock, quotas, events, options, poll, out, {}, {}};
+    sizing.moments.assign(events.size(), std::vector<std::uint8_t>(static_cast<std::size_t>(usage.rows()), 0));
+    Gathered gathered(usage);
+    for (std::size_t g = 0; g < groups.size();) {
+        std::vector<Index> columns;
+        std::size_t end = g;
+        for (; end < groups.size() && (end == g || static_cast<Index>(columns.size()) < lanes); ++end)
+            columns.insert(columns.end(), groups[end].begin(), groups[end].end());
+        const auto series = gathered(columns);
+        for (auto first = series.begin(); g < end; ++g) {
+            const auto last = first + static_cast<std::ptrdiff_t>(groups[g].size());
+            size_group(sizing, groups[g], {first, last});
+            first = last;
+        }
+    }
+    const Index samples = headroom::last_count(usage.rows(), options.history_s, clock);
+    for (std::size_t e = 0; e < events.size(); ++e) {
+        JointFit& joint = out.joint[e];
+        joint.risk_bound = std::min(1.0, joint.risk_bound);
+        if (joint.quotas == 0) continue;
+        const Index length = series::window_length(events[e].duration_s, clock.step_s);
+        for (Index t = 0; t + length <= samples; ++t) {
+            const std::uint8_t state = sizing.moments[e][static_cast<std::size_t>(t)];
+            joint.moments += (state & Sizing::unseen) == 0;
+            joint.fits += state == 0;
+        }
+    }
+    return out;
+}
+
+}  // namespace surgetank

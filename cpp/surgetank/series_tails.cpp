@@ -1,0 +1,459 @@
+#include "surgetank/series_tails.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <functional>
+#include <numbers>
+
+#include "surgetank/series.hpp"
+
+namespace surgetank::series {
+namespace {
+
+constexpr double least_exceedances = 10;  // risk × n_eff from which counting is trusted
+constexpr double shape_sd = 0.1;          // how far shapes stray from 0, before a series is seen
+constexpr double shape_limit = 0.5;
+constexpr Index least_clusters = 5;
+constexpr std::size_t draws = 128, resamples = 200;
+constexpr double block_s = 3600, day_s = 86400;
+constexpr double over_frac = 0.05, over_most_frac = 0.10;  // share of the blocks that reach above the threshold
+constexpr Index over_least = 40;
+
+double largest(std::span<const double> x) {
+    return Eigen::Map<const Eigen::ArrayXd>(x.data(), static_cast<Index>(x.size())).maxCoeff();
+}
+
+double normal_quantile(double p) {
+    double z = 0;  // Newton on the distribution function
+    for (int i = 0; i < 60; ++i) {
+        const double error = 0.5 * std::erfc(-z / std::numbers::sqrt2) - p;
+        const double step = std::clamp(error * std::sqrt(2 * std::numbers::pi) * std::exp(z * z / 2), -0.5, 0.5);
+        z -= step;
+        if (std::abs(step) < 1e-13) break;
+    }
+    return z;
+}
+
+using Normals = std::array<std::array<double, 3>, draws>;
+
+// Evenly spread draws of three normals (M. Roberts' additive recurrence), the same for every series: equal series get
+// equal intervals, and nothing depends on the order of the calls.
+const Normals& normals() {
+    static const Normals table = [] {
+        constexpr double plastic = 1.2207440846057596;  // x⁴ = x + 1
+        Normals z;
+        for (std::size_t i = 0; i < draws; ++i)
+            for (std::size_t k = 0; k < 3; ++k) {
+                const double u = 0.5 + static_cast<double>(i + 1) * std::pow(plastic, -static_cast<double>(k + 1));
+                z[i][k] = normal_quantile(std::clamp(u - std::floor(u), 1e-4, 1 - 1e-4));
+            }
+        for (std::size_t k = 0; k < 3; ++k) {  // exactly centred
+            double mean = 0;
+            for (const auto& one : z) mean += one[k] / static_cast<double>(draws);
+            for (auto& one : z) one[k] -= mean;
+        }
+        return z;
+    }();
+    return table;
+}
+
+}  // namespace
+
+Index window_length(double duration_s, double step_s) {
+    return static_cast<Index>(std::clamp(std::round(duration_s / step_s), 1.0, 1e15));
+}
+
+Windows::Windows(Index samples, Index length) : length_(length), starts_(std::max<Index>(0, samples - length + 1)) {}
+
+Windows::Windows(std::span<const double> x, Index length, Index least) : Windows(static_cast<Index>(x.size()), length) {
+    before_.assign(static_cast<std::size_t>(starts_) + 1, 0);
+    Index observed = 0;
+    for (Index t = 0; t < static_cast<Index>(x.size()); ++t) {
+        observed += x[static_cast<std::size_t>(t)] > -inf;
+        if (t >= length) observed -= x[static_cast<std::size_t>(t - length)] > -inf;
+        if (const Index start = t - length + 1; start >= 0)
+            before_[static_cast<std::size_t>(start) + 1] =
+                before_[static_cast<std::size_t>(start)] + (observed >= least);
+    }
+}
+
+PeaksDescending::PeaksDescending(std::span<const double> x, Index window, Index block)
+    : x_(x), window_(window), block_(block) {
+    const auto samples = static_cast<Index>(x.size());
+    heap_.reserve(static_cast<std::size_t>(samples / block + 4 * block + 1));
+    for (Index first = 0; first < samples; first += block) {
+        const auto part =
+            x.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(block, samples - first)));
+        if (const double top = largest(part); top > -inf) heap_.push_back({top, -1 - first / block});
+    }
+    std::make_heap(heap_.begin(), heap_.end());
+}
+
+void PeaksDescending::push(Entry entry) {
+    heap_.push_back(entry);
+    std::push_heap(heap_.begin(), heap_.end());
+}
+
+bool PeaksDescending::next(Peak& peak) {
+    const auto samples = static_cast<Index>(x_.size());
+    while (!heap_.empty()) {
+        std::pop_heap(heap_.begin(), heap_.end());
+        const Entry top = heap_.back();
+        heap_.pop_back();
+        if (top.at < 0) {  // a block: its samples compete from now on
+            const Index first = (-1 - top.at) * block_;
+            for (Index p = first; p < std::min(first + block_, samples); ++p)
+                if (const double u = x_[static_cast<std::size_t>(p)]; u > -inf) push({u, p});
+            continue;
+        }
+        // The windows around this sample that no larger one covers: all larger ones that matter are its neighbours.
+        const Index p = top.at;
+        const auto after = std::lower_bound(taken_.begin(), taken_.end(), p);
+        Index first = std::max<Index>(0, p - window_ + 1), last = std::min(p, samples - window_);
+        if (after != taken_.begin()) first = std::max(first, *(after - 1) + 1);
+        if (after != taken_.end()) last = std::min(last, *after - window_);
+        if (last < first) continue;
+        taken_.insert(after, p);
+        peak = {top.value, first, last};
+        return true;
+    }
+    return false;
+}
+
+Tail::Tail(std::span<double> x, const TailOptions& options) : x_(x), options_(options), windows_(0, 1) {
+    const auto duration = [](double s) { return std::isfinite(s) && s > 0; };
+    require(duration(options.step_s), "step_s", "must be a positive number of seconds", options.step_s);
+    require(duration(options.duration_s), "duration_s", "must be a positive number of seconds", options.duration_s);
+    require(duration(options.run_s), "run_s", "must be a positive number of seconds", options.run_s);
+    require(options.risk > 0 && options.risk < 1, "risk", "must lie between 0 and 1", options.risk);
+    require(options.confidence >= 0 && options.confidence < 1, "confidence", "must lie in [0, 1)", options.confidence);
+
+    const auto samples = static_cast<Index>(x.size());
+    observed_ = samples;
+    if (std::isnan(Eigen::Map<const Eigen::ArrayXd>(x.data(), samples).sum()))
+        for (double& u : x) {
+            observed_ -= static_cast<Index>(std::isnan(u));
+            u = std::isnan(u) ? -inf : u;
+        }
+    const Index length = window_length(options.duration_s, options.step_s);
+    windows_ = Windows(samples, length);
+    if (observed_ < samples) {
+        // Fully observed windows; where gaps leave hardly any, those at least half observed.
+        const Index all = windows_.count();
+        windows_ = Windows(x, length, length);
+        if (10 * windows_.count() < all) windows_ = Windows(x, length, (length + 1) / 2);
+    }
+    level_.windows = windows_.count();
+    fit();
+    const double spread_s = options_.duration_s + (level_.fit.clusters > 0 ? level_.fit.cluster_s : options_.step_s);
+    const double seen = static_cast<double>(level_.windows > 0 ? level_.windows + length - 1 : samples);
+    level_.n_eff = std::min(seen * options_.step_s, covered_s_) / spread_s;
+    count_level();
+    level_.extrapolated = options_.fitted && options_.risk * level_.n_eff < least_exceedances;
+    if (level_.extrapolated) fit_level();
+}
+
+void Tail::fit() {
+    const auto samples = static_cast<Index>(x_.size());
+    if (observed_ == 0) return;
+    const Index block = std::min(samples, window_length(block_s, options_.step_s));
+    const Index run = window_length(options_.run_s, options_.step_s);
+    std::vector<double> tops;
+    tops.reserve(static_cast<std::size_t>(samples / block + 1));
+    std::vector<Index> starts;
+    for (Index end = samples; end > 0; end -= block) {  // counted back from the end, so that the newest block is whole
+        const Index first = std::max<Index>(0, end - block);
+        const double top = largest(x_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(end - first)));
+        if (top == -inf) continue;
+        tops.push_back(top);
+        starts.push_back(first);
+        top_ = std::max(top_, top);
+    }
+    // Time counts as seen wherever a cluster could not hide between two observed samples.
+    covered_s_ = static_cast<double>(samples) * options_.step_s;
+    if (observed_ < samples) {
+        Index hidden = 0, gap = 0;
+        for (const double u : x_) {
+            gap = u == -inf ? gap + 1 : 0;
+            if (gap == run + 1) hidden += gap;
+            else if (gap > run) ++hidden;
+        }
+        covered_s_ -= static_cast<double>(hidden) * options_.step_s;
+    }
+    if (!options_.fitted || tops.empty()) return;
+
+    const auto blocks = static_cast<double>(tops.size());
+    const auto over = static_cast<std::size_t>(std::max(
+        1.0, std::min(over_most_frac * blocks, std::max(over_frac * blocks, static_cast<double>(over_least)))));
+    std::vector<double> sorted = tops;
+    if (over >= sorted.size()) return;
+    std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(over), sorted.end(),
+                     std::greater<>());
+    const double threshold = sorted[over];
+
+    std::vector<double> excess;
+    Index last = -1, first = -1, together = 0;
+    for (std::size_t b = tops.size(); b-- > 0;) {  // oldest first
+        if (!(tops[b] > threshold)) continue;
+        const Index end = b == 0 ? samples : starts[b] + block;
+        for (Index p = starts[b]; p < std::min(end, samples); ++p) {
+            const double over_by = x_[static_cast<std::size_t>(p)] - threshold;
+            if (!(over_by > 0)) continue;
+            if (excess.empty() || p - last > run) {
+                if (!excess.empty()) together += last - first + 1;
+                excess.push_back(over_by);
+                first = p;
+            } else {
+                excess.back() = std::max(excess.back(), over_by);
+            }
+            last = p;
+        }
+    }
+    auto& fit = level_.fit;
+    fit.threshold = threshold;
+    if (excess.empty()) return;
+    together += last - first + 1;
+    const auto k = static_cast<double>(excess.size());
+    fit.cluster_s = static_cast<double>(together) / k * options_.step_s;
+    fit.per_s = k / covered_s_;
+    if (static_cast<Index>(excess.size()) < least_clusters) return;
+
+    std::sort(excess.begin(), excess.end());
+    double mean = 0, weighted = 0;
+    for (std::size_t i = 0; i < excess.size(); ++i) {
+        mean += excess[i];
+        weighted += excess[i] * (k - 1 - static_cast<double>(i)) / (k - 1);
+    }
+    mean /= k;
+    weighted /= k;
+    const double raw = mean > 2 * weighted ? 2 - mean / (mean - 2 * weighted) : shape_limit;
+    const double sampling = 4.0 / 3 / k, prior = shape_sd * shape_sd;
+    fit.shape = std::clamp(raw * prior / (prior + sampling), -shape_limit, shape_limit);
+    fit.scale = mean * (1 - fit.shape);
+    if (!std::isfinite(mean) || !(fit.scale > 0)) return;
+    fit.clusters = static_cast<Index>(excess.size());
+
+    const double shape_error = std::sqrt(prior * sampling / (prior + sampling));
+    const double mean_error = std::sqrt(1 / (k * (1 - 2 * std::min(fit.shape, 0.4))));
+    draws_.reserve(draws);
+    for (const auto& z : normals()) {
+        const double shape = std::clamp(fit.shape + shape_error * z[0], -shape_limit, shape_limit);
+        draws_.push_back(
+            {shape, mean * std::exp(mean_error * z[1]) * (1 - shape), fit.per_s * std::exp(z[2] / std::sqrt(k))});
+    }
+}
+
+double Tail::risk_of(const Draw& draw, double excess) const {
+    const double y = excess / draw.scale;
+    double log_share = -y;
+    if (std::abs(draw.shape) > 1e-6) {
+        const double inside = 1 + draw.shape * y;
+        if (inside <= 0) return 0;
+        log_share = -std::log(inside) / draw.shape;
+    }
+    return -std::expm1(-draw.per_s * std::exp(log_share) * (options_.duration_s + level_.fit.cluster_s));
+}
+
+double Tail::excess_of(const Draw& draw, double risk) const {
+    const double rate = -std::log1p(-risk) / (options_.duration_s + level_.fit.cluster_s);
+    const double reach = std::max(0.0, std::log(draw.per_s / rate));
+    const double y = std::abs(draw.shape) > 1e-6 ? std::expm1(draw.shape * reach) / draw.shape : reach;
+    return draw.scale * y;
+}
+
+double Tail::fitted_risk(double excess) const {
+    double sum = 0;
+    for (const Draw& draw : draws_) sum += risk_of(draw, excess);
+    return sum / static_cast<double>(draws_.size());
+}
+
+// The level whose averaged risk is the one asked for: the averaged risk falls nearly exponentially, so the secant on
+// its logarithm, kept inside a bracket, needs a few steps.
+void Tail::fit_level() {
+    auto& out = level_;
+    if (out.fit.clusters == 0) {  // nothing exceeds, or hardly anything: the largest that was seen
+        out.level = top_ > -inf ? top_ : nan;
+        out.low = out.counted;
+        out.high = out.level;
+        return;
+    }
+    const double target = std::log(options_.risk);
+    const auto miss = [&](double excess) { return std::log(fitted_risk(excess)) - target; };
+    double excess = 0;
+    if (double a = 0, fa = miss(a); fa > 0) {
+        double b = excess_of({out.fit.shape, out.fit.scale, out.fit.per_s}, options_.risk) + out.fit.scale;
+        double fb = miss(b);
+        while (fb > 0 && std::isfinite(b)) {
+            a = b;
+            fa = fb;
+            b *= 2;
+            fb = miss(b);
+        }
+        for (int i = 0; i < 60 && b - a > 1e-12 * b; ++i) {
+            const double guess = std::isfinite(fb) ? a + (b - a) * fa / (fa - fb) : 0.5 * (a + b);
+            const double c = std::clamp(guess, a + 0.001 * (b - a), b - 0.001 * (b - a)), fc = miss(c);
+            (fc > 0 ? a : b) = c;
+            (fc > 0 ? fa : fb) = fc;
+            if (std::abs(fc) < 1e-10) a = b = c;
+        }
+        excess = b;
+    }
+    const double level = out.fit.threshold + excess;
+    const bool below = excess == 0;  // the risk asked for is commoner than the threshold: counting answers
+    out.level = below || out.counted > level ? out.counted : level;
+    if (options_.confidence == 0) return;
+    std::vector<double> levels;
+    levels.reserve(draws_.size());
+    for (const Draw& draw : draws_) levels.push_back(out.fit.threshold + excess_of(draw, options_.risk));
+    const double tail = (1 - options_.confidence) / 2;
+    const double low = quantile(levels, tail), high = quantile(levels, 1 - tail);
+    out.low = std::min(out.level, below ? out.low : low);
+    out.high = std::max(out.level, below ? out.high : high);
+}
+
+void Tail::count_level() {
+    auto& out = level_;
+    if (out.windows == 0) {
+        out.counted = out.level = out.low = out.high = top_ > -inf ? top_ : nan;
+        return;
+    }
+    const auto all = static_cast<double>(out.windows);
+    const bool interval = options_.confidence > 0;
+    // Blocks of whole days, at least a window and a cluster long, so that what belongs together is redrawn together.
+    const double least_s = options_.duration_s + (out.fit.clusters > 0 ? out.fit.cluster_s : 0);
+    const Index day = window_length(day_s * std::ceil(least_s / day_s), options_.step_s);
+    const Index blocks = (windows_.starts() + day - 1) / day;
+    struct Piece {
+        double level;
+        Index block;
+        double windows;
+    };
+    std::vector<Piece> pieces;
+    // A level is exceeded by floor(risk × windows) windows at most; the tolerance is for risks that are no binary
+    // fraction.
+    const double allowed = std::floor(options_.risk * all + 1e-9 * options_.risk * all);
+    const double enough =
+        interval ? std::min(all, 4 * options_.risk * all + 2 * static_cast<double>(day)) : allowed + 1;
+    double above = 0;
+    bool found = false;
+    PeaksDescending descending(x_, windows_.length());
+    for (Peak peak; above < enough && descending.next(peak);) {
+        const double windows = static_cast<double>(windows_.count(peak.first, peak.last));
+        if (windows == 0) continue;
+        above += windows;
+        if (!found && above > allowed) {
+            out.counted = peak.level;
+            found = true;
+        }
+        if (!interval) continue;
+        for (Index first = peak.first; first <= peak.last;) {
+            const Index block = first / day, last = std::min(peak.last, (block + 1) * day - 1);
+            if (const Index n = windows_.count(first, last); n > 0)
+                pieces.push_back({peak.level, block, static_cast<double>(n)});
+            first = last + 1;
+        }
+    }
+    out.level = out.low = out.high = out.counted;
+    if (!interval || blocks < 2) return;
+
+    std::vector<double> in_block(static_cast<std::size_t>(blocks)), times(in_block.size()), levels;
+    for (Index b = 0; b < blocks; ++b)
+        in_block[static_cast<std::size_t>(b)] =
+            static_cast<double>(windows_.count(b * day, std::min(windows_.starts(), (b + 1) * day) - 1));
+    std::uint64_t state = 0x9e3779b97f4a7c15;  // the same redraws for every series (splitmix64)
+    const auto random = [&state] {
+        std::uint64_t z = (state += 0x9e3779b97f4a7c15);
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+        return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
+    };
+    for (std::size_t r = 0; r < resamples; ++r) {
+        std::fill(times.begin(), times.end(), 0.0);
+        double total = 0;
+        for (Index b = 0; b < blocks; ++b) {
+            const auto drawn = static_cast<std::size_t>(random() * static_cast<double>(blocks));
+            times[drawn] += 1;
+            total += in_block[drawn];
+        }
+        double exceeded = 0, level = pieces.back().level;
+        for (const Piece& piece : pieces) {
+            exceeded += times[static_cast<std::size_t>(piece.block)] * piece.windows;
+            if (exceeded > options_.risk * total) {
+                level = piece.level;
+                break;
+            }
+        }
+        levels.push_back(level);
+    }
+    // Few blocks make the bootstrap too narrow: widened as Student's t is against the normal, to first order.
+    const auto n = static_cast<double>(blocks);
+    const double z = normal_quantile((1 + options_.confidence) / 2);
+    const double widen = std::sqrt(n / (n - 1)) * (1 + (z * z + 1) / (4 * (n - 1)));
+    const double tail = (1 - options_.confidence) / 2;
+    out.low = out.level - widen * std::max(0.0, out.level - quantile(levels, tail));
+    out.high = out.level + widen * std::max(0.0, quantile(levels, 1 - tail) - out.level);
+}
+
+double Tail::counted_risk(double x) const {
+    if (level_.windows == 0) return nan;
+    if (x >= top_) return 0;
+    Index above = 0;
+    windows_above(x_, windows_.length(), x, [&](Index first, Index last) { above += windows_.count(first, last); });
+    return static_cast<double>(above) / static_cast<double>(level_.windows);
+}
+
+TailRisk Tail::risk(double x) const {
+    TailRisk out;
+    const double counted = counted_risk(x);
+    out.risk = std::isnan(counted) ? 0 : counted;
+    const double trusted = options_.fitted ? least_exceedances / level_.n_eff : 0;
+    // Counting errors, by the number of independent windows (Wilson's interval).
+    const double z = options_.confidence > 0 ? normal_quantile((1 + options_.confidence) / 2) : 0;
+    const double n = std::max(1.0, level_.n_eff), p = out.risk, middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+    const double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    out.low = std::max(0.0, middle - half);
+    out.high = std::min(1.0, middle + half);
+    if (p >= trusted || level_.fit.clusters == 0 || !(x > level_.fit.threshold)) return out;
+
+    const double excess = x - level_.fit.threshold;
+    out.risk = std::min(trusted, std::max(p, fitted_risk(excess)));
+    if (z == 0) return out;
+    std::vector<double> risks;
+    risks.reserve(draws_.size());
+    for (const Draw& draw : draws_) risks.push_back(risk_of(draw, excess));
+    const double tail = (1 - options_.confidence) / 2;
+    out.low = std::min(out.risk, quantile(risks, tail));
+    out.high = std::max(out.risk, quantile(risks, 1 - tail));
+    return out;
+}
+
+Trend theil_sen(std::span<const double> values, double z) {
+    Trend out;
+    std::vector<double> seen, slopes;
+    for (std::size_t j = 0; j < values.size(); ++j) {
+        if (std::isnan(values[j])) continue;
+        for (std::size_t i = 0; i < j; ++i)
+            if (!std::isnan(values[i])) slopes.push_back((values[j] - values[i]) / static_cast<double>(j - i));
+        seen.push_back(values[j]);
+    }
+    out.count = static_cast<Index>(seen.size());
+    out.median = quantile(seen, 0.5);
+    if (slopes.empty()) return out;
+    out.slope = quantile(slopes, 0.5);
+    const auto n = static_cast<double>(out.count), pairs = static_cast<double>(slopes.size());
+    const double spread = z * std::sqrt(n * (n - 1) * (2 * n + 5) / 18);
+    const double low = std::floor((pairs - spread) / 2), high = std::ceil((pairs + spread) / 2);
+    if (low < 0 || high > pairs - 1) return out;
+    const auto at = [&](double rank) {
+        const auto nth = slopes.begin() + static_cast<std::ptrdiff_t>(rank);
+        std::nth_element(slopes.begin(), nth, slopes.end());
+        return *nth;
+    };
+    out.low = at(low);
+    out.high = at(high);
+    return out;
+}
+
+}  // namespace surgetank::series

@@ -1,0 +1,63 @@
+"""Events: what happens together, as flows of load between Regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import _core
+from ..errors import invalid
+from ..scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Event:
+    """Scenarios of one event: they happen together, so what they bring to a quota is added up."""
+
+    name: str
+    scenarios: tuple[Scenario, ...]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The Regions that are gone while it lasts."""
+        return tuple(dict.fromkeys(r for s in self.scenarios if not s.in_place for r in s.sources))
+
+    @property
+    def duration_s(self) -> float:
+        """How long it lasts: as long as the longest of its scenarios."""
+        return max(float(s.duration_s) for s in self.scenarios)  # type: ignore[arg-type]
+
+    def flows(self, overlap_frac: float = 0.0) -> list[tuple[str, str, float]]:
+        """Source, target and weight: weight × the source's usage lands on the target, on top of what is there.
+
+        A surge in place multiplies the Region's own usage: multiplier − 1 on top. ``overlap_frac``: the share of what
+        lands that the failed Region has not released yet and that counts on the target as well.
+        """
+        result = []
+        for s in self.scenarios:
+            if s.in_place:
+                result.append((s.sources[0], s.sources[0], s.multiplier - 1))
+            else:
+                result += [
+                    (source, target, share * s.multiplier * (1 + overlap_frac))
+                    for source in s.sources
+                    for target, share in s.targets.items()
+                ]
+        return result
+
+    def core(self, regions: Sequence[str], overlap_frac: float) -> _core.Event:
+        """Give the event as the core takes it: Regions by number."""
+        flows = [_core.Flow(regions.index(a), regions.index(b), w) for a, b, w in self.flows(overlap_frac)]
+        return _core.Event(self.duration_s, [regions.index(r) for r in self.failed], flows)
+
+
+def events_of(scenarios: Sequence[Scenario]) -> tuple[Event, ...]:
+    """Scenarios by event, in the order given; a Region cannot fail and take part in the same event."""
+    names = dict.fromkeys(s.event for s in scenarios)
+    events = tuple(Event(name, tuple(s for s in scenarios if s.event == name)) for name in names)
+    for event in events:
+        for _, target, _ in event.flows():
+            if target in event.failed:
+                rule = f"event {event.name!r} must not let a Region fail and receive load"
+                raise invalid("scenarios", rule, target)
+    return events
