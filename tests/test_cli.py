@@ -86,7 +86,7 @@ def prepare(here, run, usage, quota):
 )
 def test_exit_codes_of_check(here, run, usage, quota, options, expected):
     prepare(here, run, usage, quota)
-    code, out, err = run("check", *options)
+    code, out, err = run("check", "--policy", "classic", *options)
     assert code == expected
     if err:
         assert out == ""
@@ -155,9 +155,16 @@ def test_from_init_to_plan(here, run):
     body = json.loads(run("plan", "--json")[1])
     assert body["schema_version"] == 1
     assert [s["name"] for s in body["scenarios"]] == ["a fails", "b fails"]
-    assert [row["needed"] for row in body["quotas"]] == [40.0, 30.0]
+    assert [row["needed"] for row in body["quotas"]] == [30.0, 40.0]  # each takes over the other's load
+    classic = json.loads(run("plan", "--json", "--policy", "classic")[1])
+    assert [row["needed"] for row in classic["quotas"]] == [40.0, 30.0]  # 100% of its own
+    code, out, _ = run("plan", "--beside", "classic")
+    assert code == 0
+    assert "Needed (quantile)" in out
+    assert "Needed (classic)" in out
+    assert [r["needed_classic"] for r in json.loads(run("plan", "--beside", "classic", "--json")[1])] == [40.0, 30.0]
     plans = json.loads(run("show", "--json")[1])["plans"]
-    assert [p["number"] for p in plans] == [2, 1]
+    assert [p["number"] for p in plans] == [5, 4, 3, 2, 1]
 
 
 def test_a_mistake_in_the_toml_is_named_with_its_line(here, run):
@@ -216,11 +223,11 @@ def test_spikes_of_a_file(here, run):
 
 
 def test_show_explains_one_quota(here, run):
-    prepare(here, run, {"a": 40}, {"a": 85})
-    code, out, _ = run("show", "a/ec2/L-1")
+    prepare(here, run, {"a": 40, "b": 50}, {"a": 85, "b": 200})
+    code, out, _ = run("show", "a/ec2/L-1", "--scenario", "N-1")
     assert code == 0
     assert "CRITICAL  a ec2/L-1" in out
-    assert "needed                         40" in out
+    assert "needed                         50" in out
     code, _, err = run("show", "a/ec2/L-2")
     assert code == 3
     assert "did you mean 'a/ec2/L-1'?" in err
@@ -275,3 +282,46 @@ def test_locked_store_is_explained(here, run, monkeypatch):
 
 def test_version_matches_the_package():
     assert surgetank.__version__ == importlib.metadata.version("surgetank")
+
+
+@pytest.mark.parametrize(
+    ("quota", "options", "expected"),
+    [
+        ({"a": 1000, "b": 1000}, [], 2),  # the parity trap: equal quotas, and neither holds the other's load
+        ({"a": 1250, "b": 1300}, [], 2),  # it fits, but 92% of what is free would be gone
+        ({"a": 1400, "b": 1600}, [], 1),
+        ({"a": 1600, "b": 1600}, [], 0),
+        ({"a": 1000, "b": 1000}, ["--scenario", "none"], 3),
+        ({"a": 1600, "b": 1600}, ["--risk", "2"], 3),
+        ({"a": 1600, "b": 1600}, ["--risk", "0.01", "--policy", "classic"], 3),
+        ({"a": 1600, "b": 1600}, ["--risk", "0.01"], 0),
+    ],
+)
+def test_check_adds_up_what_lands(here, run, quota, options, expected):
+    prepare(here, run, {"a": 600, "b": 600}, quota)
+    code, out, err = run("check", *(options if "--scenario" in options else [*options, "--scenario", "N-1"]))
+    assert code == expected, err
+    assert err.count("\n") == (code == 3)
+    if code == 2 and quota["a"] == 1000:
+        assert "200 short; raise the quota to 1,200 or more." in out
+
+
+def test_explain_walks_from_samples_to_headroom(here, run):
+    prepare(here, run, {"a": 600, "b": 400}, {"a": 1250, "b": 1600})
+    code, out, _ = run("explain", "a/ec2/L-1", "--scenario", "N-1")
+    assert code == 0
+    steps = [paragraph.partition(":")[0] for paragraph in out.strip().split("\n\n")]
+    assert steps[1:] == ["Samples", "Events", "Demand", "Peaks", "Growth", "Need", "Judged", "Ask for more"]
+    for said in (
+        "u(a) + 1·u(b)",
+        "No load from: a fails.",
+        "Needed headroom: less the 600 in use, 400.",
+        "= 650 is free",
+    ):
+        assert said in out
+    found = json.loads(run("explain", "a/ec2/L-1", "--scenario", "N-1", "--json")[1])
+    assert [e["event"] for e in found[0]["events"]] == ["nothing fails", "b fails"]
+    assert found[0]["needed"] == 400
+    assert "largest, failover: 100% of usage, is needed" in run("explain", "a/*", "--policy", "classic")[1]
+    assert "needs nothing" not in run("explain", "*", "--scenario", "N-1")[1]
+    assert run("explain", "c/ec2/*")[0] == 3

@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from clear import clear_error
-from surgetank import ClassicPolicy, QuantilePolicy, History, InvalidInput, RollingSigma, Scenario, Store, Thresholds, cli
+from surgetank import (
+    ClassicPolicy,
+    History,
+    InvalidInput,
+    QuantilePolicy,
+    RollingSigma,
+    Scenario,
+    Store,
+    Thresholds,
+    cli,
+)
 from surgetank.config import TEMPLATE, Config
 
 FIRST = '[[scenario]]\nname = "first"\nsource = "us-east-1"\ntargets = { us-west-2 = 1.0 }\n'
@@ -61,7 +71,9 @@ def test_everything_in_the_template_loads_uncommented(read):
     assert text.count("\n#") < TEMPLATE.count("\n#") - 20
     config = read(text)
     assert config.scenarios[0] == "N-1"
-    assert config.scenarios[1] == Scenario("evacuate us-east-1", "us-east-1", {"us-west-2": 0.6, "eu-west-1": 0.4})
+    assert config.scenarios[1] == Scenario(
+        "evacuate us-east-1", "us-east-1", {"us-west-2": 0.6, "eu-west-1": 0.4}, event="storm"
+    )
     assert (config.step_s, config.stale_after_s, config.min_coverage) == (300, 3600, 0)
     assert config.policy == QuantilePolicy(growth=1.0, history_s=90 * 86400, cost_cap=1000.0, risk_normal=0.001)
     assert config.policies["classic"] == ClassicPolicy(cost_cap=1000.0)
@@ -238,11 +250,13 @@ def test_a_pattern_that_names_nothing_is_not_offered_itself(run_plan):
         assert error == ""
 
 
-def test_thresholds_and_costs_of_the_file_reach_the_plan(run_plan):
+@pytest.mark.parametrize("policy", ["quantile", "classic"])
+def test_thresholds_and_costs_of_the_file_reach_the_plan(run_plan, policy):
     code, error = run_plan(
-        "scenarios = ['N-1']\n[thresholds.'us-west-2/ec2/*']\nwarning_frac = 0.01\n[costs]\nec2 = 0.5\n"
+        f"scenarios = ['N-1']\n[policy]\nname = '{policy}'\n"
+        "[thresholds.'us-west-2/ec2/*']\nwarning_frac = 0.01\n[costs]\nec2 = 0.5\n"
     )
     assert (code, error) == (0, "")
     with Store("surgetank.db") as store:
         quotas = {q["region"]: q["status"] for q in store.plans()[0]["body"]["quotas"]}
-    assert quotas["us-west-2"] == "WARNING"
+    assert quotas["us-west-2"] == "CRITICAL" if policy == "quantile" else "WARNING"

@@ -17,6 +17,7 @@ from .errors import InvalidInput, StoreError, nearest
 
 if TYPE_CHECKING:
     from .config import Config
+    from .headroom import Policy
     from .history import History
     from .history.sqlite import Store
     from .plan import Plan
@@ -56,7 +57,7 @@ def run_demo(args: argparse.Namespace) -> int:
     worst = made.rows("CRITICAL", "WARNING")[0]
     name = f"{worst['region']}/{worst['quota_name']}"
     print(f"\nThe store is {path}. Next:")
-    for line in (f"show '{name}'", "spikes", "plan --json", "check"):
+    for line in (f"explain '{name}'", "plan --beside classic", "spikes", "check"):
         print(f"  {_program()} {line} --store {path}")
     name = _program()
     print(f"Your own: {name} init, then {name} import USAGE.csv QUOTAS.csv --tz UTC, then {name} plan")
@@ -133,7 +134,12 @@ def run_plan(args: argparse.Namespace) -> int:
     config = _config(args)
     with _open(args, config) as store:
         _, made = _planned(args, config, store)
-        print(made.to_json() if args.json else _text(made), flush=True)
+        if args.beside:
+            _, other = _planned(args, config, store, args.beside)
+            both = made.beside(other)
+            print(json.dumps(both.to_records(), indent=2) if args.json else _text(both), flush=True)
+        else:
+            print(made.to_json() if args.json else _text(made), flush=True)
         if args.html:
             from .report import page
 
@@ -209,7 +215,44 @@ def run_show(args: argparse.Namespace) -> int:
     return 0
 
 
-def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
+def run_explain(args: argparse.Namespace) -> int:
+    """Walk one number, or each that a pattern names, from samples to headroom."""
+    from .plan import matching
+    from .report import explained
+
+    config = _config(args)
+    with _open(args, config) as store:
+        history, made = _planned(args, config, store)
+    rows = matching(made.keys, args.quota, "quota")
+    steps = [explained(made, history, i) for i in rows]
+    if args.json:
+        records = made.to_records()
+        needs = made.headroom.by_event().to_records()
+        found = [
+            {**records[i], "steps": steps[n], "events": [e for e in needs if e["series"] == made.headroom.series[i]]}
+            for n, i in enumerate(rows)
+        ]
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print("\n\n".join(for_terminal("\n\n".join(paragraphs)) for paragraphs in steps))
+    return 0
+
+
+def _policy(args: argparse.Namespace, config: Config, name: str | None = None) -> Policy:
+    """The policy of that name, or the command line's, or the config's; with the command line's risk."""
+    from .headroom import QuantilePolicy
+
+    found = config.policies[name or args.policy or config.policy_name]
+    if args.risk is None:
+        return found
+    if isinstance(found, QuantilePolicy):
+        return replace(found, risk=args.risk)
+    if name is None:
+        raise InvalidInput(f"--risk: is for the quantile policy (got {args.risk:g} with {found.name})")
+    return found
+
+
+def _planned(args: argparse.Namespace, config: Config, store: Store, beside: str | None = None) -> tuple[History, Plan]:
     from .plan import plan
 
     step_s = config.step_s if args.step is None else args.step
@@ -220,7 +263,7 @@ def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[Hi
         made = plan(
             history,
             scenarios=_chosen(args.scenario, config) or config.scenarios,
-            policy=config.policy,
+            policy=_policy(args, config, beside),
             thresholds=config.thresholds or None,
             costs=config.costs,
             stale_after_s=config.stale_after_s,

@@ -49,6 +49,15 @@ def percent(fraction: float) -> str:
     return text.replace("-", "−")
 
 
+def probability(fraction: float) -> str:
+    """A probability as per cent, with as many decimals as it takes to tell it from certainty."""
+    missing = 1 - fraction
+    if not 0 < missing < 0.1:
+        return percent(fraction)
+    decimals = min(6, max(0, -math.floor(math.log10(missing)) - 1))
+    return f"{100 * fraction:.{decimals}f}%"
+
+
 def span(seconds: float) -> str:
     """A duration for a person: the two largest units, such as "3 h 20 min"."""
     if not math.isfinite(seconds):
@@ -216,6 +225,20 @@ def _rich_table(columns: list[Column], cells: dict[str, list[str]]) -> Any:
     for row in zip(*(cells[c.name] for c in columns), strict=True):
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
     return table
+
+
+def render_columns(columns: Sequence[tuple[str, Sequence[str], bool]]) -> str:
+    """Plain text columns of header, cells and whether they are numbers, for a paragraph with a small table in it."""
+    from rich.cells import cell_len
+
+    lines = [""] * (1 + max((len(cells) for _, cells, _ in columns), default=0))
+    for header, cells, numeric in columns:
+        shown = [for_terminal(text).replace("\n", " ") for text in (header, *cells)]
+        width = max(map(cell_len, shown))
+        for n, text in enumerate(shown):
+            blank = " " * (width - cell_len(text))
+            lines[n] += f"{blank}{text}  " if numeric else f"{text}{blank}  "
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def for_terminal(text: str) -> str:

@@ -110,14 +110,19 @@ def _parser() -> argparse.ArgumentParser:
 
     planning = argparse.ArgumentParser(add_help=False)
     planning.add_argument(
-        "--scenario", action="append", metavar="WORD", help="N-1, shipped, or a shipped one (default: the config's)"
+        "--scenario", action="append", metavar="WORD", help="N-1, N-2, shipped, or one by name (default: the config's)"
     )
+    planning.add_argument(
+        "--policy", choices=("quantile", "classic"), help="how much is needed (default: the config's, or quantile)"
+    )
+    planning.add_argument("--risk", type=float, metavar="FRACTION", help="risk of the quantile policy (default: .001)")
     planning.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
     planning.add_argument("--now", metavar="INSTANT", help="plan for that moment (default: the last sample)")
     planning.add_argument("--json", action="store_true", help="as JSON")
 
     sub = command("plan", _commands.run_plan, "what every quota needs, has and lacks", where, planning)
     sub.add_argument("--html", type=Path, metavar="FILE", help="also write the table as an HTML page")
+    sub.add_argument("--beside", choices=("quantile", "classic"), help="show this policy's answer side by side")
 
     sub = command(
         "check", _commands.run_check, "exit 2 on CRITICAL, 3 on UNKNOWN, 1 on WARNING, else 0", where, planning
@@ -137,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("show", _commands.run_show, "what the store holds, or one quota in full", where, planning)
     sub.add_argument("quota", nargs="?", metavar="PATTERN", help="such as ec2/L-1216C47A or us-east-1/ec2/*")
+
+    sub = command("explain", _commands.run_explain, "walk one number from samples to headroom", where, planning)
+    sub.add_argument("quota", metavar="PATTERN", help="such as us-east-1/ec2/L-1216C47A")
     return parser
 
 

@@ -272,7 +272,7 @@ def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Pol
         own = table.get(one, {})
         if not isinstance(own, dict):
             raise source.error(f"{one}: must be a table, [policy.{one}]", own, "policy", one)
-        placed = {key: (value, ("policy", one, key)) for key, value in own.items()}
+        placed: dict[str, tuple[Any, tuple[str, ...]]] = {k: (v, ("policy", one, k)) for k, v in own.items()}
         if one == name:
             for key, value in plain.items():
                 if key in placed:

@@ -15,7 +15,7 @@ START = "2026-01-01T00:00:00Z"
 # service, quota code, name, unit; usage level and quota in each Region.
 SERVICES = (
     ("ec2", "L-1216C47A", "Running On-Demand Standard instances", "vCPU", (620, 410, 300), (3200, 2000, 1152)),
-    ("lambda", "L-B99A9384", "Concurrent executions", "", (900, 260, 180), (4500, 2400, 1500)),
+    ("lambda", "L-B99A9384", "Concurrent executions", "", (900, 260, 180), (4500, 2400, 1750)),
     ("rds", "L-7B6409FD", "DB instances", "", (22, 18, 9), (140, 190, 80)),
     ("elasticloadbalancing", "L-53DA6B97", "Application Load Balancers", "", (14, 12, 0), (80, 80, 50)),
 )

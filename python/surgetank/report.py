@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._bridge import Floats
-from ._table import for_json, percent, quantity, render_html, span
+from ._table import for_json, percent, probability, quantity, render_html, span
 from .errors import printable
 from .scenario import Scenario
 
@@ -61,12 +62,12 @@ def headline(plan: Plan) -> list[str]:
         missing = "at no moment was enough of every quota's usage observed to count"
         return [f"P(the failover fits): {missing}; worst by its risks: {worst.event}, at least {_least(worst)}."]
     moments = f"of {worst.moments:,} aligned moments all of {worst.quotas} quotas fit at once"
-    line = f"P(the failover fits) in the worst event, {worst.event}: at {percent(worst.fits_frac)} {moments}"
+    line = f"P(the failover fits) in the worst event, {worst.event}: at {probability(worst.fits_frac)} {moments}"
     return [f"{line}; by adding up each quota's risk, at least {_least(worst)}."]
 
 
 def _least(joint: JointFit) -> str:
-    return percent(1 - joint.risk_bound)
+    return probability(1 - joint.risk_bound)
 
 
 def page(plan: Plan) -> str:
@@ -111,20 +112,42 @@ def overview_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+_DETAILS = (
+    *((name, quantity) for name in ("usage", "quota", "available", "needed", "needed_low", "needed_high", "shortfall")),
+    *((name, quantity) for name in ("required", "need", "base", "failover", "spike", "minimum", "maximum")),
+    *((name, quantity) for name in ("growth", "n_eff")),
+    *((name, percent) for name in ("utilization", "day_utilization", "classic_utilization")),
+    ("probability_enough", probability),
+)
+_DETAIL_TEXTS = (("decided by", "attribution"), ("ask by", "ask_by"))
+
+
 def detail(plan: Plan, history: History, row: int) -> str:
     """One quota as a page of text: its figures, where its usage has been, and why."""
     columns = {c.name: c.values[row] for c in plan._columns()}
     lines = [f"{columns['status']}  {where(columns)}", ""]
-    terms = ("base", "failover", "spike", "minimum", "maximum", "needed", "required", "available", "shortfall")
-    lines += [f"  {name:<20} {quantity(float(columns[name])):>12}" for name in ("usage", "quota", *terms)]
-    shares = ((n, percent(float(columns[n]))) for n in ("utilization", "day_utilization", "classic_utilization"))
-    lines += [f"  {name:<20} {share:>12}" for name, share in shares]
-    lines += [f"  {'decided by':<20} {columns['attribution'] or '–'}", f"  {'spikes':<20} {columns['spikes']}", ""]
+    known = [(name, show(float(columns[name]))) for name, show in _DETAILS if not math.isnan(columns[name])]
+    lines += [f"  {name:<20} {figure:>12}" for name, figure in known]
+    lines += [
+        f"  {'decided by':<20} {columns['attribution'] or '–'}",
+        f"  {'ask by':<20} {columns['ask_by'] or '–'}",
+        "",
+    ]
     column = history.usage[:, history.keys.index(plan.keys[row])]
     if np.isfinite(column).any():
         low, high = quantity(float(np.nanmin(column))), quantity(float(np.nanmax(column)))
         lines += [f"  {sparkline(column)}", f"  {span(len(column) * history.step_s)}, {low} to {high}", ""]
     return "\n".join([*lines, columns["reason"]])
+
+
+def explained(plan: Plan, history: History, row: int) -> list[str]:
+    """One number from samples to headroom: a headline, then a paragraph a step."""
+    columns = {c.name: c.values[row] for c in plan._columns()}
+    h = plan.headroom
+    head = (
+        f"{columns['status']}  {where(columns)}: needs {quantity(float(columns['needed']))} free by the {h.policy.name}"
+    )
+    return [f"{head} policy", *h.policy.explain(h, history, row)]
 
 
 def sparkline(usage: Floats, width: int = 60) -> str:

@@ -19,6 +19,7 @@ from . import wording
 from .policy import DAY_S, Case, Row
 
 if TYPE_CHECKING:
+    from ..history import History
     from .result import Headroom
 
 # term of the rule → (attribution, what the rule says there)
@@ -125,6 +126,19 @@ class ClassicPolicy:
             "Region's own usage."
         )
 
+    def explain(self, headroom: Headroom, history: History, row: int) -> list[str]:
+        """List the terms of the rule; the largest decides."""
+        if math.isnan(headroom.needed[row]):
+            return [headroom.reason[row]]
+        figures = {name: quantity(float(getattr(headroom, name)[row])) for name in _FIGURES}
+        terms = ", ".join(f"{name} {figures[name]}" for name in ("base", "failover", "spike", "minimum"))
+        clip = f"Clipped to {figures['maximum']}, the smaller of half the quota and three times usage: "
+        return [
+            f"In use: {figures['usage']}. Terms: {terms}; the largest, {headroom.attribution[row]}, is needed.",
+            f"{clip}{figures['required']} would be reserved. Free: {figures['available']}.",
+            headroom.reason[row],
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Every option as a plain value."""
         fields = dataclasses.asdict(self)
@@ -134,6 +148,9 @@ class ClassicPolicy:
         result = _bridge.options(_core.ClassicOptions, self, own=("trend", "detector"))
         result.trend_per_hour = self.trend == "hour"
         return result
+
+
+_FIGURES = ("usage", "base", "failover", "spike", "minimum", "maximum", "needed", "required", "available")
 
 
 def _core_scenario(scenario: Scenario, regions: tuple[str, ...]) -> _core.ClassicScenario:

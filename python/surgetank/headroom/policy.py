@@ -12,6 +12,7 @@ from ..scenario import Scenario
 from .world import World
 
 if TYPE_CHECKING:
+    from ..history import History
     from .result import Headroom
 
 DAY_S = 86400.0
@@ -48,6 +49,10 @@ class Policy(Protocol):
 
     def assumption(self, headroom: Headroom) -> str:
         """Say what was made of the scenarios, so that nobody reads more into a plan than it says."""
+        ...
+
+    def explain(self, headroom: Headroom, history: History, row: int) -> list[str]:
+        """Walk one number from samples to headroom; ``history`` has a column for each row of ``headroom``."""
         ...
 
     def to_dict(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from .policy import DAY_S, Case, Row
 from .result import JointFit
 
 if TYPE_CHECKING:
+    from ..history import History
     from .result import Headroom
 
 NOTHING_FAILS = "nothing fails"
@@ -210,6 +211,12 @@ class QuantilePolicy:
         summed = "In each event the load that lands is added to what was used at the same moments"
         return f"{summed}; a quota's peak exceeds its need with a probability of {risk} at most, on average."
 
+    def explain(self, headroom: Headroom, history: History, row: int) -> list[str]:
+        """Walk one number from samples to headroom."""
+        from .walk import walk
+
+        return walk(self, headroom, history, row)
+
     def to_dict(self) -> dict[str, Any]:
         """Every option as a plain value."""
         return {"name": self.name, **{k: for_json(v) for k, v in dataclasses.asdict(self).items()}}
@@ -250,7 +257,7 @@ def _when(row: Row) -> str:
 
 
 def _by(ask_by: str) -> str:
-    return ask_by if ask_by.startswith("in ") else f"by {ask_by}"
+    return ask_by if ask_by.startswith("in ") else f"by {ask_by[:10]}"
 
 
 def _ask_by(ask_in_s: float, case: Case) -> str:
