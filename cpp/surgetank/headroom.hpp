@@ -59,8 +59,8 @@ namespace headroom {
 /// Throws InvalidInput for shapes that differ from (N), an empty usage, negative or infinite quota, negative cost,
 /// thresholds that are not 0 < warning ≤ critical, a step or age that is no duration, a Region or group below 0.
 void check(const Samples& usage, const Clock& clock, const Quotas& quotas);
-/// Throws InvalidInput unless every sample is finite and 0 or more, or NaN.
-void check_samples(std::span<const double> x);
+/// Throws InvalidInput unless every sample is finite and 0 or more, or NaN. Gives whether there is a NaN.
+bool check_samples(std::span<const double> x);
 void check_cost_cap(double cost_cap);
 void check_history(double history_s);
 

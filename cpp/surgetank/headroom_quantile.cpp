@@ -138,30 +138,30 @@ struct Sizing {
     std::size_t width() const { return events.size() + 1; }
     EventNeed& at(Index i, std::size_t e) { return out.events[static_cast<std::size_t>(i) * width() + e]; }
 
-    series::TailOptions tail_options(double duration_s, double risk) const;
-    void size_event(Index i, std::size_t e, double duration_s, double risk);
-    void mark(Index i, std::size_t e, bool gaps, double growth, double risk);
-    void mark_own(Index i, std::span<const double> own);
+    series::TailOptions tail_options(double duration_s, double risk, bool gaps) const;
+    void size_event(Index i, std::size_t e, double duration_s, double risk, bool gaps);
+    void mark(Index i, std::size_t e, bool gaps, double top, double growth, double risk);
+    void mark_own(Index i, std::span<const double> own, bool gaps);
     void decide(Index i, std::span<const double> own, bool source_unknown);
 };
 
-series::TailOptions Sizing::tail_options(double duration_s, double risk) const {
+series::TailOptions Sizing::tail_options(double duration_s, double risk, bool gaps) const {
     series::TailOptions result;
     result.step_s = clock.step_s;
     result.duration_s = duration_s;
     result.risk = risk;
     result.confidence = options.confidence;
     result.fitted = options.fitted;
+    result.gaps = gaps;
     return result;
 }
 
 // `demand` holds the aligned demand of quota i in event e (0: nothing fails).
-void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk) {
+void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk, bool gaps) {
     EventNeed& need = at(i, e);
-    const series::Tail tail(demand, tail_options(duration_s, risk));
+    const series::Tail tail(demand, tail_options(duration_s, risk, gaps));
     need.samples = static_cast<double>(tail.observed());
     if (tail.observed() == 0) return;
-    const bool gaps = tail.observed() < static_cast<Index>(demand.size());
     const Growth growth = growth_of(demand, gaps, clock.step_s, options);
     const series::TailLevel& found = tail.level();
     need.level = found.level;
@@ -197,16 +197,18 @@ void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk) 
     if (found.level > quota) need.ask_in_s = -inf;
     else if (growth.per_s == 0 || found.level == 0) need.ask_in_s = inf;
     else need.ask_in_s = (quota / found.level - 1) / growth.per_s - options.lead_time_p95_s;
-    if (e > 0) mark(i, e - 1, gaps, growth.factor, need.risk);
+    if (e > 0) mark(i, e - 1, gaps, tail.top(), growth.factor, need.risk);
 }
 
 // At which moments does quota i not fit in event e? `demand` is what a Tail has left: −inf where not observed.
-void Sizing::mark(Index i, std::size_t e, bool gaps, double growth, double risk) {
+void Sizing::mark(Index i, std::size_t e, bool gaps, double top, double growth, double risk) {
     auto& state = moments[e];
     const Index length = series::window_length(events[e].duration_s, clock.step_s);
-    series::windows_above(demand, length, quotas.quota(i) / growth, [&](Index first, Index last) {
-        for (Index t = first; t <= last; ++t) state[static_cast<std::size_t>(t)] |= exceeded;
-    });
+    const double most = quotas.quota(i) / growth;
+    if (top > most)
+        series::windows_above(demand, length, most, [&](Index first, Index last) {
+            for (Index t = first; t <= last; ++t) state[static_cast<std::size_t>(t)] |= exceeded;
+        });
     if (gaps) {
         const series::Windows seen(demand, length, (length + 1) / 2);
         for (Index t = 0; t < seen.starts(); ++t)
@@ -217,17 +219,17 @@ void Sizing::mark(Index i, std::size_t e, bool gaps, double growth, double risk)
 }
 
 // Events that bring quota i no load: it must still fit on its own while they last.
-void Sizing::mark_own(Index i, std::span<const double> own) {
+void Sizing::mark_own(Index i, std::span<const double> own, bool gaps) {
+    double top = nan;
     for (std::size_t e = 0; e < events.size(); ++e) {
         const auto& failed = events[e].failed;
         if (!std::isnan(at(i, e + 1).samples)) continue;
         if (std::find(failed.begin(), failed.end(), quotas.region(i)) != failed.end()) continue;
-        bool gaps = false;
-        std::transform(own.begin(), own.end(), demand.begin(), [&](double u) {
-            gaps = gaps || std::isnan(u);
-            return std::isnan(u) ? -inf : u;
-        });
-        mark(i, e, gaps, at(i, 0).growth, at(i, 0).risk);
+        if (std::isnan(top)) {
+            std::transform(own.begin(), own.end(), demand.begin(), [](double u) { return std::isnan(u) ? -inf : u; });
+            top = *std::max_element(demand.begin(), demand.end());
+        }
+        mark(i, e, gaps, top, at(i, 0).growth, at(i, 0).risk);
     }
 }
 
@@ -293,9 +295,9 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
     QuantileHeadroom& out = sizing.out;
     const auto& options = sizing.options;
     std::vector<std::span<const double>> history;
-    std::vector<bool> known;
+    std::vector<bool> known, gaps;
     for (std::size_t j = 0; j < members.size(); ++j) {
-        headroom::check_samples(series[j]);
+        gaps.push_back(headroom::check_samples(series[j]));
         history.push_back(headroom::last_samples(series[j], options.history_s, sizing.clock));
         known.push_back(headroom::look(out, members[j], series[j], options.history_s, sizing.clock));
     }
@@ -314,12 +316,12 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
         auto& demand = sizing.demand;
         demand.assign(history[j].begin(), history[j].end());
         sizing.size_event(i, 0, options.normal_duration_s,
-                          std::isnan(options.risk_normal) ? options.risk : options.risk_normal);
+                          std::isnan(options.risk_normal) ? options.risk : options.risk_normal, gaps[j]);
         bool source_unknown = false;
         for (std::size_t e = 0; e < sizing.events.size(); ++e) {
             double own = 1;
             std::vector<std::pair<std::size_t, double>> landing;
-            bool reached = false, seen = true;
+            bool reached = false, seen = true, holes = gaps[j];
             for (const Flow& flow : sizing.events[e].flows) {
                 if (flow.to != sizing.quotas.region(i)) continue;
                 if (flow.from == flow.to) {
@@ -329,6 +331,7 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
                     landing.emplace_back(from, flow.weight);
                     reached = true;
                     seen = seen && known[from];
+                    holes = holes || gaps[from];
                 }
             }
             if (!reached) continue;
@@ -342,11 +345,11 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
             if (landing.empty()) sum = own * as_array(history[j]);
             else sum = own * as_array(history[j]) + landing[first].second * as_array(history[landing[first].first]);
             while (++first < landing.size()) sum += landing[first].second * as_array(history[landing[first].first]);
-            sizing.size_event(i, e + 1, sizing.events[e].duration_s, options.risk);
+            sizing.size_event(i, e + 1, sizing.events[e].duration_s, options.risk, holes);
             source_unknown = source_unknown || sizing.at(i, e + 1).samples == 0;
         }
         sizing.decide(i, series[j], source_unknown);
-        if (!std::isnan(sizing.quotas.quota(i))) sizing.mark_own(i, history[j]);
+        if (!std::isnan(sizing.quotas.quota(i))) sizing.mark_own(i, history[j], gaps[j]);
     }
 }
 

@@ -19,10 +19,31 @@ constexpr Index least_clusters = 5;
 constexpr std::size_t draws = 128, resamples = 200;
 constexpr double block_s = 3600, day_s = 86400;
 constexpr double over_frac = 0.05, over_most_frac = 0.10;  // share of the blocks that reach above the threshold
-constexpr Index over_least = 40;
+constexpr double over_least = 40;
 
-double largest(std::span<const double> x) {
-    return Eigen::Map<const Eigen::ArrayXd>(x.data(), static_cast<Index>(x.size())).maxCoeff();
+double largest(const double* x, Index n) {
+    double a = -inf, b = -inf, c = -inf, d = -inf;  // four chains, so that one comparison need not wait for another
+    Index i = 0;
+    for (; i + 4 <= n; i += 4) {
+        a = x[i] > a ? x[i] : a;
+        b = x[i + 1] > b ? x[i + 1] : b;
+        c = x[i + 2] > c ? x[i + 2] : c;
+        d = x[i + 3] > d ? x[i + 3] : d;
+    }
+    for (; i < n; ++i) a = x[i] > a ? x[i] : a;
+    return std::max(std::max(a, b), std::max(c, d));
+}
+
+// The maxima of blocks of `block` samples; the last ends where x ends, the first may be shorter.
+std::vector<double> block_tops(std::span<const double> x, Index block) {
+    const auto samples = static_cast<Index>(x.size());
+    const Index count = (samples + block - 1) / block, offset = samples - count * block;
+    std::vector<double> tops(static_cast<std::size_t>(count));
+    for (Index b = 0; b < count; ++b) {
+        const Index first = std::max<Index>(0, offset + b * block);
+        tops[static_cast<std::size_t>(b)] = largest(x.data() + first, offset + (b + 1) * block - first);
+    }
+    return tops;
 }
 
 double normal_quantile(double p) {
@@ -79,15 +100,17 @@ Windows::Windows(std::span<const double> x, Index length, Index least) : Windows
     }
 }
 
-PeaksDescending::PeaksDescending(std::span<const double> x, Index window, Index block)
-    : x_(x), window_(window), block_(block) {
-    const auto samples = static_cast<Index>(x.size());
-    heap_.reserve(static_cast<std::size_t>(samples / block + 4 * block + 1));
-    for (Index first = 0; first < samples; first += block) {
-        const auto part =
-            x.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(block, samples - first)));
-        if (const double top = largest(part); top > -inf) heap_.push_back({top, -1 - first / block});
-    }
+PeaksDescending::PeaksDescending(std::span<const double> x, Index window)
+    : PeaksDescending(x, window, 16, block_tops(x, 16)) {}
+
+PeaksDescending::PeaksDescending(std::span<const double> x, Index window, Index block, std::span<const double> tops)
+    : x_(x),
+      window_(window),
+      block_(block),
+      offset_(static_cast<Index>(x.size()) - static_cast<Index>(tops.size()) * block) {
+    heap_.reserve(tops.size() + 4 * static_cast<std::size_t>(block));
+    for (std::size_t b = 0; b < tops.size(); ++b)
+        if (tops[b] > -inf) heap_.push_back({tops[b], -1 - static_cast<Index>(b)});
     std::make_heap(heap_.begin(), heap_.end());
 }
 
@@ -103,8 +126,8 @@ bool PeaksDescending::next(Peak& peak) {
         const Entry top = heap_.back();
         heap_.pop_back();
         if (top.at < 0) {  // a block: its samples compete from now on
-            const Index first = (-1 - top.at) * block_;
-            for (Index p = first; p < std::min(first + block_, samples); ++p)
+            const Index end = offset_ + -top.at * block_;
+            for (Index p = std::max<Index>(0, end - block_); p < end; ++p)
                 if (const double u = x_[static_cast<std::size_t>(p)]; u > -inf) push({u, p});
             continue;
         }
@@ -132,7 +155,7 @@ Tail::Tail(std::span<double> x, const TailOptions& options) : x_(x), options_(op
 
     const auto samples = static_cast<Index>(x.size());
     observed_ = samples;
-    if (std::isnan(Eigen::Map<const Eigen::ArrayXd>(x.data(), samples).sum()))
+    if (options.gaps && std::isnan(Eigen::Map<const Eigen::ArrayXd>(x.data(), samples).sum()))
         for (double& u : x) {
             observed_ -= static_cast<Index>(std::isnan(u));
             u = std::isnan(u) ? -inf : u;
@@ -146,6 +169,9 @@ Tail::Tail(std::span<double> x, const TailOptions& options) : x_(x), options_(op
         if (10 * windows_.count() < all) windows_ = Windows(x, length, (length + 1) / 2);
     }
     level_.windows = windows_.count();
+    block_ = std::min(std::max<Index>(1, samples), window_length(block_s, options_.step_s));
+    tops_ = block_tops(x_, block_);
+    top_ = tops_.empty() ? -inf : largest(tops_.data(), static_cast<Index>(tops_.size()));
     fit();
     const double spread_s = options_.duration_s + (level_.fit.clusters > 0 ? level_.fit.cluster_s : options_.step_s);
     const double seen = static_cast<double>(level_.windows > 0 ? level_.windows + length - 1 : samples);
@@ -153,24 +179,13 @@ Tail::Tail(std::span<double> x, const TailOptions& options) : x_(x), options_(op
     count_level();
     level_.extrapolated = options_.fitted && options_.risk * level_.n_eff < least_exceedances;
     if (level_.extrapolated) fit_level();
+    else count_interval();
 }
 
 void Tail::fit() {
     const auto samples = static_cast<Index>(x_.size());
     if (observed_ == 0) return;
-    const Index block = std::min(samples, window_length(block_s, options_.step_s));
     const Index run = window_length(options_.run_s, options_.step_s);
-    std::vector<double> tops;
-    tops.reserve(static_cast<std::size_t>(samples / block + 1));
-    std::vector<Index> starts;
-    for (Index end = samples; end > 0; end -= block) {  // counted back from the end, so that the newest block is whole
-        const Index first = std::max<Index>(0, end - block);
-        const double top = largest(x_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(end - first)));
-        if (top == -inf) continue;
-        tops.push_back(top);
-        starts.push_back(first);
-        top_ = std::max(top_, top);
-    }
     // Time counts as seen wherever a cluster could not hide between two observed samples.
     covered_s_ = static_cast<double>(samples) * options_.step_s;
     if (observed_ < samples) {
@@ -182,12 +197,14 @@ void Tail::fit() {
         }
         covered_s_ -= static_cast<double>(hidden) * options_.step_s;
     }
-    if (!options_.fitted || tops.empty()) return;
+    if (!options_.fitted) return;
 
-    const auto blocks = static_cast<double>(tops.size());
-    const auto over = static_cast<std::size_t>(std::max(
-        1.0, std::min(over_most_frac * blocks, std::max(over_frac * blocks, static_cast<double>(over_least)))));
-    std::vector<double> sorted = tops;
+    std::vector<double> sorted;
+    for (const double top : tops_)
+        if (top > -inf) sorted.push_back(top);
+    const auto hours = static_cast<double>(sorted.size());
+    const double wanted = std::min(over_most_frac * hours, std::max(over_frac * hours, over_least));
+    const auto over = static_cast<std::size_t>(std::max(1.0, wanted));
     if (over >= sorted.size()) return;
     std::nth_element(sorted.begin(), sorted.begin() + static_cast<std::ptrdiff_t>(over), sorted.end(),
                      std::greater<>());
@@ -195,10 +212,11 @@ void Tail::fit() {
 
     std::vector<double> excess;
     Index last = -1, first = -1, together = 0;
-    for (std::size_t b = tops.size(); b-- > 0;) {  // oldest first
-        if (!(tops[b] > threshold)) continue;
-        const Index end = b == 0 ? samples : starts[b] + block;
-        for (Index p = starts[b]; p < std::min(end, samples); ++p) {
+    const Index offset = samples - static_cast<Index>(tops_.size()) * block_;
+    for (std::size_t b = 0; b < tops_.size(); ++b) {
+        if (!(tops_[b] > threshold)) continue;
+        const Index end = offset + static_cast<Index>(b + 1) * block_;
+        for (Index p = std::max<Index>(0, end - block_); p < end; ++p) {
             const double over_by = x_[static_cast<std::size_t>(p)] - threshold;
             if (!(over_by > 0)) continue;
             if (excess.empty() || p - last > run) {
@@ -253,7 +271,8 @@ double Tail::risk_of(const Draw& draw, double excess) const {
         if (inside <= 0) return 0;
         log_share = -std::log(inside) / draw.shape;
     }
-    return -std::expm1(-draw.per_s * std::exp(log_share) * (options_.duration_s + level_.fit.cluster_s));
+    const double met = draw.per_s * std::exp(log_share) * (options_.duration_s + level_.fit.cluster_s);
+    return met < 1e-4 ? met * (1 - met * (0.5 - met / 6)) : -std::expm1(-met);  // the series is as exact, and faster
 }
 
 double Tail::excess_of(const Draw& draw, double risk) const {
@@ -275,8 +294,8 @@ void Tail::fit_level() {
     auto& out = level_;
     if (out.fit.clusters == 0) {  // nothing exceeds, or hardly anything: the largest that was seen
         out.level = top_ > -inf ? top_ : nan;
-        out.low = out.counted;
-        out.high = out.level;
+        out.low = options_.confidence > 0 ? out.counted : nan;
+        out.high = options_.confidence > 0 ? out.level : nan;
         return;
     }
     const double target = std::log(options_.risk);
@@ -301,26 +320,54 @@ void Tail::fit_level() {
         excess = b;
     }
     const double level = out.fit.threshold + excess;
-    const bool below = excess == 0;  // the risk asked for is commoner than the threshold: counting answers
-    out.level = below || out.counted > level ? out.counted : level;
+    if (excess == 0) {  // the risk asked for is commoner than the threshold: counting answers after all
+        count_interval();
+        return;
+    }
+    out.level = std::max(level, out.counted);
     if (options_.confidence == 0) return;
     std::vector<double> levels;
     levels.reserve(draws_.size());
     for (const Draw& draw : draws_) levels.push_back(out.fit.threshold + excess_of(draw, options_.risk));
     const double tail = (1 - options_.confidence) / 2;
-    const double low = quantile(levels, tail), high = quantile(levels, 1 - tail);
-    out.low = std::min(out.level, below ? out.low : low);
-    out.high = std::max(out.level, below ? out.high : high);
+    out.low = std::min(out.level, quantile(levels, tail));
+    out.high = std::max(out.level, quantile(levels, 1 - tail));
 }
 
 void Tail::count_level() {
     auto& out = level_;
     if (out.windows == 0) {
-        out.counted = out.level = out.low = out.high = top_ > -inf ? top_ : nan;
+        out.counted = out.level = top_ > -inf ? top_ : nan;
         return;
     }
+    // Exceeded by floor(risk × windows) at most; the tolerance is for risks that are no binary fraction.
     const auto all = static_cast<double>(out.windows);
-    const bool interval = options_.confidence > 0;
+    const double allowed = std::floor(options_.risk * all * (1 + 1e-9));
+    out.level = out.counted = top_;
+    if (first_peak() > allowed) return;  // small risks, the usual case: no need to put the hours in order
+    double above = 0;
+    PeaksDescending descending = peaks();
+    for (Peak peak; above <= allowed && descending.next(peak);) {
+        above += static_cast<double>(windows_.count(peak.first, peak.last));
+        out.level = out.counted = peak.level;
+    }
+}
+
+// How many windows hold the largest sample.
+double Tail::first_peak() const {
+    const auto samples = static_cast<Index>(x_.size());
+    const auto hour = std::max_element(tops_.begin(), tops_.end());
+    Index p = std::max<Index>(0, samples - static_cast<Index>(tops_.end() - hour) * block_);
+    while (x_[static_cast<std::size_t>(p)] != top_) ++p;
+    return static_cast<double>(
+        windows_.count(std::max<Index>(0, p - windows_.length() + 1), std::min(p, samples - windows_.length())));
+}
+
+void Tail::count_interval() {
+    auto& out = level_;
+    if (options_.confidence == 0) return;
+    out.low = out.high = out.level;
+    const auto all = static_cast<double>(out.windows);
     // Blocks of whole days, at least a window and a cluster long, so that what belongs together is redrawn together.
     const double least_s = options_.duration_s + (out.fit.clusters > 0 ? out.fit.cluster_s : 0);
     const Index day = window_length(day_s * std::ceil(least_s / day_s), options_.step_s);
@@ -331,23 +378,12 @@ void Tail::count_level() {
         double windows;
     };
     std::vector<Piece> pieces;
-    // A level is exceeded by floor(risk × windows) windows at most; the tolerance is for risks that are no binary
-    // fraction.
-    const double allowed = std::floor(options_.risk * all + 1e-9 * options_.risk * all);
-    const double enough =
-        interval ? std::min(all, 4 * options_.risk * all + 2 * static_cast<double>(day)) : allowed + 1;
+    if (blocks < 2) return;
+    const double enough = std::min(all, 4 * options_.risk * all + 2 * static_cast<double>(day));
     double above = 0;
-    bool found = false;
-    PeaksDescending descending(x_, windows_.length());
+    PeaksDescending descending = peaks();
     for (Peak peak; above < enough && descending.next(peak);) {
-        const double windows = static_cast<double>(windows_.count(peak.first, peak.last));
-        if (windows == 0) continue;
-        above += windows;
-        if (!found && above > allowed) {
-            out.counted = peak.level;
-            found = true;
-        }
-        if (!interval) continue;
+        above += static_cast<double>(windows_.count(peak.first, peak.last));
         for (Index first = peak.first; first <= peak.last;) {
             const Index block = first / day, last = std::min(peak.last, (block + 1) * day - 1);
             if (const Index n = windows_.count(first, last); n > 0)
@@ -355,8 +391,6 @@ void Tail::count_level() {
             first = last + 1;
         }
     }
-    out.level = out.low = out.high = out.counted;
-    if (!interval || blocks < 2) return;
 
     std::vector<double> in_block(static_cast<std::size_t>(blocks)), times(in_block.size()), levels;
     for (Index b = 0; b < blocks; ++b)

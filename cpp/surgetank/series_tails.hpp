@@ -62,8 +62,10 @@ struct Peak {
 /// The maxima of all windows of a series, highest first, found from its largest samples alone.
 class PeaksDescending {
 public:
-    /// x: −inf where nothing was observed; must outlive this. block: any length, best near the square root of T.
-    PeaksDescending(std::span<const double> x, Index window, Index block = 16);
+    /// x: −inf where nothing was observed; must outlive this.
+    PeaksDescending(std::span<const double> x, Index window);
+    /// The same where the maxima of blocks of that length are known, the last block ending where x ends.
+    PeaksDescending(std::span<const double> x, Index window, Index block, std::span<const double> tops);
     /// The next group of windows, levels never rising; false when every window has been given.
     bool next(Peak& peak);
 
@@ -76,7 +78,7 @@ private:
     void push(Entry entry);
 
     std::span<const double> x_;
-    Index window_, block_;
+    Index window_, block_, offset_;  // offset_: where the first block begins, 0 or below
     std::vector<Entry> heap_;
     std::vector<Index> taken_;  // samples given so far, ascending
 };
@@ -88,6 +90,7 @@ struct TailOptions {
     double confidence = 0.95;  // of the interval; 0: none is computed
     double run_s = 3600;       // exceedances no further apart belong to one cluster
     bool fitted = true;        // false: the counted level whatever it is worth
+    bool gaps = true;          // false: the caller knows that every sample was observed
 };
 
 /// Generalized Pareto excesses over a threshold. clusters = 0: nothing was fitted.
@@ -123,16 +126,20 @@ public:
     const TailLevel& level() const { return level_; }
     /// The risk whose level is x: level at most x exactly when that risk is at most options.risk.
     TailRisk risk(double x) const;
-    /// Samples observed.
+    /// Samples observed, and the largest of them; −inf for none.
     Index observed() const { return observed_; }
+    double top() const { return top_; }
 
 private:
     struct Draw {
         double shape, scale, per_s;
     };
-    void count_level();
+    PeaksDescending peaks() const { return {x_, windows_.length(), block_, tops_}; }
     void fit();
     void fit_level();
+    void count_level();
+    double first_peak() const;
+    void count_interval();
     double counted_risk(double x) const;
     double fitted_risk(double excess) const;
     double risk_of(const Draw& draw, double excess) const;
@@ -142,7 +149,9 @@ private:
     TailOptions options_;
     Index observed_ = 0;
     Windows windows_;
-    double top_ = -inf;     // the largest sample
+    Index block_ = 1;           // samples an hour
+    std::vector<double> tops_;  // the largest sample of each hour; the last hour ends where the series does
+    double top_ = -inf;
     double covered_s_ = 0;  // the time in which clusters would have been seen
     TailLevel level_;
     std::vector<Draw> draws_;

@@ -135,7 +135,9 @@ class QuantilePolicy:
         raw["event"] = [names[e] if e >= 0 else "" for e in binds]
         at = np.maximum(binds, 0)
         raw["extrapolated"] = raw["event_needs"]["extrapolated"][np.arange(world.width), at] == 1
-        raw["attribution"] = [_attribution(e, events, region) for e, region in zip(binds, _regions(case), strict=True)]
+        decided = list(zip(binds, _regions(case), strict=True))
+        words = {pair: _attribution(*pair, events) for pair in set(decided)}
+        raw["attribution"] = [words[pair] for pair in decided]
         raw["ask_by"] = [_ask_by(s, case) for s in raw["ask_in_s"]]
         raw["joint"] = tuple(
             JointFit(
@@ -238,7 +240,7 @@ def _regions(case: Case) -> list[str]:
     return [names[r] if r < len(names) else "" for r in case.world.region]
 
 
-def _attribution(event: int, events: tuple[Event, ...], region: str) -> str:
+def _attribution(event: int, region: str, events: tuple[Event, ...]) -> str:
     """The term and the event that decide a quota's need."""
     if event < 0:
         return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,10 +71,17 @@ class Headroom(Tabular):
     warning_frac: Any  #: utilization from which status is WARNING, CRITICAL
     critical_frac: Any
     spikes: Any  #: flagged samples in the policy's history, int64; classic only
-    reason: Any  #: one plain sentence or two
+    facts: Mapping[str, Any] = field(default_factory=dict)  #: what the reasons are worded from, flat
     events: tuple[str, ...] = ()  #: "nothing fails", then the events; quantile only
     event_needs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  #: (N, E) each, see `by_event`
     joint: tuple[JointFit, ...] = ()  #: does each event fit everywhere at once?
+
+    @functools.cached_property
+    def reason(self) -> Any:
+        """Why this number, and why this status: one plain sentence or two for each quota, worded when asked for."""
+        rows = zip(*self.facts.values(), strict=True)
+        said = [self.policy.sentence(dict(zip(self.facts, row, strict=True))) for row in rows]
+        return _shaped(said, np.shape(self.status))
 
     @property
     def probability_fits(self) -> float:
@@ -114,8 +122,8 @@ EXPORTED = (
     "probability_enough_low", "probability_enough_high", "ask_in_s",
 )  # fmt: skip
 EXPORTED_TEXTS = ("event", "ask_by", "limit", "unknown", "classic_status", "reason")
-TEXTS = ("status", "attribution", "reason", "limit", "unknown", "event", "ask_by", "classic_status", "classic_alert")
-_NOT_COLUMNS = ("policy", "scenarios", "skipped", "series", "events", "event_needs", "joint")
+TEXTS = ("status", "attribution", "limit", "unknown", "event", "ask_by", "classic_status", "classic_alert")
+_NOT_COLUMNS = ("policy", "scenarios", "skipped", "series", "facts", "events", "event_needs", "joint")
 
 
 def fields_of(raw: Mapping[str, Any], shape: tuple[int, ...], width: int) -> dict[str, Any]:

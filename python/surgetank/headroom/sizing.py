@@ -100,7 +100,7 @@ def size_headroom(
     world = World.of(usage, quota, step_s, regions, adjustable)
     chosen, skipped = resolve(scenarios, world.regions)
     rows, age_s = world.until(now)
-    if rows <= 0 or np.isnan(world.matrix[:rows]).all():
+    if rows <= 0 or all(np.isnan(column).all() for column in world.matrix[:rows].T):
         raise invalid("usage", "must hold at least one observed sample at or before now", f"{max(rows, 0)} samples")
 
     clock = _core.Clock()
@@ -118,9 +118,8 @@ def size_headroom(
     raw = policy.size(Case(world, rows, chosen, clock, quotas))
     raw |= {"quota": world.quota, "warning_frac": quotas.warning_frac, "critical_frac": quotas.critical_frac}
     more = {name: raw.pop(name) for name in ("events", "event_needs", "joint") if name in raw}
-    raw["reason"] = [policy.sentence(dict(zip(raw, row, strict=True))) for row in zip(*raw.values(), strict=True)]
     fields = fields_of(raw, world.shape, world.width)
-    return Headroom(policy=policy, scenarios=chosen, skipped=skipped, series=world.names, **fields, **more)
+    return Headroom(policy=policy, scenarios=chosen, skipped=skipped, series=world.names, facts=raw, **fields, **more)
 
 
 @dataclass(frozen=True, kw_only=True)
