@@ -5,14 +5,12 @@
 #include <cstdint>
 #include <utility>
 
+#include "surgetank/headroom_growth.hpp"
 #include "surgetank/series_tails.hpp"
 
 namespace surgetank {
 namespace {
 
-constexpr double z_90 = 1.2815515655446004;  // one-sided 90 %
-constexpr std::size_t least_days = 7;        // a week, so that growth is not a weekday
-constexpr Index most_days = 365;
 constexpr Index lanes = 32;  // columns gathered together where a series is not contiguous
 
 using Buffer = std::vector<double>;
@@ -82,46 +80,6 @@ private:
     Buffer buffer_;
 };
 
-struct Growth {
-    double factor = 1, low = 1;  // need × factor; the lower end of the interval × low
-    double per_s = 0;            // share of the level that is added a second
-    double slope_per_day = 0, days = 0;
-};
-
-// demand: −inf where not observed; gaps: whether there is such a sample.
-Growth growth_of(std::span<const double> demand, bool gaps, double step_s, const QuantileOptions& options) {
-    const double horizon_s = options.lead_time_s + options.review_s;
-    Growth out;
-    if (!std::isnan(options.growth)) {
-        out.factor = out.low = options.growth;
-        out.per_s = horizon_s > 0 ? (options.growth - 1) / horizon_s : 0;
-        return out;
-    }
-    const auto day = static_cast<Index>(std::max(1.0, std::round(day_s / step_s)));
-    const Eigen::Map<const Eigen::ArrayXd> samples(demand.data(), static_cast<Index>(demand.size()));
-    Buffer maxima;
-    for (Index end = samples.size(); end >= day && static_cast<Index>(maxima.size()) < most_days; end -= day) {
-        const auto part = samples.segment(end - day, day);
-        const bool seen = !gaps || 4 * (part > -inf).count() >= day;  // a day hardly seen has no maximum to speak of
-        maxima.push_back(seen ? part.maxCoeff() : nan);
-    }
-    std::reverse(maxima.begin(), maxima.end());
-    const auto known = std::count_if(maxima.begin(), maxima.end(), [](double u) { return !std::isnan(u); });
-    out.days = static_cast<double>(known);
-    if (static_cast<std::size_t>(known) < least_days) return out;
-    const series::Trend trend = series::theil_sen(maxima, z_90);
-    if (std::isnan(trend.high) || !(trend.median > 0)) return out;
-    const double day_of_steps = static_cast<double>(day) * step_s;
-    const auto factor = [&](double slope) {
-        return std::max(1.0, 1 + slope / day_of_steps * horizon_s / trend.median);
-    };
-    out.factor = factor(trend.high);
-    out.low = factor(trend.low);
-    out.slope_per_day = trend.high * day_s / day_of_steps;
-    out.per_s = std::max(0.0, trend.high / day_of_steps / trend.median);
-    return out;
-}
-
 // All that one call needs again and again.
 struct Sizing {
     const Clock& clock;
@@ -162,7 +120,7 @@ void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk, 
     const series::Tail tail(demand, tail_options(duration_s, risk, gaps));
     need.samples = static_cast<double>(tail.observed());
     if (tail.observed() == 0) return;
-    const Growth growth = growth_of(demand, gaps, clock.step_s, options);
+    const headroom::Growth growth = headroom::growth_of(demand, gaps, clock.step_s, options);
     const series::TailLevel& found = tail.level();
     need.level = found.level;
     need.counted = found.counted;

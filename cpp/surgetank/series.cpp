@@ -49,6 +49,33 @@ double quantile(std::span<double> values, double q) {
     return part < 0.5 ? low + gap * part : high - gap * (1 - part);
 }
 
+Trend theil_sen(std::span<const double> values, double z) {
+    Trend out;
+    std::vector<double> seen, slopes;
+    for (std::size_t j = 0; j < values.size(); ++j) {
+        if (std::isnan(values[j])) continue;
+        for (std::size_t i = 0; i < j; ++i)
+            if (!std::isnan(values[i])) slopes.push_back((values[j] - values[i]) / static_cast<double>(j - i));
+        seen.push_back(values[j]);
+    }
+    out.count = static_cast<Index>(seen.size());
+    out.median = quantile(seen, 0.5);
+    if (slopes.empty()) return out;
+    out.slope = quantile(slopes, 0.5);
+    const auto n = static_cast<double>(out.count), pairs = static_cast<double>(slopes.size());
+    const double spread = z * std::sqrt(n * (n - 1) * (2 * n + 5) / 18);
+    const double low = std::floor((pairs - spread) / 2), high = std::ceil((pairs + spread) / 2);
+    if (low < 0 || high > pairs - 1) return out;
+    const auto at = [&](double rank) {
+        const auto nth = slopes.begin() + static_cast<std::ptrdiff_t>(rank);
+        std::nth_element(slopes.begin(), nth, slopes.end());
+        return *nth;
+    };
+    out.low = at(low);
+    out.high = at(high);
+    return out;
+}
+
 bool extreme(std::span<const double> x) {
     // 1e140 leaves room for squares times any number of samples, 1e-120 for squares of differences in the last digit.
     for (const double u : x)

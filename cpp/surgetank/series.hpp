@@ -5,8 +5,9 @@
 // (van Herk's blocks): nothing is ever subtracted, so there is no drift, and no residue once an outlier has left.
 // Sources: B. P. Welford, "Note on a method for calculating corrected sums of squares and products", 1962;
 // T. F. Chan, G. H. Golub, R. J. LeVeque, "Updating formulae and a pairwise algorithm for computing sample
-// variances", 1979; M. van Herk, "A fast algorithm for local minimum and maximum filters", 1992.
-// Cost: O(1) time a sample for any window; memory one window plus eight series.
+// variances", 1979; P. K. Sen, "Estimates of the regression coefficient based on Kendall's tau", 1968; M. van Herk, "A
+// fast algorithm for local minimum and maximum filters", 1992. Cost: O(1) time a sample for any window; memory one
+// window plus eight series.
 #pragma once
 
 #include <algorithm>
@@ -91,6 +92,17 @@ Summary summarize(std::span<const double> x);
 /// Linear-interpolated quantile (Hyndman and Fan's type 7, NumPy's default) of values without NaN; reorders them.
 /// q in [0, 1]. NaN for no values. O(n).
 double quantile(std::span<double> values, double q);
+
+/// Straight line through values at equal distances, robust against outliers.
+struct Trend {
+    double slope = nan, low = nan, high = nan;  // per step; limits of the one-sided confidence asked for
+    double median = nan;                        // of the values
+    Index count = 0;                            // values observed
+};
+
+/// Theil–Sen slope with Sen's limits. `z`: normal quantile of the one-sided confidence. NaN values are left out; NaN
+/// limits where there are too few values for them. O(n²) time and memory.
+Trend theil_sen(std::span<const double> values, double z);
 
 /// A value as double; infinite where double cannot hold it.
 template <class Real>
