@@ -138,6 +138,8 @@ py::dict quantile(const Samples& usage, const Clock& clock, const Quotas& quotas
     }
     py::dict out = shared(std::move(h));
     out["need"] = array(std::move(h.need));
+    out["need_low"] = array(std::move(h.need_low));
+    out["need_high"] = array(std::move(h.need_high));
     out["needed_low"] = array(std::move(h.needed_low));
     out["needed_high"] = array(std::move(h.needed_high));
     out["growth"] = array(std::move(h.growth));

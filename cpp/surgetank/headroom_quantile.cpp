@@ -221,6 +221,8 @@ void Sizing::decide(Index i, std::span<const double> own, bool source_unknown) {
     out.spike(i) = spike;
     out.need(i) = need.need;
     out.needed(i) = std::max(0.0, need.need - usage);
+    out.need_low(i) = low;
+    out.need_high(i) = high;
     out.needed_low(i) = std::isnan(low) ? nan : std::max(0.0, low - usage);
     out.needed_high(i) = std::isnan(high) ? nan : std::max(0.0, high - usage);
     out.growth(i) = need.growth;
@@ -314,8 +316,9 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
 QuantileHeadroom blank(Index n, std::size_t events) {
     QuantileHeadroom out;
     headroom::blank(out, n);
-    for (auto* column : {&out.need, &out.needed_low, &out.needed_high, &out.growth, &out.n_eff, &out.probability_enough,
-                         &out.probability_enough_low, &out.probability_enough_high, &out.ask_in_s})
+    for (auto* column :
+         {&out.need, &out.need_low, &out.need_high, &out.needed_low, &out.needed_high, &out.growth, &out.n_eff,
+          &out.probability_enough, &out.probability_enough_low, &out.probability_enough_high, &out.ask_in_s})
         column->setConstant(n, nan);
     out.event.assign(static_cast<std::size_t>(n), -1);
     out.events.resize(static_cast<std::size_t>(n) * (events + 1));

@@ -66,7 +66,7 @@ struct JointFit {
 };
 
 struct QuantileHeadroom : Headroom {
-    Eigen::ArrayXd need, needed_low, needed_high, growth, n_eff;                         // of the event that binds
+    Eigen::ArrayXd need, need_low, need_high, needed_low, needed_high, growth, n_eff;    // of the event that binds
     Eigen::ArrayXd probability_enough, probability_enough_low, probability_enough_high;  // of the worst event
     Eigen::ArrayXd ask_in_s;
     std::vector<Index> event;       // which binds: 0 nothing fails, e the e-th event; −1: unknown

@@ -132,6 +132,8 @@ class JointColumns(TypedDict):
 
 class QuantileColumns(HeadroomColumns):  # (N,) each; see QuantileHeadroom in headroom_quantile.hpp
     need: NDArray[np.float64]
+    need_low: NDArray[np.float64]
+    need_high: NDArray[np.float64]
     needed_low: NDArray[np.float64]
     needed_high: NDArray[np.float64]
     growth: NDArray[np.float64]  # factor

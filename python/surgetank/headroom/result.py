@@ -38,6 +38,8 @@ class Headroom(Tabular):
     minimum: Any  #: classic only
     maximum: Any  #: what the classic rule clips to
     need: Any  #: the demand to be carried, usage included; quantile only, like all up to `extrapolated`
+    need_low: Any  #: interval of `need`
+    need_high: Any
     needed_low: Any  #: interval of `needed`
     needed_high: Any
     growth: Any  #: the factor that is part of `need`
@@ -118,7 +120,7 @@ class Headroom(Tabular):
 
 EXPORTED = (
     "base", "failover", "spike", "minimum", "maximum", "required", "classic_utilization",
-    "need", "needed_low", "needed_high", "growth", "n_eff", "extrapolated", "probability_enough",
+    "need", "need_low", "need_high", "needed_low", "needed_high", "growth", "n_eff", "extrapolated", "probability_enough",
     "probability_enough_low", "probability_enough_high", "ask_in_s",
 )  # fmt: skip
 EXPORTED_TEXTS = ("event", "ask_by", "limit", "unknown", "classic_status", "reason")
