@@ -5,7 +5,8 @@ Two settings. "counted": rolling maxima and their quantile, which is what the tw
 """
 
 import resource
-import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -72,17 +73,29 @@ def main():
 
 
 def memory():
-    """Peak memory of the largest case over the input, in a process of its own."""
-    import subprocess
+    """Peak memory while the largest case is sized, over its input; the peak is sampled in another thread."""
+    usage = world(2000, np.random.default_rng(0))
+    for name, policy in (("counted", COUNTED), ("everything", surgetank.QuantilePolicy())):
+        before, peak, done = resident(), [0], threading.Event()
 
-    code = (
-        "import resource, sys; sys.path.insert(0, 'bench'); import numpy as np, bench_quantile as b\n"
-        "usage = b.world(2000, np.random.default_rng(0)); size = usage.nbytes\n"
-        "b.ours(usage[:, :2]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
-        "print(before, size)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        def watch(peak=peak, done=done):
+            while not done.wait(0.002):
+                peak[0] = max(peak[0], resident())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        ours(usage, policy)
+        done.set()
+        watcher.join()
+        extra = max(0, peak[0] - before)
+        print(f"peak memory, {name}: {1 + extra / usage.nbytes:.2f} × the input ({extra >> 20} MiB on top)")
+        assert extra <= 0.3 * usage.nbytes
+
+
+def resident():
+    """Bytes of this process in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 if __name__ == "__main__":
