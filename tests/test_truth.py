@@ -38,9 +38,9 @@ def test_it_is_not_kept_by_asking_for_far_too_much(rows):
 
 @pytest.mark.parametrize("extrapolated", [False, True])
 def test_intervals_cover(rows, extrapolated):
-    covers = np.concatenate(
-        [((r["low"] <= r["true_level"]) & (r["true_level"] <= r["high"]))[r["extrapolated"] == extrapolated] for r in rows]
-    )
+    low, high = together(rows, "low", extrapolated), together(rows, "high", extrapolated)
+    true = together(rows, "true_level", extrapolated)
+    covers = (low <= true) & (true <= high)
     assert len(covers) >= 200
     assert covers.mean() >= 0.85
 

@@ -246,6 +246,9 @@ void Sizing::decide(Index i, std::span<const double> own, bool source_unknown) {
     if (affordable < out.needed(i)) out.limit[row] = Limit::cost_cap;
     headroom::reserve(out, i, quotas, affordable);
     if (source_unknown) {  // what is known may already be too much; else nothing can be said
+        for (auto* column :
+             {&out.probability_enough, &out.probability_enough_low, &out.probability_enough_high, &out.ask_in_s})
+            (*column)(i) = nan;
         out.unknown[row] = Unknown::no_source;
         if (out.status[row] != Status::critical) out.status[row] = Status::unknown;
     }
@@ -296,6 +299,7 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
             }
             if (!reached) continue;
             if (!seen) {
+                sizing.at(i, e + 1).samples = 0;  // reached, by a load that nobody knows: not a quota left alone
                 source_unknown = true;
                 continue;
             }

@@ -62,7 +62,7 @@ struct JointFit {
     double moments = 0;     // aligned window starts, at least half of each covered quota's window observed
     double fits = 0;        // … at which every one of them fits
     double risk_bound = 0;  // Σ risk over the covered quotas, at most 1
-    double quotas = 0;      // covered: known usage and quota, Region not failed
+    double quotas = 0;      // covered: known usage, quota and load that lands, Region not failed
 };
 
 struct QuantileHeadroom : Headroom {

@@ -292,7 +292,8 @@ void Tail::count_interval() {
     };
     std::vector<Piece> pieces;
     if (blocks < 2) return;
-    const double enough = std::min(all, 4 * options_.risk * all + 2 * static_cast<double>(day));
+    // The highest of at least eight blocks: a redraw without any of them (0.03 %) does not matter to the interval.
+    const double enough = std::min(all, 4 * options_.risk * all + 8 * static_cast<double>(day));
     double above = 0;
     PeaksDescending descending = peaks();
     for (Peak peak; above < enough && descending.next(peak);) {
@@ -344,8 +345,8 @@ void Tail::count_interval() {
 }
 
 double Tail::counted_risk(double x) const {
-    if (level_.windows == 0) return nan;
     if (x >= top_) return 0;
+    if (level_.windows == 0) return 1;  // less than a window was seen, and even that did not stay below
     Index above = 0;
     windows_above(x_, windows_.length(), x, [&](Index first, Index last) { above += windows_.count(first, last); });
     return static_cast<double>(above) / static_cast<double>(level_.windows);
@@ -353,19 +354,23 @@ double Tail::counted_risk(double x) const {
 
 TailRisk Tail::risk(double x) const {
     TailRisk out;
-    const double counted = counted_risk(x);
-    out.risk = std::isnan(counted) ? 0 : counted;
-    const double trusted = options_.fitted ? least_exceedances / level_.n_eff : 0;
+    const double p = out.risk = counted_risk(x);
     // Counting errors, by the number of independent windows (Wilson's interval).
     const double z = options_.confidence > 0 ? normal_quantile((1 + options_.confidence) / 2) : 0;
-    const double n = std::max(1.0, level_.n_eff), p = out.risk, middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+    const double n = std::max(1.0, level_.n_eff), middle = (p + z * z / (2 * n)) / (1 + z * z / n);
     const double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    out.low = std::max(0.0, middle - half);
-    out.high = std::min(1.0, middle + half);
-    if (p >= trusted || level_.fit.clusters == 0 || !(x > level_.fit.threshold)) return out;
-
-    const double excess = x - level_.fit.threshold;
-    out.risk = std::min(trusted, std::max(p, fitted_risk(excess)));
+    out.low = std::clamp(middle - half, 0.0, p);  // rounding must not leave p outside
+    out.high = std::clamp(middle + half, p, 1.0);
+    // The risk below which levels are not counted.
+    const double trusted = options_.fitted ? std::min(1.0, least_exceedances / level_.n_eff) : 0;
+    if (p >= trusted) return out;
+    if (level_.fit.clusters == 0) {  // their level is the largest sample: below it at least one window is exceeded
+        if (x < top_) out.risk = std::max(p, std::min(trusted, std::max(options_.risk, 1 / level_.n_eff)));
+        out.high = std::max(out.high, out.risk);
+        return out;
+    }
+    const double excess = std::max(0.0, x - level_.fit.threshold);
+    out.risk = std::max(p, std::min(trusted, fitted_risk(excess)));
     if (z == 0) return out;
     std::vector<double> risks;
     risks.reserve(draws_.size());

@@ -40,6 +40,14 @@ def quantity(value: float) -> str:
     return text.replace("-", "−") if text.startswith("-") else text
 
 
+def at_least(value: float) -> str:
+    """A number for a person that is not below ``value``: rounded up to what `quantity` shows."""
+    if not math.isfinite(value) or value <= 0:
+        return quantity(value)
+    step = 10.0 ** max(-12, math.floor(math.log10(value)) - 3) if value < 1000 else 1.0
+    return quantity(math.ceil(value / step * (1 - 1e-12)) * step if value < 1e15 else value)
+
+
 def percent(fraction: float) -> str:
     """A fraction as per cent, without decimals from 10 % on."""
     if not math.isfinite(fraction):

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import _bridge, _core
 from .._bridge import Duration
-from .._table import for_json, percent, quantity
+from .._table import at_least, for_json, percent, quantity
 from ..errors import invalid
 from ..scenario import Scenario
 from ..spikes import RollingSigma, detect_spikes
@@ -177,7 +177,7 @@ def classic_alert(utilization: float) -> str:
 def _known(row: Row, need: str) -> str:
     parts = [f"Needs {need}"]
     if row["shortfall"] > 0:
-        enough = quantity(row["usage"] + row["needed"])
+        enough = at_least(row["usage"] + row["needed"])
         short = f"{quantity(row['shortfall'])} short; a quota of {enough} would hold it."
         parts[0] += f", but {wording.free(row)} free: {short}"
     else:

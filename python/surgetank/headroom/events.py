@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import _core
 from ..errors import invalid
 from ..scenario import Scenario
+
+NOTHING_FAILS = "nothing fails"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Event:
 
     def core(self, regions: Sequence[str], overlap_frac: float) -> _core.Event:
         """Give the event as the core takes it: Regions by number."""
+        for source, target, weight in self.flows(overlap_frac):
+            if not math.isfinite(weight):
+                rule = f"share, multiplier and overlap of {self.name!r} must not multiply beyond float64"
+                raise invalid("scenarios", rule, f"{source} onto {target}")
         flows = [_core.Flow(regions.index(a), regions.index(b), w) for a, b, w in self.flows(overlap_frac)]
         return _core.Event(self.duration_s, [regions.index(r) for r in self.failed], flows)
 
@@ -56,6 +63,8 @@ def events_of(scenarios: Sequence[Scenario]) -> tuple[Event, ...]:
     names = dict.fromkeys(s.event for s in scenarios)
     events = tuple(Event(name, tuple(s for s in scenarios if s.event == name)) for name in names)
     for event in events:
+        if event.name == NOTHING_FAILS:
+            raise invalid("scenarios", "must not call an event what no event is called", event.name)
         for _, target, _ in event.flows():
             if target in event.failed:
                 rule = f"event {event.name!r} must not let a Region fail and receive load"

@@ -11,10 +11,10 @@ import numpy as np
 
 from .. import _bridge, _core
 from .._bridge import Duration
-from .._table import for_json, percent, quantity, span
+from .._table import at_least, for_json, percent, quantity, span
 from ..errors import invalid
 from . import wording
-from .events import Event, events_of
+from .events import NOTHING_FAILS, Event, events_of
 from .policy import DAY_S, Case, Row
 from .result import JointFit
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..history import History
     from .result import Headroom
 
-NOTHING_FAILS = "nothing fails"
+LONGEST_S = 3653 * DAY_S  # ten years: beyond, a plan says nothing
 _DURATIONS = ("normal_duration_s", "lead_time_s", "review_s", "lead_time_p95_s")
 
 
@@ -101,6 +101,8 @@ class QuantilePolicy:
             raise invalid("tail", 'must be "fitted" or "counted"', self.tail)
         for name in _DURATIONS:
             seconds = _bridge.duration_s(getattr(self, name), name, above=name == "normal_duration_s")
+            if seconds > LONGEST_S:
+                raise invalid(name, "must be at most ten years", getattr(self, name))
             object.__setattr__(self, name, seconds)
         if self.history_s != math.inf:
             object.__setattr__(self, "history_s", _bridge.duration_s(self.history_s, "history_s", above=True))
@@ -135,6 +137,7 @@ class QuantilePolicy:
         raw["event"] = [names[e] if e >= 0 else "" for e in binds]
         at = np.maximum(binds, 0)
         raw["extrapolated"] = raw["event_needs"]["extrapolated"][np.arange(world.width), at] == 1
+        raw["_fitted"] = raw["event_needs"]["clusters"][np.arange(world.width), at] > 0
         decided = list(zip(binds, _regions(case), strict=True))
         words = {pair: _attribution(*pair, events) for pair in set(decided)}
         raw["attribution"] = [words[pair] for pair in decided]
@@ -149,6 +152,7 @@ class QuantilePolicy:
             )
             for event, found in zip(events, raw["joint"], strict=True)
         )
+        raw["_adjustable"] = world.adjustable
         raw["_duration_s"] = [self._duration_s(e, events) for e in binds]
         raw["_risk"] = [self._risk(e) for e in binds]
         raw["_unknown_sources"] = _unknown_sources(raw, case, events)
@@ -179,7 +183,7 @@ class QuantilePolicy:
             parts.append(wording.threshold(row))
         parts += wording.cut_short(row)
         parts += self._basis(row)
-        if row["limit"] != "not_adjustable" and row["ask_by"] and row["shortfall"] <= 0:
+        if row["_adjustable"] and row["ask_by"] and row["shortfall"] <= 0:
             late = "An increase is overdue: growth gets there before a slow one applies."
             parts.append(late if row["ask_by"] == "overdue" else f"With its growth, ask for more {_by(row['ask_by'])}.")
         return " ".join(parts)
@@ -192,10 +196,10 @@ class QuantilePolicy:
         if low != high and not math.isnan(row["needed_high"]):
             text += f" ({low} to {high})"
         if row["shortfall"] > 0:
-            return (
-                f"{text}, but {wording.free(row)} free: {quantity(row['shortfall'])} short; "
-                f"raise the quota to {quantity(row['need'])} or more."
-            )
+            text += f", but {wording.free(row)} free: {quantity(row['shortfall'])} short"
+            if not row["_adjustable"]:
+                return f"{text}."
+            return f"{text}; raise the quota to {at_least(row['need'])} or more."
         return f"{text}; {quantity(row['available'])} of {quantity(row['quota'])} is free."
 
     def _basis(self, row: Row) -> list[str]:
@@ -203,6 +207,9 @@ class QuantilePolicy:
             return []
         risk, window = percent(row["_risk"]), span(row["_duration_s"])
         worth = quantity(row["n_eff"])
+        if not row["_fitted"]:
+            few = f"too little to extrapolate from, in a history worth {worth} windows of {window}"
+            return [f"The highest seen: {few}."]
         return [f"Risk {risk} in {window}, extrapolated from a history worth {worth} such windows."]
 
     def assumption(self, headroom: Headroom) -> str:
@@ -264,7 +271,7 @@ def _by(ask_by: str) -> str:
 
 def _ask_by(ask_in_s: float, case: Case) -> str:
     """When to ask, as a person reads it; nothing for never, for unknown and for ten years from now."""
-    if math.isnan(ask_in_s) or ask_in_s > 3653 * DAY_S:
+    if math.isnan(ask_in_s) or ask_in_s > LONGEST_S:
         return ""
     if ask_in_s < 0:
         return "overdue"

@@ -44,7 +44,7 @@ class Headroom(Tabular):
     needed_high: Any
     growth: Any  #: the factor that is part of `need`
     n_eff: Any  #: independent windows that the history is worth, for the event that binds
-    extrapolated: Any  #: bool: the tail fit answers, not counting
+    extrapolated: Any  #: bool: too rare to be counted: the tail fit answers, or the highest seen
     event: Any  #: the event that binds; "nothing fails" where that is the largest need
     probability_enough: Any  #: P(what is free is enough) in the worst event
     probability_enough_low: Any
@@ -120,8 +120,8 @@ class Headroom(Tabular):
 
 EXPORTED = (
     "base", "failover", "spike", "minimum", "maximum", "required", "classic_utilization",
-    "need", "need_low", "need_high", "needed_low", "needed_high", "growth", "n_eff", "extrapolated", "probability_enough",
-    "probability_enough_low", "probability_enough_high", "ask_in_s",
+    "need", "need_low", "need_high", "needed_low", "needed_high", "growth", "n_eff", "extrapolated",
+    "probability_enough", "probability_enough_low", "probability_enough_high", "ask_in_s",
 )  # fmt: skip
 EXPORTED_TEXTS = ("event", "ask_by", "limit", "unknown", "classic_status", "reason")
 TEXTS = ("status", "attribution", "limit", "unknown", "event", "ask_by", "classic_status", "classic_alert")
@@ -162,7 +162,7 @@ class JointFit:
     event: str
     moments: int  #: window starts at which at least half of every covered quota's window was observed
     fits: int  #: those at which every covered quota fits
-    quotas: int  #: quotas covered: usage and quota known, the Region not failed
+    quotas: int  #: quotas covered: usage, quota and the load that lands known, the Region not failed
     risk_bound: float  #: P(it does not fit) is at most this: the risks of the quotas added up, at most 1
 
     @property
