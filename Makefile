@@ -55,6 +55,8 @@ notebooks: $(VENV)/.check
 bench: $(VENV)/.check
 	$(BIN)/python bench/bench_spikes.py
 	$(BIN)/python bench/bench_headroom.py
+	$(BIN)/python bench/bench_quantile.py
+	$(BIN)/python bench/out_of_sample.py
 	$(BIN)/python bench/bench_import.py
 
 format: $(VENV)/.check

@@ -13,7 +13,7 @@ from oracles import classic_headroom
 
 
 def ours(usage, quota):
-    return surgetank.size_headroom(usage, quota=quota, step_s=300)
+    return surgetank.size_headroom(usage, quota=quota, step_s=300, policy=surgetank.ClassicPolicy())
 
 
 def with_numpy(usage, quota):
