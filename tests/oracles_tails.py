@@ -27,7 +27,7 @@ def growth_of(demand, step_s, horizon_s, fixed=None):
     slopes = sorted((b - a) / (j - i) for (i, a), (j, b) in combinations(tops, 2))
     n, pairs, middle = len(tops), len(slopes), median(top for _, top in tops)
     spread = Z_90 * math.sqrt(n * (n - 1) * (2 * n + 5) / 18)
-    low, high = math.floor((pairs - spread) / 2), math.ceil((pairs + spread) / 2)
+    low, high = math.floor((pairs - spread) / 2) - 1, math.ceil((pairs + spread) / 2)  # ranks from 0
     if low < 0 or high >= pairs or middle <= 0:
         return none
     per_s = [slopes[at] / (day * step_s) for at in (low, high)]

@@ -120,6 +120,7 @@ void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk, 
     const series::Tail tail(demand, tail_options(duration_s, risk, gaps));
     need.samples = static_cast<double>(tail.observed());
     if (tail.observed() == 0) return;
+    headroom::check_needed(tail.top(), out.usage(i), tail.observed());  // infinite demand has no slope
     const headroom::Growth growth = headroom::growth_of(demand, gaps, clock.step_s, options);
     const series::TailLevel& found = tail.level();
     need.level = found.level;

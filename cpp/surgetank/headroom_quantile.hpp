@@ -43,7 +43,8 @@ struct Event {
     std::vector<Flow> flows;
 };
 
-/// One quota in one event, in the quota's unit unless said otherwise. All NaN where the event does not reach it.
+/// One quota in one event, in the quota's unit unless said otherwise. All NaN where the event does not reach it; where
+/// it does but a source is unknown, or never observed at the same moment, all but `samples`, which is 0.
 struct EventNeed {
     double need = nan, low = nan, high = nan;  // level × growth, and its interval
     double level = nan, counted = nan;         // before growth; and as counted, whether or not it is the answer
@@ -80,7 +81,7 @@ void check(const QuantileOptions& options);
 /// usage (T, N): finite samples ≥ 0, oldest first, NaN for not observed; T, N ≥ 1.
 /// Throws InvalidInput for negative or infinite usage, a Region twice in a group, a weight that is not finite, a Region
 /// number outside the quotas', a Region that fails and receives load in one event, and for what headroom::check and
-/// check(options) refuse. Throws NumericalFailure where needed exceeds double.
+/// check(options) refuse. Throws NumericalFailure where needed or demand exceeds double.
 QuantileHeadroom quantile_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas,
                                    const std::vector<Event>& events, const QuantileOptions& options,
                                    const Poll& poll = no_poll);

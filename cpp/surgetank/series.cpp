@@ -64,7 +64,7 @@ Trend theil_sen(std::span<const double> values, double z) {
     out.slope = quantile(slopes, 0.5);
     const auto n = static_cast<double>(out.count), pairs = static_cast<double>(slopes.size());
     const double spread = z * std::sqrt(n * (n - 1) * (2 * n + 5) / 18);
-    const double low = std::floor((pairs - spread) / 2), high = std::ceil((pairs + spread) / 2);
+    const double low = std::floor((pairs - spread) / 2) - 1, high = std::ceil((pairs + spread) / 2);  // from 0
     if (low < 0 || high > pairs - 1) return out;
     const auto at = [&](double rank) {
         const auto nth = slopes.begin() + static_cast<std::ptrdiff_t>(rank);

@@ -261,7 +261,9 @@ void Tail::count_level() {
     double above = 0;
     PeaksDescending descending = peaks();
     for (Peak peak; above <= allowed && descending.next(peak);) {
-        above += static_cast<double>(windows_.count(peak.first, peak.last));
+        const Index windows = windows_.count(peak.first, peak.last);
+        if (windows == 0) continue;
+        above += static_cast<double>(windows);
         out.level = out.counted = peak.level;
     }
 }
@@ -293,7 +295,8 @@ void Tail::count_interval() {
     std::vector<Piece> pieces;
     if (blocks < 2) return;
     // The highest of at least eight blocks: a redraw without any of them (0.03 %) does not matter to the interval.
-    const double enough = std::min(all, 4 * options_.risk * all + 8 * static_cast<double>(day));
+    const double few = options_.risk * all,
+                 enough = std::min(all, std::max(3 * few, few + 8 * static_cast<double>(day)));
     double above = 0;
     PeaksDescending descending = peaks();
     for (Peak peak; above < enough && descending.next(peak);) {
@@ -306,10 +309,17 @@ void Tail::count_interval() {
         }
     }
 
-    std::vector<double> in_block(static_cast<std::size_t>(blocks)), times(in_block.size()), levels;
+    // Windows above every so many pieces, by block, so that a redraw finds its level in a few steps.
+    const std::size_t stride = std::max<std::size_t>(1, pieces.size() / 64);
+    std::vector<Eigen::ArrayXd> above_by_block;
+    Eigen::ArrayXd in_block(blocks), times(blocks), sum = Eigen::ArrayXd::Zero(blocks);
+    for (std::size_t j = 0; j < pieces.size(); ++j) {
+        if (j % stride == 0) above_by_block.push_back(sum);
+        sum(pieces[j].block) += pieces[j].windows;
+    }
     for (Index b = 0; b < blocks; ++b)
-        in_block[static_cast<std::size_t>(b)] =
-            static_cast<double>(windows_.count(b * day, std::min(windows_.starts(), (b + 1) * day) - 1));
+        in_block(b) = static_cast<double>(windows_.count(b * day, std::min(windows_.starts(), (b + 1) * day) - 1));
+
     std::uint64_t state = 0x9e3779b97f4a7c15;  // the same redraws for every series (splitmix64)
     const auto random = [&state] {
         std::uint64_t z = (state += 0x9e3779b97f4a7c15);
@@ -317,23 +327,20 @@ void Tail::count_interval() {
         z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
         return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1.0p-53;
     };
+    std::vector<double> levels;
     for (std::size_t r = 0; r < resamples; ++r) {
-        std::fill(times.begin(), times.end(), 0.0);
-        double total = 0;
-        for (Index b = 0; b < blocks; ++b) {
-            const auto drawn = static_cast<std::size_t>(random() * static_cast<double>(blocks));
-            times[drawn] += 1;
-            total += in_block[drawn];
+        times.setZero();
+        for (Index b = 0; b < blocks; ++b) times(static_cast<Index>(random() * static_cast<double>(blocks))) += 1;
+        const double most = options_.risk * (times * in_block).sum();
+        const auto beyond = std::partition_point(above_by_block.begin(), above_by_block.end(),
+                                                 [&](const auto& sums) { return (times * sums).sum() <= most; });
+        auto j = static_cast<std::size_t>(beyond - above_by_block.begin() - 1) * stride;  // none is above the first
+        double exceeded = (times * *(beyond - 1)).sum();
+        for (; j + 1 < pieces.size(); ++j) {
+            exceeded += times(pieces[j].block) * pieces[j].windows;
+            if (exceeded > most) break;
         }
-        double exceeded = 0, level = pieces.back().level;
-        for (const Piece& piece : pieces) {
-            exceeded += times[static_cast<std::size_t>(piece.block)] * piece.windows;
-            if (exceeded > options_.risk * total) {
-                level = piece.level;
-                break;
-            }
-        }
-        levels.push_back(level);
+        levels.push_back(pieces[j].level);
     }
     // Few blocks make the bootstrap too narrow: widened as Student's t is against the normal, to first order.
     const auto n = static_cast<double>(blocks);
@@ -345,6 +352,7 @@ void Tail::count_interval() {
 }
 
 double Tail::counted_risk(double x) const {
+    if (observed_ == 0) return nan;
     if (x >= top_) return 0;
     if (level_.windows == 0) return 1;  // less than a window was seen, and even that did not stay below
     Index above = 0;
@@ -355,23 +363,27 @@ double Tail::counted_risk(double x) const {
 TailRisk Tail::risk(double x) const {
     TailRisk out;
     const double p = out.risk = counted_risk(x);
-    // Counting errors, by the number of independent windows (Wilson's interval).
-    const double z = options_.confidence > 0 ? normal_quantile((1 + options_.confidence) / 2) : 0;
-    const double n = std::max(1.0, level_.n_eff), middle = (p + z * z / (2 * n)) / (1 + z * z / n);
-    const double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-    out.low = std::clamp(middle - half, 0.0, p);  // rounding must not leave p outside
-    out.high = std::clamp(middle + half, p, 1.0);
+    if (std::isnan(p)) return out;
+    const bool interval = options_.confidence > 0;
+    if (interval) {  // counting errors, by the number of independent windows (Wilson's interval)
+        const double z = normal_quantile((1 + options_.confidence) / 2);
+        const double n = std::max(1.0, level_.n_eff), middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+        const double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+        out.low = std::clamp(middle - half, 0.0, p);  // rounding must not leave p outside
+        out.high = std::clamp(middle + half, p, 1.0);
+    }
     // The risk below which levels are not counted.
     const double trusted = options_.fitted ? std::min(1.0, least_exceedances / level_.n_eff) : 0;
     if (p >= trusted) return out;
     if (level_.fit.clusters == 0) {  // their level is the largest sample: below it at least one window is exceeded
-        if (x < top_) out.risk = std::max(p, std::min(trusted, std::max(options_.risk, 1 / level_.n_eff)));
-        out.high = std::max(out.high, out.risk);
+        if (x < top_)
+            out.risk = std::max(p, std::min(trusted, std::max(std::nextafter(options_.risk, 1.0), 1 / level_.n_eff)));
+        if (interval) out.high = std::max(out.high, out.risk);
         return out;
     }
     const double excess = std::max(0.0, x - level_.fit.threshold);
     out.risk = std::max(p, std::min(trusted, fitted_risk(excess)));
-    if (z == 0) return out;
+    if (!interval) return out;
     std::vector<double> risks;
     risks.reserve(draws_.size());
     for (const Draw& draw : draws_) risks.push_back(risk_of(draw, excess));

@@ -42,7 +42,7 @@ struct TailFit {
 };
 
 struct TailLevel {
-    double level = nan, low = nan, high = nan;  // the level and its interval
+    double level = nan, low = nan, high = nan;  // the level and its interval, NaN where none is computed
     double counted = nan;                       // the level counted, whether or not it is the answer
     Index windows = 0;                          // windows counted
     double n_eff = nan;                         // independent windows they are worth
