@@ -188,7 +188,9 @@ void Sizing::mark_own(Index i, std::span<const double> own, bool gaps) {
             std::transform(own.begin(), own.end(), demand.begin(), [](double u) { return std::isnan(u) ? -inf : u; });
             top = *std::max_element(demand.begin(), demand.end());
         }
-        mark(i, e, gaps, top, at(i, 0).growth, at(i, 0).risk);
+        // Its risk is known for another window: a longer one is at most so many of those.
+        const double windows = std::max(1.0, std::ceil(events[e].duration_s / options.normal_duration_s));
+        mark(i, e, gaps, top, at(i, 0).growth, std::min(1.0, windows * at(i, 0).risk));
     }
 }
 

@@ -1,6 +1,7 @@
 #include "surgetank/series_peaks.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace surgetank::series {
@@ -56,6 +57,7 @@ PeaksDescending::PeaksDescending(std::span<const double> x, Index window, Index 
       window_(window),
       block_(block),
       offset_(static_cast<Index>(x.size()) - static_cast<Index>(tops.size()) * block) {
+    taken_.assign(x.size() / 64 + 1, 0);
     heap_.reserve(tops.size() + 4 * static_cast<std::size_t>(block));
     for (std::size_t b = 0; b < tops.size(); ++b)
         if (tops[b] > -inf) heap_.push_back({tops[b], -1 - static_cast<Index>(b)});
@@ -65,6 +67,30 @@ PeaksDescending::PeaksDescending(std::span<const double> x, Index window, Index 
 void PeaksDescending::push(Entry entry) {
     heap_.push_back(entry);
     std::push_heap(heap_.begin(), heap_.end());
+}
+
+// The last sample given before p and not before `least`; −1: none.
+Index PeaksDescending::taken_before(Index p, Index least) const {
+    for (Index word = p / 64; word >= least / 64; --word) {
+        std::uint64_t bits = taken_[static_cast<std::size_t>(word)];
+        if (word == p / 64) bits &= (std::uint64_t{1} << (p % 64)) - 1;
+        if (bits == 0) continue;
+        const Index found = word * 64 + 63 - std::countl_zero(bits);
+        return found >= least ? found : -1;
+    }
+    return -1;
+}
+
+// The first sample given after p and not after `most`; −1: none.
+Index PeaksDescending::taken_after(Index p, Index most) const {
+    for (Index word = p / 64; word <= most / 64; ++word) {
+        std::uint64_t bits = taken_[static_cast<std::size_t>(word)];
+        if (word == p / 64) bits &= ~(((std::uint64_t{1} << (p % 64)) << 1) - 1);
+        if (bits == 0) continue;
+        const Index found = word * 64 + std::countr_zero(bits);
+        return found <= most ? found : -1;
+    }
+    return -1;
 }
 
 bool PeaksDescending::next(Peak& peak) {
@@ -79,14 +105,14 @@ bool PeaksDescending::next(Peak& peak) {
                 if (const double u = x_[static_cast<std::size_t>(p)]; u > -inf) push({u, p});
             continue;
         }
-        // The windows around this sample that no larger one covers: all larger ones that matter are its neighbours.
+        // The windows around this sample that no larger one covers: only larger samples within a window matter.
         const Index p = top.at;
-        const auto after = std::lower_bound(taken_.begin(), taken_.end(), p);
         Index first = std::max<Index>(0, p - window_ + 1), last = std::min(p, samples - window_);
-        if (after != taken_.begin()) first = std::max(first, *(after - 1) + 1);
-        if (after != taken_.end()) last = std::min(last, *after - window_);
+        first = std::max(first, taken_before(p, first) + 1);
+        if (const Index after = taken_after(p, std::min(p + window_, samples) - 1); after >= 0)
+            last = std::min(last, after - window_);
         if (last < first) continue;
-        taken_.insert(after, p);
+        taken_[static_cast<std::size_t>(p / 64)] |= std::uint64_t{1} << (p % 64);
         peak = {top.value, first, last};
         return true;
     }

@@ -4,10 +4,12 @@
 // give the largest maxima and how many windows have them: to know the level that one window in a thousand exceeds, a
 // handful of samples is looked at. Blocks of samples compete by their maxima, and are opened when their turn comes.
 // Source: none known; the covering argument is that of the union of equal intervals.
-// Cost: O(T) for the maxima of the blocks, then O(log T) a sample that is given; memory one value a block.
+// Cost: O(T) for the maxima of the blocks, then O(log T + window/64) a sample that is given; memory one value a block
+// and one bit a sample.
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -71,11 +73,13 @@ private:
         bool operator<(const Entry& other) const { return value < other.value; }
     };
     void push(Entry entry);
+    Index taken_before(Index p, Index least) const;
+    Index taken_after(Index p, Index most) const;
 
     std::span<const double> x_;
     Index window_, block_, offset_;  // offset_: where the first block begins, 0 or below
     std::vector<Entry> heap_;
-    std::vector<Index> taken_;  // samples given so far, ascending
+    std::vector<std::uint64_t> taken_;  // a bit for each sample given so far
 };
 
 /// Calls visit(first, last) for the stretches of window starts whose windows hold a sample above `level`, ascending and

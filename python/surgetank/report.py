@@ -93,8 +93,16 @@ def overview(store: Store) -> dict[str, Any]:
         "quotas": len(store.quotas()),
         "scenarios": [s.name for s in store.scenarios()],
         "imports": imports,
-        "plans": [{name: p[name] for name in ("number", "made", "as_of", "status", "coverage")} for p in plans],
+        "plans": [
+            {**{name: p[name] for name in ("number", "made", "as_of", "status", "coverage")}, "policy": _policy_of(p)}
+            for p in plans
+        ],
     }
+
+
+def _policy_of(plan: dict[str, Any]) -> str:
+    """The name of the policy a kept plan was made with; its options are in the plan's body."""
+    return str(plan["body"].get("policy", {}).get("name", "-"))
 
 
 def overview_text(found: dict[str, Any]) -> str:
@@ -108,7 +116,8 @@ def overview_text(found: dict[str, Any]) -> str:
         )
     for plan in found["plans"][:5]:
         covered = f"coverage {percent(plan['coverage'])}"
-        lines.append(f"plan {plan['number']} made {plan['made']}, as of {plan['as_of']}: {plan['status']}, {covered}")
+        by = f"plan {plan['number']} ({plan['policy']}) made {plan['made']}, as of {plan['as_of']}"
+        lines.append(f"{by}: {plan['status']}, {covered}")
     return "\n".join(lines)
 
 
