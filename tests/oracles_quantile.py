@@ -67,7 +67,7 @@ def quantile_headroom(
         free = True if adjustable is None else adjustable[i]
         _reserve(out[i], quota[i], cost, cost_cap, free)
     joint = [
-        _joint(together, [demands.get((i, name), past[i]) for i in many], out, e, quota, regions, is_global, step_s)
+        _joint(together, [demands.get((i, name), past[i]) for i in many], out, e, quota, regions, is_global, options)
         for e, (name, together) in enumerate(events.items(), start=1)
     ]
     return out, joint
@@ -127,9 +127,9 @@ def _event_need(demand, quota, options, ahead):
     found["high"] = high * grown["factor"] if interval else NAN
     risk_of = found.pop("risk_of")
     if quota == quota:
-        at_quota["risk"], low, high = risk_of(quota / grown["factor"])
+        at_quota["risk"], low, high = risk_of(_held(quota, grown["factor"]))
         if interval:
-            at_quota["risk_low"], at_quota["risk_high"] = min(low, risk_of(quota / grown["low"])[1]), high
+            at_quota["risk_low"], at_quota["risk_high"] = min(low, risk_of(_held(quota, grown["low"]))[1]), high
         per_s = grown["per_s"]
         if found["level"] > quota:
             at_quota["ask_in_s"] = -INF
@@ -190,17 +190,27 @@ def _reserve(out, quota, cost, cost_cap, adjustable):
         out["required"], out["limit"] = max(0.0, out["available"]), "not_adjustable"
 
 
-def _joint(together, demands, out, e, quota, regions, is_global, step_s):
+def _held(quota, growth):
+    """The demand before growth that a quota holds, rounding on the way included."""
+    return quota / growth * (1 + 1e-12)
+
+
+def _joint(together, demands, out, e, quota, regions, is_global, options):
     """At every moment, does every covered quota fit over the window that begins there?"""
-    length = steps_of(max(s.duration_s for s in together), step_s)
+    length_s = max(s.duration_s for s in together)
+    length = steps_of(length_s, options["step_s"])
     failed = {r for s in together if not s.in_place for r in s.sources}
     covered = []
     for i, one in enumerate(out):
         known = one["unknown"] in ("none", "no_source") and e not in one["dark"]
         if not known or (regions[i] in failed and not is_global[i]):
             continue
-        need = one["events"][e] or one["events"][0]
-        covered.append((demands[i], quota[i] / need["growth"], need["risk"]))
+        need, most = one["events"][e], _held(quota[i], one["events"][0]["growth"])
+        if need:
+            covered.append((demands[i], _held(quota[i], need["growth"]), need["risk"]))
+        else:  # the event brings it nothing: on its own it must still fit, for as long as the event lasts
+            own = tail_of(demands[i], **(options | {"duration_s": length_s, "confidence": 0}))
+            covered.append((demands[i], most, own["risk_of"](most)[0]))
     moments = fits = 0
     for t in range(len(demands[0]) - length + 1 if covered else 0):
         windows = [([u for u in demand[t : t + length] if u == u], most) for demand, most, _ in covered]

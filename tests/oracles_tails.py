@@ -9,7 +9,7 @@ from itertools import combinations
 from statistics import NormalDist, fmean, median
 
 DAY_S = 86400.0
-NAN = math.nan
+NAN, INF = math.nan, math.inf
 Z_90 = NormalDist().inv_cdf(0.9)
 
 
@@ -44,13 +44,12 @@ def tail_of(x, step_s, duration_s, risk, confidence=0.95, fitted=True):
         return None
     length = steps_of(duration_s, step_s)
     maxima = _window_maxima(x, length, length)
-    if 10 * len(maxima) < len(x) - length + 1:
+    if 2 * len(maxima) < len(x) - length + 1:
         maxima = _window_maxima(x, length, math.ceil(length / 2))
     fit = _fit(x, step_s) if fitted else {}
     clusters, cluster_s = fit.get("clusters", 0), fit.get("cluster_s", NAN)
     spread_s = duration_s + (cluster_s if clusters else step_s)
-    observed_s = step_s * (len(maxima) + length - 1 if maxima else len(x))
-    n_eff = min(observed_s, _covered_s(x, step_s)) / spread_s
+    n_eff = _covered_s(x, step_s) / spread_s
     extrapolated = fitted and risk * n_eff < 10
     ordered = sorted((m for _, m in maxima), reverse=True)
     counted = ordered[math.floor(risk * len(ordered) * (1 + 1e-9))] if ordered else max(seen)
@@ -136,9 +135,15 @@ def _fit(x, step_s):
     if k < 5:
         return fit
     excess = sorted(max(x[t] for t in c) - threshold for c in clusters)
+    gap = excess[0] - (fmean(excess) - excess[0])  # peaks much alike, far above: the threshold is raised to them
+    if gap > 0:
+        fit["threshold"] = threshold + gap
+        excess = [y - gap for y in excess]
     a0 = fmean(excess)
+    if a0 <= 0:
+        return fit
     a1 = fmean(y * (k - j) / (k - 1) for j, y in enumerate(excess, start=1))
-    raw = 2 - a0 / (a0 - 2 * a1) if a0 > 2 * a1 else 0.5
+    raw = 2 - a0 / (a0 - 2 * a1) if a0 - 2 * a1 > 1e-12 * a0 else -INF
     weight = 0.1**2 / (0.1**2 + 4 / (3 * k))  # of what was seen, against shapes that stray 0.1 from 0
     shape = min(0.5, max(-0.5, weight * raw))
     return fit | {

@@ -303,7 +303,7 @@ def test_check_adds_up_what_lands(here, run, quota, options, expected):
     assert code == expected, err
     assert err.count("\n") == (code == 3)
     if code == 2 and quota["a"] == 1000:
-        assert "200 short; raise the quota to 1,200 or more." in out
+        assert "200 short; raise the quota to 1,200 or more, to 1,458 for OK." in out
 
 
 def test_explain_walks_from_samples_to_headroom(here, run):
@@ -313,8 +313,8 @@ def test_explain_walks_from_samples_to_headroom(here, run):
     steps = [paragraph.partition(":")[0] for paragraph in out.strip().split("\n\n")]
     assert steps[1:] == ["Samples", "Events", "Demand", "Peaks", "Growth", "Need", "Judged", "Ask for more"]
     for said in (
-        "u(a) + 1·u(b)",
-        "No load from: a fails.",
+        "u(a) + u(b)",
+        "Not among them: a fails (a itself).",
         "Needed headroom: less the 600 in use, 400.",
         "= 650 is free",
     ):
@@ -325,3 +325,28 @@ def test_explain_walks_from_samples_to_headroom(here, run):
     assert "largest, failover: 100% of usage, is needed" in run("explain", "a/*", "--policy", "classic")[1]
     assert "needs nothing" not in run("explain", "*", "--scenario", "N-1")[1]
     assert run("explain", "c/ec2/*")[0] == 3
+
+
+def test_scenarios_of_the_file_are_called_by_their_own_name_or_their_events(here, run):
+    prepare(here, run, {"a": 600, "b": 400, "c": 100}, {"a": 5000, "b": 5000, "c": 5000})
+    (here / "surgetank.toml").write_text(
+        "".join(
+            f'[[scenario]]\nname = "{n}"\nsource = "{s}"\ntargets = {{ c = 1.0 }}\nevent = "storm"\n'
+            for n, s in (("one", "a"), ("two", "b"))
+        ),
+        encoding="utf-8",
+    )
+
+    def need(*options):
+        rows = json.loads(run("plan", "--json", *options)[1])["quotas"]
+        return next(row["need"] for row in rows if row["region"] == "c"), rows[-1]["event"]
+
+    assert need() == need("--scenario", "storm") == (1100, "storm")
+    assert need("--scenario", "one") == (700, "one")
+    assert need("--scenario", "one", "--scenario", "two") == (700, "one")
+    code, _, err = run("plan", "--scenario", "storn")
+    assert code == 3
+    assert "--scenario: must be one of N-1, N-2, shipped" in err
+    assert "did you mean 'storm'?" in err
+    assert run("plan", "--policy", "classic", "--beside", "quantile", "--risk", "0.01", "--html", "both.html")[0] == 0
+    assert "Needed (quantile)" in (here / "both.html").read_text(encoding="utf-8")

@@ -259,4 +259,37 @@ def test_thresholds_and_costs_of_the_file_reach_the_plan(run_plan, policy):
     assert (code, error) == (0, "")
     with Store("surgetank.db") as store:
         quotas = {q["region"]: q["status"] for q in store.plans()[0]["body"]["quotas"]}
-    assert quotas["us-west-2"] == "CRITICAL" if policy == "quantile" else "WARNING"
+    assert quotas["us-west-2"] == ("CRITICAL" if policy == "quantile" else "WARNING")
+
+
+STORM = 'scenarios = []\n[[scenario]]\nname = "x"\nsource = "a"\ntargets = { b = 1.0 }\nevent = "storm"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        (STORM + '[[scenario]]\nname = "x"\nsource = "b"\ntargets = { c = 1.0 }\n', 8, "name: must differ"),
+        (
+            STORM + '[[scenario]]\nname = "y"\nsource = "b"\ntargets = { c = 1.0 }\nevent = "storm"\n',
+            7,
+            "fail and receive",
+        ),
+        ('[policy]\nname = ["x"]', 2, "name: must be a policy"),
+        ('[policy]\nrisk = 0.1\ntrend = "hour"', 3, 'it belongs to name = "classic"'),
+        ('[policy]\nname = "quantile"\n[policy.classic]\nrisk = 0.1', 4, 'it belongs to name = "quantile"'),
+        ("[policy]\nrisk = 0.1\n[policy.quantile]\nrisk = 0.2", 2, "is in [policy] and in [policy.quantile]"),
+        ("[policy]\nrisk = 2.0", 2, "risk: must lie between"),
+    ],
+)
+def test_mistakes_in_events_and_policies_are_named_with_their_line(read, text, line, said):
+    with pytest.raises(InvalidInput) as error:
+        read(text)
+    assert f"line {line}: " in str(error.value)
+    assert said in str(error.value)
+
+
+def test_every_policy_is_read_and_one_is_chosen(read):
+    config = read('[policy]\nrisk = 0.01\nspike_window = 20\n[policy.classic]\ntrend = "hour"')
+    assert config.policy == QuantilePolicy(risk=0.01)
+    assert config.policies["classic"] == ClassicPolicy(trend="hour", detector=RollingSigma(window=20))
+    assert config.detector == RollingSigma(window=20)

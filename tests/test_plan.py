@@ -237,6 +237,6 @@ def test_verdict_is_plain_data(planned):
     verdict = check(planned)
     assert verdict.exit_code == 2
     body = json.loads(json.dumps(verdict.to_dict()))
-    assert body["because"] == "1 of 12 quotas are CRITICAL"
+    assert body["because"] == "1 of 12 quotas is CRITICAL"
     assert [row["status"] for row in body["quotas"]].count("CRITICAL") == 1
     assert "OK" not in {row["status"] for row in body["quotas"]}

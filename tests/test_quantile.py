@@ -17,7 +17,10 @@ from surgetank import (
 )
 
 DAY = 288  # steps of five minutes
-A_DAY = "The highest seen: too little to extrapolate from, in a history worth 0.9965 windows of 1 d."
+A_DAY = (
+    "That is the highest seen: the history is worth less than one window of 1 d, "
+    "with too few peaks to tell a risk of 0.1%."
+)
 
 
 def flat(*levels, steps=DAY):
@@ -44,7 +47,7 @@ def test_the_parity_trap():
     assert h.attribution.tolist() == ["failover: us-west-2 fails", "failover: us-east-1 fails"]
     assert h.reason[0] == (
         "When us-west-2 fails, 1,200 must fit: 600 more than is used now, but 400 of 1,000 is free: 200 short; raise "
-        f"the quota to 1,200 or more. {A_DAY}"
+        f"the quota to 1,200 or more, to 1,458 for OK. {A_DAY}"
     )
     assert (h.probability_fits, h.joint[0].risk_bound, h.joint[0].moments) == (0, 1, 1)
     assert sized(flat(600, 600), 1200, scenarios="N-1").shortfall.tolist() == [0, 0]
@@ -65,15 +68,18 @@ def test_the_published_gap():
     assert (h.need.tolist(), h.shortfall.tolist()) == ([2100, 1200, 1200], [0, 0, 0])
     assert h.status.tolist() == ["OK", "WARNING", "OK"]
     assert h.reason[1] == (
-        "When us-east-1 fails, 1,200 must fit: 1,000 more than is used now; 1,300 of 1,500 is free. WARNING starts at "
-        f"70%. {A_DAY}"
+        "When us-east-1 fails, 1,200 must fit: 1,000 more than is used now; 1,300 of 1,500 is free. It fits with "
+        "little to spare: 77% of what was free at the quietest of the last 24 h. WARNING starts at "
+        f"70%. A quota of 1,629 would be OK. {A_DAY}"
     )
+    assert h.quota_ok[1] == pytest.approx(200 + 1000 / 0.7)
+    assert sized(flat(2000, 200, 200), [3e4, h.quota_ok[1], 3e3], regions=regions, scenarios="N-1").status[1] == "OK"
     assert h.probability_fits == 1
     h = sized(flat(2000, 200, 200), quota, regions=regions, scenarios=evacuate("us-east-1", {"eu-west-1": 1.0}))
     assert (h.needed.tolist(), h.shortfall.tolist()) == ([0, 2000, 0], [0, 700, 0])
     assert h.reason[1] == (
         'In "evacuate", 2,200 must fit: 2,000 more than is used now, but 1,300 of 1,500 is free: 700 short; raise the '
-        f"quota to 2,200 or more. {A_DAY}"
+        f"quota to 2,200 or more, to 3,058 for OK. {A_DAY}"
     )
     assert h.reason[0].startswith("While nothing fails, 2,000 must fit: 0 more than is used now; 28,000 of 30,000 is")
     assert h.joint[0].quotas == 2  # the Region that fails needs nothing
@@ -108,7 +114,9 @@ def test_a_surge_in_place():
     assert h.spike[0] == 900
     assert np.isnan([h.failover[0], h.spike[1]]).all()
     assert h.reason[0] == (
-        'In "sale", 900 must fit: 600 more than is used now; 700 of 1,000 is free. CRITICAL starts at 85%. ' + A_DAY
+        'In "sale", 900 must fit: 600 more than is used now; 700 of 1,000 is free. It fits with little to spare: 86% '
+        "of what was free at the quietest of the last 24 h. CRITICAL starts at 85%. A quota of 1,158 would be OK. "
+        + A_DAY
     )
     calm = sized(flat(300, 200), regions=["a", "b"], scenarios=evacuate("a", {"a": 1.0}, multiplier=0.5))
     assert (calm.event[0], calm.spike[0], calm.needed[0]) == ("nothing fails", 150, 0)
@@ -132,7 +140,10 @@ def test_risk_while_nothing_fails_is_its_own():
     assert (own.failover == same.failover).all()
     plain = sized(usage, policy=QuantilePolicy(risk=0.3, growth=1.0))
     assert own.base.tolist() == plain.need.tolist()
-    assert "Risk 30% in 1 d, extrapolated from a history worth" in sized(usage, policy=plain.policy).reason[0]
+    assert (
+        "Extrapolated: a risk of 30% cannot be counted in a history worth"
+        in sized(usage, policy=plain.policy).reason[0]
+    )
 
 
 def test_levels_are_counted_where_the_history_is_long_enough():
@@ -207,7 +218,10 @@ def test_status_is_judged_where_it_was_worst_in_24_hours():
     assert h.utilization[0] == pytest.approx(300 / 500)
     assert h.day_utilization[0] == pytest.approx(500 / 700)
     assert h.status[0] == "WARNING"
-    assert "At its worst in the last 24 h the need was 71% of what was free. WARNING starts at 70%." in h.reason[0]
+    assert (
+        "It fits with little to spare: 71% of what was free at the quietest of the last 24 h. WARNING starts"
+        in h.reason[0]
+    )
 
 
 def test_what_takes_away_from_the_need():

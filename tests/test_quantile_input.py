@@ -44,7 +44,7 @@ def test_results_are_frozen_readonly_and_picklable():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"risk": 0}, "risk: must lie between 0 and 1 (got 0)"),
+        ({"risk": 0}, "risk: must lie between 1e-09 and 1 (got 0)"),
         ({"risk": 1}, "risk: must lie between 0 and 1 (got 1)"),
         ({"risk": "x"}, "risk: must be a number (got 'x')"),
         ({"risk_normal": 1.5}, "risk_normal: must lie between 0 and 1 (got 1.5)"),
@@ -71,7 +71,10 @@ def test_an_event_in_which_a_region_fails_and_receives_is_refused():
     pair = [evacuate("a", {"b": 1.0}, name="x", event="e"), evacuate("b", {"c": 1.0}, name="y", event="e")]
     with clear_error(InvalidInput) as refused:
         sized(flat(1, 2, 3), regions=list("abc"), scenarios=pair)
-    assert str(refused.value) == "scenarios: event 'e' must not let a Region fail and receive load (got 'b')"
+    assert str(refused.value) == (
+        "scenarios: event 'e' must not let a Region fail and receive load, its own surge included; those that fail "
+        "together are one source, a surge on top is a multiplier (got 'b')"
+    )
 
 
 @pytest.mark.parametrize(

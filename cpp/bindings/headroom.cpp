@@ -103,6 +103,7 @@ constexpr std::pair<const char*, double EventNeed::*> event_fields[] = {{"need",
                                                                         {"growth", &EventNeed::growth},
                                                                         {"slope_per_day", &EventNeed::slope_per_day},
                                                                         {"days", &EventNeed::days},
+                                                                        {"daily_median", &EventNeed::daily_median},
                                                                         {"samples", &EventNeed::samples},
                                                                         {"windows", &EventNeed::windows},
                                                                         {"n_eff", &EventNeed::n_eff},
@@ -111,6 +112,7 @@ constexpr std::pair<const char*, double EventNeed::*> event_fields[] = {{"need",
                                                                         {"shape", &EventNeed::shape},
                                                                         {"scale", &EventNeed::scale},
                                                                         {"clusters", &EventNeed::clusters},
+                                                                        {"clusters_per_s", &EventNeed::clusters_per_s},
                                                                         {"cluster_s", &EventNeed::cluster_s},
                                                                         {"risk", &EventNeed::risk},
                                                                         {"risk_low", &EventNeed::risk_low},
@@ -147,6 +149,7 @@ py::dict quantile(const Samples& usage, const Clock& clock, const Quotas& quotas
     out["probability_enough"] = array(std::move(h.probability_enough));
     out["probability_enough_low"] = array(std::move(h.probability_enough_low));
     out["probability_enough_high"] = array(std::move(h.probability_enough_high));
+    out["quota_ok"] = array(std::move(h.quota_ok));
     out["ask_in_s"] = array(std::move(h.ask_in_s));
     out["event"] = h.event;
     out["event_needs"] = by_event(h.events, usage.cols());

@@ -36,6 +36,7 @@ Growth growth_of(std::span<const double> demand, bool gaps, double step_s, const
     out.days = static_cast<double>(known);
     if (known < least_days) return out;
     const series::Trend trend = series::theil_sen(maxima, z_90);
+    out.daily_median = trend.median;
     if (std::isnan(trend.high) || !(trend.median > 0)) return out;
     const double day_of_steps = static_cast<double>(day) * step_s;
     const auto factor = [&](double slope) {

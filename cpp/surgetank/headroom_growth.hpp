@@ -13,7 +13,7 @@ namespace surgetank::headroom {
 struct Growth {
     double factor = 1, low = 1;  // need × factor; the lower end of the interval × low
     double per_s = 0;            // share of the level that is added a second
-    double slope_per_day = 0, days = 0;
+    double slope_per_day = 0, days = 0, daily_median = nan;
 };
 
 /// demand: −inf where not observed; gaps: whether there is such a sample. A fixed options.growth is taken as it is.

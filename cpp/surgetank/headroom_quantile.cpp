@@ -3,81 +3,26 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <map>
 #include <utility>
 
+#include "surgetank/headroom_groups.hpp"
 #include "surgetank/headroom_growth.hpp"
 #include "surgetank/series_tails.hpp"
 
 namespace surgetank {
 namespace {
 
-constexpr Index lanes = 32;  // columns gathered together where a series is not contiguous
-
 using Buffer = std::vector<double>;
 
-void check_events(const Quotas& quotas, const std::vector<Event>& events) {
-    const Index regions = quotas.region.maxCoeff() + 1;
-    const auto check_region = [&](Index region) {
-        require(region >= 0 && region < regions, "events", fmt::format("must name Regions below {}", regions), region);
-    };
-    for (const Event& event : events) {
-        require(std::isfinite(event.duration_s) && event.duration_s > 0, "duration_s",
-                "must be a positive number of seconds", event.duration_s);
-        for (const Index region : event.failed) check_region(region);
-        for (const Flow& flow : event.flows) {
-            check_region(flow.from);
-            check_region(flow.to);
-            require(std::isfinite(flow.weight) && flow.weight >= (flow.from == flow.to ? -1 : 0), "weight",
-                    "must be finite and 0 or more, or at least −1 in place", flow.weight);
-            require(std::find(event.failed.begin(), event.failed.end(), flow.to) == event.failed.end(), "events",
-                    "must not let a Region fail and receive load", flow.to);
-        }
-    }
-}
+// The demand before growth that a quota holds; a need that was rounded on its way to being the quota is held.
+double held(double quota, double growth) { return quota / growth * (1 + 1e-12); }
 
-// Quotas by group, in the order of their first column.
-std::vector<std::vector<Index>> grouped(const Quotas& quotas) {
-    std::vector<std::vector<Index>> groups(static_cast<std::size_t>(quotas.group.maxCoeff()) + 1);
-    for (Index i = 0; i < quotas.group.size(); ++i) groups[static_cast<std::size_t>(quotas.group(i))].push_back(i);
-    std::erase_if(groups, [](const auto& members) { return members.empty(); });
-    std::sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.front() < b.front(); });
-    std::vector<Index> seen(static_cast<std::size_t>(quotas.region.maxCoeff()) + 1, -1);
-    for (std::size_t g = 0; g < groups.size(); ++g)
-        for (const Index i : groups[g]) {
-            Index& last = seen[static_cast<std::size_t>(quotas.region(i))];
-            require(last != static_cast<Index>(g), "group", "must hold each Region once", quotas.region(i));
-            last = static_cast<Index>(g);
-        }
-    return groups;
-}
-
-// Contiguous series of the columns asked for: in place where they are, else gathered a cache line a row.
-class Gathered {
-public:
-    explicit Gathered(const Samples& usage) : usage_(usage) {}
-
-    std::vector<std::span<const double>> operator()(const std::vector<Index>& columns) {
-        const Index length = usage_.rows();
-        const auto samples = static_cast<std::size_t>(length);
-        std::vector<std::span<const double>> out;
-        const bool contiguous = usage_.innerStride() == 1 || length <= 1;
-        if (!contiguous) {
-            buffer_.resize(samples * columns.size());
-            constexpr Index rows = 8;
-            for (Index t = 0; t < length; t += rows)
-                for (std::size_t j = 0; j < columns.size(); ++j)
-                    for (Index r = t; r < std::min(t + rows, length); ++r)
-                        buffer_[j * samples + static_cast<std::size_t>(r)] = usage_(r, columns[j]);
-        }
-        for (std::size_t j = 0; j < columns.size(); ++j)
-            out.emplace_back(contiguous ? usage_.data() + columns[j] * usage_.outerStride() : &buffer_[j * samples],
-                             samples);
-        return out;
-    }
-
-private:
-    const Samples& usage_;
-    Buffer buffer_;
+// What an event brings to a Region: weight × usage of Region `from`; its own Region: on top of its own.
+struct Inflow {
+    std::size_t event;
+    Index from;
+    double weight;
 };
 
 // All that one call needs again and again.
@@ -90,6 +35,9 @@ struct Sizing {
     QuantileHeadroom& out;
     std::vector<std::vector<std::uint8_t>> moments;  // a bit each: not observed, does not fit; (E, T)
     Buffer demand;
+    std::vector<std::vector<Inflow>> inflows;  // by Region, events ascending
+    std::vector<Index> member;                 // by Region: its place in the group at hand, or −1
+    std::vector<bool> landed;                  // by event: brings load from elsewhere to the quota at hand
 
     enum : std::uint8_t { unseen = 1, exceeded = 2 };
 
@@ -135,6 +83,7 @@ void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk, 
     need.growth = growth.factor;
     need.slope_per_day = growth.slope_per_day;
     need.days = growth.days;
+    need.daily_median = growth.daily_median;
     need.windows = static_cast<double>(found.windows);
     need.n_eff = found.n_eff;
     need.extrapolated = found.extrapolated ? 1 : 0;
@@ -142,15 +91,16 @@ void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk, 
     need.shape = found.fit.shape;
     need.scale = found.fit.scale;
     need.clusters = static_cast<double>(found.fit.clusters);
+    need.clusters_per_s = found.fit.per_s;
     need.cluster_s = found.fit.cluster_s;
 
     const double quota = quotas.quota(i);
     if (std::isnan(quota)) return;
-    const series::TailRisk at_quota = tail.risk(quota / growth.factor);
+    const series::TailRisk at_quota = tail.risk(held(quota, growth.factor));
     need.risk = at_quota.risk;
     if (interval) {
         need.risk_low =
-            growth.low == growth.factor ? at_quota.low : std::min(at_quota.low, tail.risk(quota / growth.low).low);
+            growth.low == growth.factor ? at_quota.low : std::min(at_quota.low, tail.risk(held(quota, growth.low)).low);
         need.risk_high = at_quota.high;
     }
     if (found.level > quota) need.ask_in_s = -inf;
@@ -163,7 +113,7 @@ void Sizing::size_event(Index i, std::size_t e, double duration_s, double risk, 
 void Sizing::mark(Index i, std::size_t e, bool gaps, double top, double growth, double risk) {
     auto& state = moments[e];
     const Index length = series::window_length(events[e].duration_s, clock.step_s);
-    const double most = quotas.quota(i) / growth;
+    const double most = held(quotas.quota(i), growth);
     if (top > most)
         series::windows_above(demand, length, most, [&](Index first, Index last) {
             for (Index t = first; t <= last; ++t) state[static_cast<std::size_t>(t)] |= exceeded;
@@ -179,18 +129,22 @@ void Sizing::mark(Index i, std::size_t e, bool gaps, double top, double growth, 
 
 // Events that bring quota i no load: it must still fit on its own while they last.
 void Sizing::mark_own(Index i, std::span<const double> own, bool gaps) {
-    double top = nan;
+    std::map<double, double> risks;  // by duration: most events last equally long
+    double top = -inf;
     for (std::size_t e = 0; e < events.size(); ++e) {
-        const auto& failed = events[e].failed;
+        const Event& event = events[e];
         if (!std::isnan(at(i, e + 1).samples)) continue;
-        if (std::find(failed.begin(), failed.end(), quotas.region(i)) != failed.end()) continue;
-        if (std::isnan(top)) {
-            std::transform(own.begin(), own.end(), demand.begin(), [](double u) { return std::isnan(u) ? -inf : u; });
-            top = *std::max_element(demand.begin(), demand.end());
+        if (std::find(event.failed.begin(), event.failed.end(), quotas.region(i)) != event.failed.end()) continue;
+        const double growth = at(i, 0).growth;
+        if (!risks.contains(event.duration_s)) {
+            demand.assign(own.begin(), own.end());
+            auto how = tail_options(event.duration_s, options.risk, gaps);
+            how.confidence = 0;
+            const series::Tail tail(demand, how);
+            top = tail.top();
+            risks[event.duration_s] = tail.risk(held(quotas.quota(i), growth)).risk;
         }
-        // Its risk is known for another window: a longer one is at most so many of those.
-        const double windows = std::max(1.0, std::ceil(events[e].duration_s / options.normal_duration_s));
-        mark(i, e, gaps, top, at(i, 0).growth, std::min(1.0, windows * at(i, 0).risk));
+        mark(i, e, gaps, top, growth, risks[event.duration_s]);
     }
 }
 
@@ -204,9 +158,7 @@ void Sizing::decide(Index i, std::span<const double> own, bool source_unknown) {
         if (std::isnan(need.need)) continue;
         if (need.need > at(i, binds).need) binds = e;
         if (e > 0) {
-            bool lands = false;
-            for (const Flow& flow : events[e - 1].flows) lands |= flow.to == quotas.region(i) && flow.from != flow.to;
-            double& kind = lands ? failover : spike;
+            double& kind = landed[e - 1] ? failover : spike;
             kind = std::isnan(kind) ? need.need : std::max(kind, need.need);
         }
         const auto raise = [](double& most, double to) { most = std::isnan(to) || to > most ? to : most; };
@@ -241,9 +193,17 @@ void Sizing::decide(Index i, std::span<const double> own, bool source_unknown) {
     out.probability_enough_low(i) = 1 - risk_high;
     out.probability_enough_high(i) = 1 - risk_low;
     out.ask_in_s(i) = ask_in_s;
-    double worst = headroom::share_of(out.needed(i), quota - usage);
+    // Where was it tightest? And with which quota would it have been OK? (Status is OK strictly below the threshold.)
+    double worst = headroom::share_of(out.needed(i), quota - usage), ok = need.need;
+    const auto look_at = [&](double u) {
+        const double needed = std::max(0.0, need.need - u);
+        worst = std::max(worst, headroom::share_of(needed, quota - u));
+        ok = std::max(ok, u + needed / quotas.warning_frac(i));
+    };
+    look_at(usage);
     for (const double u : headroom::last_samples(own, day_s, clock))
-        if (!std::isnan(u)) worst = std::max(worst, headroom::share_of(std::max(0.0, need.need - u), quota - u));
+        if (!std::isnan(u)) look_at(u);
+    out.quota_ok(i) = ok * (1 + 1e-12);
     headroom::judge(out, i, quotas, worst);
     const double affordable = headroom::affordable(out, i, quotas, options.cost_cap);
     if (affordable < out.needed(i)) out.limit[row] = Limit::cost_cap;
@@ -267,11 +227,8 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
         history.push_back(headroom::last_samples(series[j], options.history_s, sizing.clock));
         known.push_back(headroom::look(out, members[j], series[j], options.history_s, sizing.clock));
     }
-    const auto member = [&](Index region) {
-        const auto found =
-            std::find_if(members.begin(), members.end(), [&](Index i) { return sizing.quotas.region(i) == region; });
-        return static_cast<std::size_t>(found - members.begin());
-    };
+    for (std::size_t j = 0; j < members.size(); ++j)
+        sizing.member[static_cast<std::size_t>(sizing.quotas.region(members[j]))] = static_cast<Index>(j);
     const auto as_array = [](std::span<const double> x) {
         return Eigen::Map<const Eigen::ArrayXd>(x.data(), static_cast<Index>(x.size()));
     };
@@ -284,21 +241,26 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
         sizing.size_event(i, 0, options.normal_duration_s,
                           std::isnan(options.risk_normal) ? options.risk : options.risk_normal, gaps[j]);
         bool source_unknown = false;
-        for (std::size_t e = 0; e < sizing.events.size(); ++e) {
+        const Index region = sizing.quotas.region(i);
+        const auto& inflows = sizing.inflows[static_cast<std::size_t>(region)];
+        std::fill(sizing.landed.begin(), sizing.landed.end(), false);
+        for (auto inflow = inflows.begin(); inflow != inflows.end();) {
+            if (sizing.poll) sizing.poll();
+            const std::size_t e = inflow->event;
             double own = 1;
             std::vector<std::pair<std::size_t, double>> landing;
             bool reached = false, seen = true, holes = gaps[j];
-            for (const Flow& flow : sizing.events[e].flows) {
-                if (flow.to != sizing.quotas.region(i)) continue;
-                if (flow.from == flow.to) {
-                    own += flow.weight;
-                    reached = true;
-                } else if (const std::size_t from = member(flow.from); from < members.size()) {
-                    landing.emplace_back(from, flow.weight);
-                    reached = true;
-                    seen = seen && known[from];
-                    holes = holes || gaps[from];
-                }
+            for (; inflow != inflows.end() && inflow->event == e; ++inflow) {
+                const Index place = sizing.member[static_cast<std::size_t>(inflow->from)];
+                if (inflow->from == region) own += inflow->weight;
+                if (place < 0) continue;  // a Region without this quota sends nothing
+                reached = true;
+                if (inflow->from == region) continue;
+                const auto from = static_cast<std::size_t>(place);
+                landing.emplace_back(from, inflow->weight);
+                seen = seen && known[from];
+                holes = holes || gaps[from];
+                sizing.landed[e] = true;
             }
             if (!reached) continue;
             if (!seen) {
@@ -318,14 +280,15 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
         sizing.decide(i, series[j], source_unknown);
         if (!std::isnan(sizing.quotas.quota(i))) sizing.mark_own(i, history[j], gaps[j]);
     }
+    for (const Index i : members) sizing.member[static_cast<std::size_t>(sizing.quotas.region(i))] = -1;
 }
 
 QuantileHeadroom blank(Index n, std::size_t events) {
     QuantileHeadroom out;
     headroom::blank(out, n);
-    for (auto* column :
-         {&out.need, &out.need_low, &out.need_high, &out.needed_low, &out.needed_high, &out.growth, &out.n_eff,
-          &out.probability_enough, &out.probability_enough_low, &out.probability_enough_high, &out.ask_in_s})
+    for (auto* column : {&out.need, &out.need_low, &out.need_high, &out.needed_low, &out.needed_high, &out.growth,
+                         &out.n_eff, &out.probability_enough, &out.probability_enough_low, &out.probability_enough_high,
+                         &out.ask_in_s, &out.quota_ok})
         column->setConstant(n, nan);
     out.event.assign(static_cast<std::size_t>(n), -1);
     out.events.resize(static_cast<std::size_t>(n) * (events + 1));
@@ -358,17 +321,24 @@ QuantileHeadroom quantile_headroom(const Samples& usage, const Clock& clock, con
                                    const std::vector<Event>& events, const QuantileOptions& options, const Poll& poll) {
     check(options);
     headroom::check(usage, clock, quotas);
-    check_events(quotas, events);
-    const auto groups = grouped(quotas);
+    headroom::check_events(quotas, events);
+    const auto groups = headroom::grouped(quotas);
 
     QuantileHeadroom out = blank(usage.cols(), events.size());
-    Sizing sizing{clock, quotas, events, options, poll, out, {}, {}};
+    Sizing sizing{clock, quotas, events, options, poll, out, {}, {}, {}, {}, {}};
+    const auto regions = static_cast<std::size_t>(quotas.region.maxCoeff()) + 1;
+    sizing.inflows.resize(regions);
+    sizing.member.assign(regions, -1);
+    sizing.landed.assign(events.size(), false);
+    for (std::size_t e = 0; e < events.size(); ++e)
+        for (const Flow& flow : events[e].flows)
+            sizing.inflows[static_cast<std::size_t>(flow.to)].push_back({e, flow.from, flow.weight});
     sizing.moments.assign(events.size(), std::vector<std::uint8_t>(static_cast<std::size_t>(usage.rows()), 0));
-    Gathered gathered(usage);
+    headroom::Gathered gathered(usage);
     for (std::size_t g = 0; g < groups.size();) {
         std::vector<Index> columns;
         std::size_t end = g;
-        for (; end < groups.size() && (end == g || static_cast<Index>(columns.size()) < lanes); ++end)
+        for (; end < groups.size() && (end == g || columns.size() < headroom::Gathered::lanes); ++end)
             columns.insert(columns.end(), groups[end].begin(), groups[end].end());
         const auto series = gathered(columns);
         for (auto first = series.begin(); g < end; ++g) {

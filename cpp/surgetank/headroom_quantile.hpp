@@ -7,7 +7,8 @@
 // less usage. Growth: upper 90 % limit of the Theil–Sen slope of demand's daily maxima, over the time until an increase
 // that is asked for at the next review applies.
 // Sources: AWS Well-Architected REL01-BP06 (keep a gap between quotas and maximum usage that accommodates failover);
-// those of `series_tails.hpp`. Cost: O(T) a quota and event, memory two series and one group of quotas.
+// those of `series_tails.hpp`. Cost: O(T) a quota and event; memory two series, one
+// group of quotas, a byte an event and sample for the joint fit, and an EventNeed a quota and event.
 #pragma once
 
 #include <vector>
@@ -49,11 +50,11 @@ struct EventNeed {
     double need = nan, low = nan, high = nan;  // level × growth, and its interval
     double level = nan, counted = nan;         // before growth; and as counted, whether or not it is the answer
     double growth = nan, slope_per_day = nan;  // factor; its upper slope, 0 where there is none to see
-    double days = nan;                         // daily maxima it was seen in
+    double days = nan, daily_median = nan;     // daily maxima it was seen in, and the middle one
     double samples = nan;                      // aligned samples
     double windows = nan, n_eff = nan;
     double extrapolated = nan;  // 1: the fit answers, 0: counting does
-    double threshold = nan, shape = nan, scale = nan, clusters = nan, cluster_s = nan;
+    double threshold = nan, shape = nan, scale = nan, clusters = nan, clusters_per_s = nan, cluster_s = nan;
     double risk = nan, risk_low = nan, risk_high = nan;  // P(the peak exceeds the quota)
     double ask_in_s = nan;                               // when to ask for more, from now; inf: never; below 0: overdue
 };
@@ -67,9 +68,11 @@ struct JointFit {
 };
 
 struct QuantileHeadroom : Headroom {
-    Eigen::ArrayXd need, need_low, need_high, needed_low, needed_high, growth, n_eff;    // of the event that binds
+    Eigen::ArrayXd need, need_low, need_high, needed_low, needed_high, growth,
+        n_eff;  // of the event that binds; the ends of intervals are the largest of all events
     Eigen::ArrayXd probability_enough, probability_enough_low, probability_enough_high;  // of the worst event
     Eigen::ArrayXd ask_in_s;
+    Eigen::ArrayXd quota_ok;        // the least quota with which status would be OK
     std::vector<Index> event;       // which binds: 0 nothing fails, e the e-th event; −1: unknown
     std::vector<EventNeed> events;  // (N, 1 + E), a quota after the other, "nothing fails" first
     std::vector<JointFit> joint;    // (E)

@@ -1,6 +1,7 @@
 #include "surgetank/series.hpp"
 
 #include <algorithm>
+#include <numbers>
 
 namespace surgetank::series {
 namespace {
@@ -52,6 +53,7 @@ double quantile(std::span<double> values, double q) {
 Trend theil_sen(std::span<const double> values, double z) {
     Trend out;
     std::vector<double> seen, slopes;
+    slopes.reserve(values.size() * values.size() / 2);
     for (std::size_t j = 0; j < values.size(); ++j) {
         if (std::isnan(values[j])) continue;
         for (std::size_t i = 0; i < j; ++i)
@@ -66,14 +68,24 @@ Trend theil_sen(std::span<const double> values, double z) {
     const double spread = z * std::sqrt(n * (n - 1) * (2 * n + 5) / 18);
     const double low = std::floor((pairs - spread) / 2) - 1, high = std::ceil((pairs + spread) / 2);  // from 0
     if (low < 0 || high > pairs - 1) return out;
-    const auto at = [&](double rank) {
-        const auto nth = slopes.begin() + static_cast<std::ptrdiff_t>(rank);
-        std::nth_element(slopes.begin(), nth, slopes.end());
-        return *nth;
-    };
-    out.low = at(low);
-    out.high = at(high);
+    const auto lower = slopes.begin() + static_cast<std::ptrdiff_t>(low);
+    const auto upper = slopes.begin() + static_cast<std::ptrdiff_t>(high);
+    std::nth_element(slopes.begin(), upper, slopes.end());
+    std::nth_element(slopes.begin(), lower, upper);  // what lies below the upper limit is before it
+    out.low = *lower;
+    out.high = *upper;
     return out;
+}
+
+double normal_quantile(double p) {
+    double z = 0;  // Newton on the distribution function
+    for (int i = 0; i < 60; ++i) {
+        const double error = 0.5 * std::erfc(-z / std::numbers::sqrt2) - p;
+        const double step = std::clamp(error * std::sqrt(2 * std::numbers::pi) * std::exp(z * z / 2), -0.5, 0.5);
+        z -= step;
+        if (std::abs(step) < 1e-13) break;
+    }
+    return z;
 }
 
 bool extreme(std::span<const double> x) {

@@ -93,6 +93,9 @@ Summary summarize(std::span<const double> x);
 /// q in [0, 1]. NaN for no values. O(n).
 double quantile(std::span<double> values, double q);
 
+/// The standard normal quantile of p in (0, 1).
+double normal_quantile(double p);
+
 /// Straight line through values at equal distances, robust against outliers.
 struct Trend {
     double slope = nan, low = nan, high = nan;  // per step; limits of the one-sided confidence asked for

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
-#include <numbers>
+#include <numeric>
 
 #include "surgetank/series.hpp"
 
@@ -20,17 +20,6 @@ constexpr std::size_t draws = 128, resamples = 200;
 constexpr double block_s = 3600, day_s = 86400;
 constexpr double over_frac = 0.05, over_most_frac = 0.10;  // share of the blocks that reach above the threshold
 constexpr double over_least = 40;
-
-double normal_quantile(double p) {
-    double z = 0;  // Newton on the distribution function
-    for (int i = 0; i < 60; ++i) {
-        const double error = 0.5 * std::erfc(-z / std::numbers::sqrt2) - p;
-        const double step = std::clamp(error * std::sqrt(2 * std::numbers::pi) * std::exp(z * z / 2), -0.5, 0.5);
-        z -= step;
-        if (std::abs(step) < 1e-13) break;
-    }
-    return z;
-}
 
 using Normals = std::array<std::array<double, 3>, draws>;
 
@@ -75,10 +64,10 @@ Tail::Tail(std::span<double> x, const TailOptions& options) : x_(x), options_(op
     const Index length = window_length(options.duration_s, options.step_s);
     windows_ = Windows(samples, length);
     if (observed_ < samples) {
-        // Fully observed windows; where gaps leave hardly any, those at least half observed.
+        // Fully observed windows; where gaps leave less than half of them, those at least half observed.
         const Index all = windows_.count();
         windows_ = Windows(x, length, length);
-        if (10 * windows_.count() < all) windows_ = Windows(x, length, (length + 1) / 2);
+        if (2 * windows_.count() < all) windows_ = Windows(x, length, (length + 1) / 2);
     }
     level_.windows = windows_.count();
     block_ = std::min(std::max<Index>(1, samples), window_length(block_s, options_.step_s));
@@ -86,8 +75,7 @@ Tail::Tail(std::span<double> x, const TailOptions& options) : x_(x), options_(op
     top_ = tops_.empty() ? -inf : largest(tops_.data(), static_cast<Index>(tops_.size()));
     fit();
     const double spread_s = options_.duration_s + (level_.fit.clusters > 0 ? level_.fit.cluster_s : options_.step_s);
-    const double seen = static_cast<double>(level_.windows > 0 ? level_.windows + length - 1 : samples);
-    level_.n_eff = std::min(seen * options_.step_s, covered_s_) / spread_s;
+    level_.n_eff = covered_s_ / spread_s;
     count_level();
     level_.extrapolated = options_.fitted && options_.risk * level_.n_eff < least_exceedances;
     if (level_.extrapolated) fit_level();
@@ -151,6 +139,14 @@ void Tail::fit() {
     if (static_cast<Index>(excess.size()) < least_clusters) return;
 
     std::sort(excess.begin(), excess.end());
+    // Peaks far above the threshold that are much alike (a job that runs every night) are no tail of what lies between:
+    // the threshold is raised to where their spread would put it.
+    const double lowest = excess.front();
+    const double typical = std::accumulate(excess.begin(), excess.end(), 0.0) / k;
+    if (const double gap = lowest - (typical - lowest); gap > 0) {
+        fit.threshold += gap;
+        for (double& y : excess) y -= gap;
+    }
     double mean = 0, weighted = 0;
     for (std::size_t i = 0; i < excess.size(); ++i) {
         mean += excess[i];
@@ -158,7 +154,8 @@ void Tail::fit() {
     }
     mean /= k;
     weighted /= k;
-    const double raw = mean > 2 * weighted ? 2 - mean / (mean - 2 * weighted) : shape_limit;
+    const double spread = mean - 2 * weighted;  // 0 where all are equal, up to rounding
+    const double raw = spread > 1e-12 * mean ? 2 - mean / spread : -inf;
     const double sampling = 4.0 / 3 / k, prior = shape_sd * shape_sd;
     fit.shape = std::clamp(raw * prior / (prior + sampling), -shape_limit, shape_limit);
     fit.scale = mean * (1 - fit.shape);
@@ -293,7 +290,7 @@ void Tail::count_interval() {
         double windows;
     };
     std::vector<Piece> pieces;
-    if (blocks < 2) return;
+    if (blocks < 2 || out.windows == 0) return;  // nothing to redraw
     // The highest of at least eight blocks: a redraw without any of them (0.03 %) does not matter to the interval.
     const double few = options_.risk * all,
                  enough = std::min(all, std::max(3 * few, few + 8 * static_cast<double>(day)));

@@ -4,11 +4,12 @@
 // - counted (`series_peaks.hpp`), while risk times the number of independent windows is at least 10. Interval:
 //   bootstrap over blocks of whole days;
 // - else fitted: peaks over a threshold, declustered (exceedances no further apart than `run_s` are one cluster), their
-//   excesses a generalized Pareto by probability-weighted moments with its shape shrunk to 0 and kept within ±0.5;
-//   P(maximum over d > x) = 1 − exp(−λ(x)·(d + ℓ)), λ(x) clusters above x per second, ℓ their mean length. The level
-//   is *predictive*: that risk is averaged over redrawn parameters, because a level put at the fitted risk is, on
-//   average over histories, exceeded more often than that. Interval: parametric bootstrap, the fit's parameters
-//   redrawn from their sampling distribution.
+//   excesses (over a threshold just below them, should all lie far above it) a generalized Pareto by
+//   probability-weighted moments with its shape shrunk to 0 and kept within ±0.5; P(maximum over d > x) = 1 −
+//   exp(−λ(x)·(d + ℓ)), λ(x) clusters above x per second, ℓ their mean length. The level is *predictive*: that risk is
+//   averaged over redrawn parameters, because a level put at the fitted risk is, on average over histories, exceeded
+//   more often than that. Interval: parametric bootstrap, the fit's parameters redrawn from their sampling
+//   distribution.
 // Sources: S. Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001 (peaks over threshold, runs
 // declustering, ch. 4–5); J. R. M. Hosking, J. R. Wallis, "Parameter and quantile estimation for the generalized
 // Pareto distribution", 1987; D. Cooley, "Return periods and return levels under climate change", 2013, and

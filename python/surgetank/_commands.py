@@ -144,7 +144,7 @@ def run_plan(args: argparse.Namespace) -> int:
             from .report import page
 
             with _writing(args.html):
-                args.html.write_text(page(made), encoding="utf-8")
+                args.html.write_text(page(both if args.beside else made), encoding="utf-8")
             print(f"Wrote {args.html}", file=sys.stderr)
         try:
             store.save_plan(made.to_dict())
@@ -247,7 +247,7 @@ def _policy(args: argparse.Namespace, config: Config, name: str | None = None) -
         return found
     if isinstance(found, QuantilePolicy):
         return replace(found, risk=args.risk)
-    if name is None:
+    if name is None and getattr(args, "beside", None) != QuantilePolicy.name:
         raise InvalidInput(f"--risk: is for the quantile policy (got {args.risk:g} with {found.name})")
     return found
 
@@ -277,9 +277,20 @@ def _count(number: int, thing: str) -> str:
 
 
 def _chosen(names: Sequence[str] | None, config: Config) -> list[Any]:
-    """Scenarios named on the command line: the words, or those of the config by their name."""
-    own = {s.name: s for s in config.scenarios or () if not isinstance(s, str)}
-    return [own.get(name, name) for name in names or ()]
+    """Scenarios named on the command line: words, or the config's by their own name or by their event's."""
+    from .scenario import SHIPPED_SCENARIOS, fail_together
+
+    own = [s for s in config.scenarios or () if not isinstance(s, str)]
+    words = ("N-1", "N-2", "shipped", *(s.name for s in SHIPPED_SCENARIOS))
+    chosen: list[Any] = []
+    for name in names or ():
+        alone = [replace(s, event=s.name) for s in own if s.name == name]  # by itself it is an event of its own
+        together = [s for s in own if s.event == name]
+        if name not in words and fail_together(name) is None and not alone and not together:
+            known = [*words, *dict.fromkeys(n for s in own for n in (s.name, s.event))]
+            raise InvalidInput(f"--scenario: must be one of {', '.join(known)}{nearest(name, known)} (got {name!r})")
+        chosen += together if len(together) > 1 else alone or together or [name]
+    return chosen
 
 
 def _config(args: argparse.Namespace) -> Config:

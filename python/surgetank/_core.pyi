@@ -142,6 +142,7 @@ class QuantileColumns(HeadroomColumns):  # (N,) each; see QuantileHeadroom in he
     probability_enough_low: NDArray[np.float64]
     probability_enough_high: NDArray[np.float64]
     ask_in_s: NDArray[np.float64]  # seconds from now
+    quota_ok: NDArray[np.float64]
     event: list[int]  # 0 nothing fails, e the e-th event, -1 unknown
     event_needs: dict[str, NDArray[np.float64]]  # (N, 1 + E) each; see EventNeed in headroom_quantile.hpp
     joint: list[JointColumns]  # (E)

@@ -62,7 +62,9 @@ def probability(fraction: float) -> str:
     missing = 1 - fraction
     if not 0 < missing < 0.1:
         return percent(fraction)
-    decimals = min(6, max(0, -math.floor(math.log10(missing)) - 1))
+    if missing < 1e-4:
+        return "more than 99.99%"
+    decimals = max(0, -math.floor(math.log10(missing)) - 1)
     return f"{100 * fraction:.{decimals}f}%"
 
 

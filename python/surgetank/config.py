@@ -11,6 +11,7 @@ from ._bridge import duration_s, fraction, number
 from ._toml import Source
 from .errors import InvalidInput, nearest
 from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
+from .headroom.events import events_of
 from .history import QuotaKey
 from .history.history import whole_step
 from .plan import Thresholds, matching
@@ -29,11 +30,11 @@ scenarios = ["N-1"]
 
 # A scenario of your own: as many of these as you like.
 # [[scenario]]
-# name = "evacuate us-east-1"
+# name = "evacuate us-east-1"                       # a surge in place: its only target is the source itself
 # source = "us-east-1"                              # or ["us-east-1", "us-east-2"]: they fail together
 # targets = { us-west-2 = 0.6, eu-west-1 = 0.4 }    # shares of the load, at most 1 in all; classic ignores them
-# multiplier = 1.0                                  # the load that moves, by the source's usage; classic ignores it
-# event = "storm"                                   # scenarios of one event happen together and are added up
+# multiplier = 1.0                                  # the load by the source's usage, 2.0 doubles it; classic ignores it
+# event = "storm"                                   # scenarios of one event are added up, for the longest duration_s
 # target_multiplier = 2.0                           # classic policy only: expected traffic at the target
 # duration_s = 86400
 # ramp_s = 1800
@@ -242,7 +243,21 @@ def _scenarios(source: Source, top: dict[str, Any]) -> tuple[str | Scenario, ...
     tables = top.get("scenario", [])
     if not isinstance(tables, list):
         raise source.error("scenario: must be a list of tables, [[scenario]]", tables, "scenario")
-    return (*words, *(_scenario(source, table, nth) for nth, table in enumerate(tables)))
+    own = [_scenario(source, table, nth) for nth, table in enumerate(tables)]
+    for nth in range(len(own)):
+        _check_together(source, own, nth)
+    return (*words, *own)
+
+
+def _check_together(source: Source, own: Sequence[Scenario], nth: int) -> None:
+    """Find the scenario with which a name is taken twice, or an event becomes impossible."""
+    if own[nth].name in [s.name for s in own[:nth]]:
+        rule = "name: must differ from those of other scenarios"
+        raise source.error(rule, own[nth].name, "scenario", nth, "name")
+    try:
+        events_of([s for s in own[: nth + 1] if s.event == own[nth].event])
+    except InvalidInput as error:
+        raise source.at(str(error), "scenario", nth) from None
 
 
 def _scenario(source: Source, table: Any, nth: int) -> Scenario:
@@ -263,8 +278,9 @@ def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Pol
     Keys of [policy] itself belong to the policy named there; without a name, to the one that knows most of them.
     """
     plain = {key: value for key, value in table.items() if key != "name" and key not in POLICIES}
-    name = table.get("name", max(POLICIES, key=lambda one: len(plain.keys() & set(_POLICY_KEYS[one]))))
-    if name not in POLICIES:
+    telling = plain.keys() - _SPIKE_KEYS.keys()  # those tell `surgetank spikes` how to look, whatever the policy
+    name = table.get("name", max(POLICIES, key=lambda one: len(telling & set(_POLICY_KEYS[one]))))
+    if not isinstance(name, str) or name not in POLICIES:
         rule = f"name: must be a policy, {', '.join(POLICIES)}{nearest(str(name), POLICIES)}"
         raise source.error(rule, name, "policy", "name")
     found = {}
@@ -273,11 +289,14 @@ def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Pol
         if not isinstance(own, dict):
             raise source.error(f"{one}: must be a table, [policy.{one}]", own, "policy", one)
         placed: dict[str, tuple[Any, tuple[str, ...]]] = {k: (v, ("policy", one, k)) for k, v in own.items()}
-        if one == name:
-            for key, value in plain.items():
-                if key in placed:
-                    raise source.error(f"{key}: is in [policy] and in [policy.{one}]", value, "policy", key)
-                placed[key] = (value, ("policy", key))
+        mine = plain if one == name else {}
+        if name != ClassicPolicy.name:  # the detector's keys belong to the classic policy wherever they stand
+            spikes = {key: value for key, value in plain.items() if key in _SPIKE_KEYS}
+            mine = spikes if one == ClassicPolicy.name else {k: v for k, v in mine.items() if k not in spikes}
+        for key, value in mine.items():
+            if key in placed:
+                raise source.error(f"{key}: is in [policy] and in [policy.{one}]", value, "policy", key)
+            placed[key] = (value, ("policy", key))
         found[one] = _policy(source, one, placed)
     return name, found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ._bridge import Duration, Floats, Instant, instant_s, number
-from ._table import Column, Tabular
+from ._table import Column, Tabular, percent
 from .errors import invalid, nearest
 from .headroom import CRITICAL_FRAC, WARNING_FRAC, Headroom, JointFit, Policy, size_headroom
 from .history import History, Quota, QuotaKey
@@ -24,6 +25,7 @@ FIGURES = (
     "usage",
     "quota",
     "available",
+    "need",
     "needed",
     "attribution",
     "utilization",
@@ -77,17 +79,23 @@ class Plan(Tabular):
     @property
     def joint(self) -> tuple[JointFit, ...]:
         """Does each event fit everywhere at once? Worst first; empty without events."""
-        return tuple(sorted(self.headroom.joint, key=lambda j: (j.fits_frac, -j.risk_bound)))
+        return tuple(sorted(self.headroom.joint, key=lambda j: (math.isnan(j.fits_frac), j.fits_frac, -j.risk_bound)))
 
     @property
     def probability_fits(self) -> float:
-        """P(the failover fits), the headline: for the worst event, the share of moments at which every quota fits."""
+        """P(the failover fits): the share of past moments from which every quota holds, in the worst event."""
         return self.headroom.probability_fits
 
     def beside(self, other: Plan) -> Beside:
         """Both plans in one table: the same quotas by two policies."""
-        if self.keys != other.keys:
-            raise invalid("other", "must be a plan of the same quotas", f"{len(other.keys)} others")
+        if not isinstance(other, Plan):
+            raise invalid("other", "must be a Plan", other)
+        same = self.keys == other.keys and all(
+            np.array_equal(getattr(self.headroom, name), getattr(other.headroom, name), equal_nan=True)
+            for name in ("usage", "quota")
+        )
+        if not same:
+            raise invalid("other", "must be a plan of the same quotas at the same moment", f"as of {other.as_of}Z")
         return Beside(plans=(self, other))
 
     def rows(self, *statuses: str) -> list[dict[str, Any]]:
@@ -135,7 +143,7 @@ class Plan(Tabular):
             Column("region", [k.region for k in keys], "Region", numeric=False),
             Column("unit", units, "Unit" if any(units) else "", numeric=False, priority=7),
         ]
-        figures = [visible[name] for name in FIGURES]
+        figures = [visible[name] for name in FIGURES if name in visible]
         extra = [Column("age_s", h.age_s), Column("spikes", h.spikes), Column("reason", h.reason, numeric=False)]
         return identity + figures + exported + extra
 
@@ -147,24 +155,32 @@ class Beside(Tabular):
     plans: tuple[Plan, Plan]
 
     def _caption(self) -> str:
-        return " | ".join(f"{p.headroom.policy.name}: {p._caption()}" for p in self.plans)
+        return " | ".join(f"{label}: {p._caption()}" for label, p in zip(self._names()[1], self.plans, strict=True))
 
     def _notes(self) -> list[str]:
-        return [f"{p.headroom.policy.name}: {p.headroom.policy.assumption(p.headroom)}" for p in self.plans]
+        assumed = [p.headroom.policy.assumption(p.headroom) for p in self.plans]
+        return [f"{label}: {text}" for label, text in zip(self._names()[1], assumed, strict=True)]
 
     def _columns(self) -> list[Column]:
         first = {c.name: c for c in self.plans[0]._columns()}
         columns = [first[name] for name in (*IDENTITY, "usage", "quota", "available")]
-        names = [p.headroom.policy.name for p in self.plans]
-        if names[0] == names[1]:  # two variants of one policy
-            names = [f"{name} {n}" for n, name in enumerate(names, 1)]
-        for name, one in zip(names, self.plans, strict=True):
+        for name, label, one in zip(*self._names(), self.plans, strict=True):
             own = {c.name: c for c in one._columns()}
             for field in ("needed", "shortfall", "status"):
-                header = f"{own[field].header} ({name})"
-                priority = 4 if field == "shortfall" else 0
+                header = f"{own[field].header} ({label})"
+                priority = {"shortfall": 6, "needed": 3}.get(field, 0)
                 columns.append(replace(own[field], name=f"{field}_{name}", header=header, priority=priority))
         return columns
+
+    def _names(self) -> tuple[list[str], list[str]]:
+        """Give what tells the two plans apart, for programs and for people: the policy, or else its risk."""
+        policies = [p.headroom.policy for p in self.plans]
+        names = [policy.name for policy in policies]
+        if names[0] != names[1]:
+            return names, names
+        numbered = [f"{name}_{n}" for n, name in enumerate(names, 1)]
+        risks = [getattr(policy, "risk", None) for policy in policies]
+        return numbered, numbered if risks[0] == risks[1] else [f"risk {percent(r)}" for r in risks if r is not None]
 
 
 def plan(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._bridge import Floats
-from ._table import for_json, percent, probability, quantity, render_html, span
+from ._table import Tabular, for_json, percent, probability, quantity, render_html, span
 from .errors import printable
 from .scenario import Scenario
 
@@ -44,12 +44,12 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.skipped:
         lines.append(f"Skipped, because their Regions are not here: {', '.join(plan.skipped)}.")
-    return [*lines, *headline(plan), what_is_assumed(plan)]
+    return [*lines, *headline(plan), *what_is_assumed(plan)]
 
 
-def what_is_assumed(plan: Plan) -> str:
+def what_is_assumed(plan: Plan) -> list[str]:
     """What the policy made of the scenarios, so that nobody reads more into a plan than it says."""
-    return plan.headroom.policy.assumption(plan.headroom)
+    return plan.headroom.policy.assumption(plan.headroom).split("\n")
 
 
 def headline(plan: Plan) -> list[str]:
@@ -58,19 +58,21 @@ def headline(plan: Plan) -> list[str]:
     if not known:
         return []
     worst = known[0]
-    if not worst.moments:
-        missing = "at no moment was enough of every quota's usage observed to count"
-        return [f"P(the failover fits): {missing}; worst by its risks: {worst.event}, at least {_least(worst)}."]
-    moments = f"of {worst.moments:,} aligned moments all of {worst.quotas} quotas fit at once"
-    line = f"P(the failover fits) in the worst event, {worst.event}: at {probability(worst.fits_frac)} {moments}"
-    return [f"{line}; by adding up each quota's risk, at least {_least(worst)}."]
+    head = f"P(the failover fits), worst event: {worst.event}."
+    quotas = f"the {worst.quotas} quotas" if worst.quotas > 1 else "the one quota"
+    tail = f"{quotas} that would be in use and whose load is known"
+    if worst.moments:
+        begun = f"Begun at any of {worst.moments:,} past moments, it would have held on all of {tail}"
+        lines = [f"{begun}, at {probability(worst.fits_frac)} of them."]
+    else:
+        lines = [f"The history has no moment to try it at on all of {tail}."]
+    if worst.risk_bound < 1:
+        least = probability(1 - worst.risk_bound)
+        lines.append(f"By adding up their risks, peaks rarer than any seen included, at least {least}.")
+    return [" ".join([head, *lines])]
 
 
-def _least(joint: JointFit) -> str:
-    return probability(1 - joint.risk_bound)
-
-
-def page(plan: Plan) -> str:
+def page(plan: Tabular) -> str:
     """The table as a whole HTML page."""
     return f"""<!doctype html>
 <html lang="en">

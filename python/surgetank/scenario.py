@@ -13,6 +13,7 @@ from typing import Any
 from ._bridge import Duration, duration_s, fraction, number
 from .errors import invalid, nearest
 
+LONGEST_S = 3653 * 86400.0  # ten years: beyond, nobody plans
 KINDS = ("regional_failover", "az_failover", "service_failover", "traffic_spike", "disaster_recovery")
 
 
@@ -86,6 +87,8 @@ class Scenario:
         rule = "must be a number, 0 or more"
         put("target_multiplier", number(self.target_multiplier, "target_multiplier", rule=rule, least=0))
         put("duration_s", duration_s(self.duration_s, "duration_s", above=True))
+        if self.duration_s > LONGEST_S:  # type: ignore[operator]
+            raise invalid("duration_s", "must be at most ten years", self.duration_s)
         put("ramp_s", duration_s(self.ramp_s, "ramp_s"))
         put("probability", fraction(self.probability, "probability", rule="must lie in [0, 1]"))
         put("event", self.event or self.name)
@@ -173,7 +176,7 @@ Scenarios = str | Scenario | Sequence[str | Scenario] | None
 
 
 MOST_SCENARIOS = 5_000
-_WORD = re.compile(r"N[-−](\d{1,4})")
+_WORD = re.compile(r"N[-−]([0-9]{1,9})")
 
 
 def each_region_fails(regions: Sequence[str], together: int = 1) -> tuple[Scenario, ...]:

@@ -33,7 +33,7 @@ class Verdict:
                 *lines,
                 caption(self.plan),
                 *headline(self.plan),
-                what_is_assumed(self.plan),
+                *what_is_assumed(self.plan),
                 f"exit {self.exit_code}: {self.because}",
             ]
         )
@@ -76,13 +76,20 @@ def check(plan: Plan, *, require: Sequence[str] | None = None, min_coverage: flo
         listed = sorted({i for pattern in require for i in matching(plan.keys, pattern, "require")})
     unknown = [i for i in listed if status[i] == "UNKNOWN"]
     if "CRITICAL" in status:
-        code, because = CRITICAL, f"{status.count('CRITICAL')} of {len(status)} quotas are CRITICAL"
+        code, because = CRITICAL, f"{_are(status.count('CRITICAL'), len(status))} CRITICAL"
     elif unknown:
-        code, because = UNKNOWN, f"{len(unknown)} of {len(listed)} quotas that must be known are UNKNOWN"
+        code, because = (
+            UNKNOWN,
+            f"{len(unknown)} of {len(listed)} quotas that must be known {'is' if len(unknown) == 1 else 'are'} UNKNOWN",
+        )
     elif plan.coverage < min_coverage:
         code, because = UNKNOWN, f"coverage is {percent(plan.coverage)}, below {percent(min_coverage)}"
     elif "WARNING" in status:
-        code, because = WARNING, f"{status.count('WARNING')} of {len(status)} quotas are at WARNING"
+        code, because = WARNING, f"{_are(status.count('WARNING'), len(status))} at WARNING"
     else:
         code, because = PASSED, "every quota that must be known has the headroom that the policy asks for"
     return Verdict(exit_code=code, because=because, plan=plan, listed=tuple(listed))
+
+
+def _are(count: int, total: int) -> str:
+    return f"{count} of {total} quotas {'is' if count == 1 else 'are'}"

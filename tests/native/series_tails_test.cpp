@@ -52,7 +52,7 @@ TEST_P(Counted, IsTheDefinition) {
         Series x = busy(400, seed, missing);
         const auto length = static_cast<Index>(window);
         auto maxima = rolling_maxima(missing_as_minus_inf(x), length, length);
-        if (10 * static_cast<Index>(maxima.size()) < 400 - length + 1)
+        if (2 * static_cast<Index>(maxima.size()) < 400 - length + 1)
             maxima = rolling_maxima(missing_as_minus_inf(x), length, (length + 1) / 2);
         auto options = hourly(window, risk);
         options.confidence = confidence;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .. import _core
@@ -48,25 +48,32 @@ class Event:
                 ]
         return result
 
-    def core(self, regions: Sequence[str], overlap_frac: float) -> _core.Event:
+    def core(self, number: Mapping[str, int], overlap_frac: float) -> _core.Event:
         """Give the event as the core takes it: Regions by number."""
+        flows = []
         for source, target, weight in self.flows(overlap_frac):
             if not math.isfinite(weight):
                 rule = f"share, multiplier and overlap of {self.name!r} must not multiply beyond float64"
                 raise invalid("scenarios", rule, f"{source} onto {target}")
-        flows = [_core.Flow(regions.index(a), regions.index(b), w) for a, b, w in self.flows(overlap_frac)]
-        return _core.Event(self.duration_s, [regions.index(r) for r in self.failed], flows)
+            flows.append(_core.Flow(number[source], number[target], weight))
+        return _core.Event(self.duration_s, [number[r] for r in self.failed], flows)
 
 
 def events_of(scenarios: Sequence[Scenario]) -> tuple[Event, ...]:
     """Scenarios by event, in the order given; a Region cannot fail and take part in the same event."""
-    names = dict.fromkeys(s.event for s in scenarios)
-    events = tuple(Event(name, tuple(s for s in scenarios if s.event == name)) for name in names)
+    together: dict[str, list[Scenario]] = {}
+    for scenario in scenarios:
+        together.setdefault(scenario.event, []).append(scenario)
+    events = tuple(Event(name, tuple(parts)) for name, parts in together.items())
     for event in events:
         if event.name == NOTHING_FAILS:
             raise invalid("scenarios", "must not call an event what no event is called", event.name)
-        for _, target, _ in event.flows():
-            if target in event.failed:
-                rule = f"event {event.name!r} must not let a Region fail and receive load"
+        failed = set(event.failed)
+        for target in dict.fromkeys(target for s in event.scenarios for target in s.targets):
+            if target in failed:
+                rule = (
+                    f"event {event.name!r} must not let a Region fail and receive load, its own surge included; those "
+                    "that fail together are one source, a surge on top is a multiplier"
+                )
                 raise invalid("scenarios", rule, target)
     return events

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from .. import _core
 from .._bridge import Floats
@@ -29,15 +30,26 @@ class Case:
     clock: _core.Clock
     quotas: _core.Quotas
 
+    def looked_at(self, history_s: float) -> tuple[int, int]:
+        """Give the first step of the last ``history_s`` before now, and the one after the last."""
+        back = (history_s - self.clock.age_s) / self.world.step_s
+        return (0 if back >= self.rows else self.rows - max(0, math.ceil(back))), self.rows
+
     def last(self, seconds: float) -> Floats:
         """Give the samples of the last ``seconds`` before now."""
         return self.world.last(self.rows, seconds - self.clock.age_s)
 
 
+@runtime_checkable
 class Policy(Protocol):
     """How much headroom is needed. Frozen dataclasses; one in each module beside this one."""
 
     name: ClassVar[str]  #: as TOML and the command line call it
+
+    @property
+    def history_s(self) -> Any:
+        """How many seconds of the past it looks at."""
+        ...
 
     def size(self, case: Case) -> dict[str, Any]:
         """Give the fields of `Headroom` that this policy knows, flat: one value per quota."""

@@ -13,6 +13,7 @@ from .. import _bridge, _core
 from .._bridge import Duration
 from .._table import at_least, for_json, percent, quantity, span
 from ..errors import invalid
+from ..scenario import LONGEST_S
 from . import wording
 from .events import NOTHING_FAILS, Event, events_of
 from .policy import DAY_S, Case, Row
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ..history import History
     from .result import Headroom
 
-LONGEST_S = 3653 * DAY_S  # ten years: beyond, a plan says nothing
+LEAST_RISK = 1e-9  # rarer than anything a history can be asked about
 _DURATIONS = ("normal_duration_s", "lead_time_s", "review_s", "lead_time_p95_s")
 
 
@@ -99,6 +100,8 @@ class QuantilePolicy:
         """Refuse what the core would refuse, now."""
         if not isinstance(self.tail, str) or self.tail not in ("fitted", "counted"):
             raise invalid("tail", 'must be "fitted" or "counted"', self.tail)
+        if _bridge.number(self.risk, "risk") < LEAST_RISK:
+            raise invalid("risk", f"must lie between {LEAST_RISK:g} and 1", self.risk)
         for name in _DURATIONS:
             seconds = _bridge.duration_s(getattr(self, name), name, above=name == "normal_duration_s")
             if seconds > LONGEST_S:
@@ -120,6 +123,7 @@ class QuantilePolicy:
         events = events_of(case.scenarios)
         # A global quota lies in no Region: it neither fails nor receives.
         apart = len(world.regions) + int(world.region.max()) + 1 + np.arange(world.width)
+        number = {name: i for i, name in enumerate(world.regions)}
         quotas.region = np.where(world.is_global, apart, world.region)
         quotas.group = np.where(world.is_global, int(world.group.max()) + 1 + np.arange(world.width), world.group)
         raw: dict[str, Any] = dict(
@@ -127,7 +131,7 @@ class QuantilePolicy:
                 case.last(max(float(self.history_s), DAY_S)),  # type: ignore[arg-type]
                 case.clock,
                 quotas,
-                [event.core(world.regions, self.overlap_frac) for event in events],
+                [event.core(number, self.overlap_frac) for event in events],
                 self._core_options(),
             )
         )
@@ -141,7 +145,8 @@ class QuantilePolicy:
         decided = list(zip(binds, _regions(case), strict=True))
         words = {pair: _attribution(*pair, events) for pair in set(decided)}
         raw["attribution"] = [words[pair] for pair in decided]
-        raw["ask_by"] = [_ask_by(s, case) for s in raw["ask_in_s"]]
+        raised = zip(raw["ask_in_s"], world.adjustable, strict=True)
+        raw["ask_by"] = [_ask_by(s, case) if can else "" for s, can in raised]
         raw["joint"] = tuple(
             JointFit(
                 event=event.name,
@@ -175,12 +180,15 @@ class QuantilePolicy:
         parts = [self._need(row, when)]
         if row["unknown"] == "no_source":
             lost = ", ".join(row["_unknown_sources"])
-            parts.append(f"That is without the load of {lost}, whose usage was not observed lately: unknown, not zero.")
+            why = f"the load of {lost}, whose usage was not observed lately"
+            if not lost:
+                why = "loads that would land here and were never observed at the same moment"
+            parts.append(f"That is without {why}: unknown, not zero.")
         if row["shortfall"] <= 0 and row["status"] not in ("OK", "UNKNOWN"):
-            if row["day_utilization"] > row["utilization"]:
-                worst = percent(row["day_utilization"])
-                parts.append(f"At its worst in the last 24 h the need was {worst} of what was free.")
-            parts.append(wording.threshold(row))
+            worst = f"{percent(row['day_utilization'])} of what was free at the quietest of the last 24 h"
+            parts.append(f"It fits with little to spare: {worst}. {wording.threshold(row)}")
+            if row["_adjustable"]:
+                parts.append(f"A quota of {at_least(row['quota_ok'])} would be OK.")
         parts += wording.cut_short(row)
         parts += self._basis(row)
         if row["_adjustable"] and row["ask_by"] and row["shortfall"] <= 0:
@@ -189,36 +197,51 @@ class QuantilePolicy:
         return " ".join(parts)
 
     def _need(self, row: Row, when: str) -> str:
-        grown = f", growth of {percent(row['growth'] - 1)} included" if row["growth"] > 1.0005 else ""
+        grown = f", growth of {percent(row['growth'] - 1)} included" if row["growth"] > 1.001 else ""
         more = f"{quantity(row['needed'])} more than is used now"
         text = f"{when[0].upper()}{when[1:]} {quantity(row['need'])} must fit{grown}: {more}"
         low, high = quantity(row["needed_low"]), quantity(row["needed_high"])
         if low != high and not math.isnan(row["needed_high"]):
-            text += f" ({low} to {high})"
+            text += f" ({percent(self.confidence)}: {low} to {high})"
         if row["shortfall"] > 0:
             text += f", but {wording.free(row)} free: {quantity(row['shortfall'])} short"
             if not row["_adjustable"]:
                 return f"{text}."
-            return f"{text}; raise the quota to {at_least(row['need'])} or more."
+            least, enough = at_least(row["need"]), at_least(row["quota_ok"])
+            return f"{text}; raise the quota to {least} or more, to {enough} for OK."
         return f"{text}; {quantity(row['available'])} of {quantity(row['quota'])} is free."
 
     def _basis(self, row: Row) -> list[str]:
         if not row["extrapolated"]:
             return []
         risk, window = percent(row["_risk"]), span(row["_duration_s"])
-        worth = quantity(row["n_eff"])
+        worth = independent(row["n_eff"], window)
         if not row["_fitted"]:
-            few = f"too little to extrapolate from, in a history worth {worth} windows of {window}"
-            return [f"The highest seen: {few}."]
-        return [f"Risk {risk} in {window}, extrapolated from a history worth {worth} such windows."]
+            return [
+                f"That is the highest seen: the history is worth {worth}, with too few peaks to tell a risk of {risk}."
+            ]
+        return [f"Extrapolated: a risk of {risk} cannot be counted in a history worth {worth}."]
 
     def assumption(self, headroom: Headroom) -> str:
         """Say what was added up, and at what risk."""
         risk = percent(self.risk)
-        if not headroom.scenarios:
-            return f"No scenario was given: nothing is assumed to fail. Own peaks at a risk of {risk}."
-        summed = "In each event the load that lands is added to what was used at the same moments"
-        return f"{summed}; a quota's peak exceeds its need with a probability of {risk} at most, on average."
+        said = "No scenario was given: nothing is assumed to fail."
+        if headroom.scenarios:
+            said = "In each event the load that lands is added to what was used at the same moments."
+            lost = [s for s in headroom.scenarios if s.unplaced_frac > 1e-9 and not s.in_place]
+            shown = ", ".join(f"{percent(s.unplaced_frac)} of {' + '.join(s.sources)} ({s.name})" for s in lost[:3])
+            said += f" Unplaced, so counted nowhere: {shown}{' …' if len(lost) > 3 else ''}." if lost else ""
+        facts = headroom.facts
+        highest = int(np.sum(np.asarray(headroom.extrapolated, dtype=bool).ravel() & ~np.asarray(facts["_fitted"])))
+        established = (
+            f"Each quota's peak exceeds its need with a probability of {risk} at most, on average over histories"
+        )
+        if highest == 0:
+            return f"{said} {established}."
+        many = f"{highest} of {len(facts['_fitted'])} quotas" if len(facts["_fitted"]) > 1 else "the quota"
+        rest = "it rests" if highest == 1 else "they rest"
+        why = f"{many}: {rest} on the highest usage seen, in too short or too even a history"
+        return f"{said} {established}.\nThat risk is not established for {why}."
 
     def explain(self, headroom: Headroom, history: History, row: int) -> list[str]:
         """Walk one number from samples to headroom."""
@@ -256,6 +279,14 @@ def _attribution(event: int, region: str, events: tuple[Event, ...]) -> str:
     found = events[event - 1]
     lands = any(target == region and source != target for source, target, _ in found.flows())
     return f"{'failover' if lands else 'spike'}: {found.name}"
+
+
+def independent(n_eff: float, window: str) -> str:
+    """How many independent windows a history is worth, as a person says it."""
+    if n_eff < 1:
+        return f"less than one window of {window}"
+    count = round(n_eff)
+    return f"{count:,} independent window{'' if count == 1 else 's'} of {window}"
 
 
 def _when(row: Row) -> str:

@@ -38,7 +38,7 @@ class Headroom(Tabular):
     minimum: Any  #: classic only
     maximum: Any  #: what the classic rule clips to
     need: Any  #: the demand to be carried, usage included; quantile only, like all up to `extrapolated`
-    need_low: Any  #: interval of `need`
+    need_low: Any  #: interval of `need`: the largest ends of all events
     need_high: Any
     needed_low: Any  #: interval of `needed`
     needed_high: Any
@@ -49,6 +49,7 @@ class Headroom(Tabular):
     probability_enough: Any  #: P(what is free is enough) in the worst event
     probability_enough_low: Any
     probability_enough_high: Any
+    quota_ok: Any  #: the least quota with which the status would be OK
     ask_by: Any  #: when to ask for an increase: an instant (UTC), "overdue", "in 3 d" for arrays, "" for never
     ask_in_s: Any  #: the same in seconds from now; below 0: overdue, inf: never
     needed: Any  #: needed headroom, before any clip or cost cap
@@ -72,7 +73,8 @@ class Headroom(Tabular):
     age_s: Any  #: seconds from the last observed sample to now
     warning_frac: Any  #: utilization from which status is WARNING, CRITICAL
     critical_frac: Any
-    spikes: Any  #: flagged samples in the policy's history, int64; classic only
+    spikes: Any  #: flagged samples in the policy's history; classic only
+    looked_at: tuple[int, int] = (0, 0)  #: first step that the policy read, and the one after the last
     facts: Mapping[str, Any] = field(default_factory=dict)  #: what the reasons are worded from, flat
     events: tuple[str, ...] = ()  #: "nothing fails", then the events; quantile only
     event_needs: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)  #: (N, E) each, see `by_event`
@@ -107,6 +109,7 @@ class Headroom(Tabular):
             Column("usage", flat(self.usage), "Usage", quantity, priority=4),
             Column("quota", flat(self.quota), "Quota", quantity, priority=4),
             Column("available", flat(self.available), "Available", quantity, priority=2),
+            Column("need", flat(self.need), "Need" if self.events else "", quantity, priority=5),
             Column("needed", flat(self.needed), "Needed", quantity, priority=1),
             Column("attribution", flat(self.attribution), "Decided by", numeric=False, priority=5),
             Column("utilization", flat(self.utilization), "Utilization", percent, priority=1),
@@ -120,12 +123,12 @@ class Headroom(Tabular):
 
 EXPORTED = (
     "base", "failover", "spike", "minimum", "maximum", "required", "classic_utilization",
-    "need", "need_low", "need_high", "needed_low", "needed_high", "growth", "n_eff", "extrapolated",
-    "probability_enough", "probability_enough_low", "probability_enough_high", "ask_in_s",
+    "need_low", "need_high", "needed_low", "needed_high", "growth", "n_eff", "extrapolated",
+    "probability_enough", "probability_enough_low", "probability_enough_high", "quota_ok", "ask_in_s",
 )  # fmt: skip
 EXPORTED_TEXTS = ("event", "ask_by", "limit", "unknown", "classic_status", "reason")
 TEXTS = ("status", "attribution", "limit", "unknown", "event", "ask_by", "classic_status", "classic_alert")
-_NOT_COLUMNS = ("policy", "scenarios", "skipped", "series", "facts", "events", "event_needs", "joint")
+_NOT_COLUMNS = ("policy", "scenarios", "skipped", "series", "looked_at", "facts", "events", "event_needs", "joint")
 
 
 def fields_of(raw: Mapping[str, Any], shape: tuple[int, ...], width: int) -> dict[str, Any]:
@@ -141,7 +144,7 @@ def fields_of(raw: Mapping[str, Any], shape: tuple[int, ...], width: int) -> dic
             elif one.name == "extrapolated":
                 values = np.zeros(width, dtype=bool)
             else:
-                values = np.zeros(width, dtype=np.int64) if one.name == "spikes" else np.full(width, np.nan)
+                values = np.full(width, np.nan)
         result[one.name] = _shaped(values, shape)
     return result
 
@@ -157,11 +160,11 @@ def _shaped(values: Any, shape: tuple[int, ...]) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class JointFit:
-    """Does an event fit everywhere at once? Counted over moments of history, for all covered quotas together."""
+    """Does an event fit everywhere at once? Had it begun at a moment of history, would all covered quotas have held?"""
 
     event: str
-    moments: int  #: window starts at which at least half of every covered quota's window was observed
-    fits: int  #: those at which every covered quota fits
+    moments: int  #: moments of history, at least half of the event's duration from there on observed for every quota
+    fits: int  #: those from which every covered quota would have held while the event lasted
     quotas: int  #: quotas covered: usage, quota and the load that lands known, the Region not failed
     risk_bound: float  #: P(it does not fit) is at most this: the risks of the quotas added up, at most 1
 
@@ -176,9 +179,9 @@ class EventNeeds(Tabular):
     """Need by quota and event: one row for each event that reaches a quota.
 
     Columns: need with its interval low and high; level (before growth) and counted (as counted in the history alone);
-    growth, the factor, from slope_per_day over days daily maxima; samples and windows observed, n_eff independent
-    windows, extrapolated 1 where the fit answers; threshold, shape, scale, clusters and cluster_s of the fit; risk that
-    the quota does not hold, with its interval; ask_in_s.
+    growth, the factor, from slope_per_day over days daily maxima around daily_median; samples and windows observed,
+    n_eff independent windows, extrapolated 1 where counting does not answer; threshold, shape, scale, clusters,
+    clusters_per_s and cluster_s of the fit; risk that the quota does not hold, with its interval; ask_in_s.
     """
 
     headroom: Headroom

@@ -95,7 +95,7 @@ def size_headroom(
     ([600.0, 600.0], [400.0, 400.0], [200.0, 200.0], ['CRITICAL', 'CRITICAL'])
     """
     policy = QuantilePolicy() if policy is None else policy
-    if not isinstance(policy, QuantilePolicy | ClassicPolicy):
+    if isinstance(policy, type) or not isinstance(policy, Policy):
         raise invalid("policy", "must be QuantilePolicy(...) or ClassicPolicy(...)", policy)
     world = World.of(usage, quota, step_s, regions, adjustable)
     chosen, skipped = resolve(scenarios, world.regions)
@@ -115,11 +115,22 @@ def size_headroom(
     quotas.adjustable = world.adjustable
     quotas.region, quotas.group = world.region, world.group
 
-    raw = policy.size(Case(world, rows, chosen, clock, quotas))
+    case = Case(world, rows, chosen, clock, quotas)
+    raw = policy.size(case)
     raw |= {"quota": world.quota, "warning_frac": quotas.warning_frac, "critical_frac": quotas.critical_frac}
     more = {name: raw.pop(name) for name in ("events", "event_needs", "joint") if name in raw}
+    looked_at = case.looked_at(float(policy.history_s))  # type: ignore[arg-type]
     fields = fields_of(raw, world.shape, world.width)
-    return Headroom(policy=policy, scenarios=chosen, skipped=skipped, series=world.names, facts=raw, **fields, **more)
+    return Headroom(
+        policy=policy,
+        scenarios=chosen,
+        skipped=skipped,
+        series=world.names,
+        facts=raw,
+        looked_at=looked_at,
+        **fields,
+        **more,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
