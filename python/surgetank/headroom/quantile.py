@@ -70,7 +70,9 @@ class QuantilePolicy:
 
     Notes
     -----
-    Peaks are counted while risk times the number of independent windows is at least 10. Beyond, exceedances of demand
+    An event lasts as long as the longest of its scenarios. Windows count that are fully observed, or, where gaps leave
+    less than half of them, at least half observed. A Region where a quota has neither value nor usage sends it nothing;
+    one whose usage is not known makes the quota UNKNOWN. Peaks are counted while risk times the number of independent windows is at least 10. Beyond, exceedances of demand
     over a threshold that 5 % of the hours reach (at least 40 of them, at most 10 %), declustered (an hour apart), get a
     generalized Pareto distribution, by probability-weighted moments, its shape shrunk to 0 and kept within ±0.5:
     P(peak over d > x) = 1 − exp(−λ(x)·(d + ℓ)). The level is predictive: the risk is averaged over the uncertainty of
