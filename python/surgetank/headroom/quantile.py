@@ -72,11 +72,15 @@ class QuantilePolicy:
     -----
     An event lasts as long as the longest of its scenarios. Windows count that are fully observed, or, where gaps leave
     less than half of them, at least half observed. A Region where a quota has neither value nor usage sends it nothing;
-    one whose usage is not known makes the quota UNKNOWN. Peaks are counted while risk times the number of independent windows is at least 10. Beyond, exceedances of demand
-    over a threshold that 5 % of the hours reach (at least 40 of them, at most 10 %), declustered (an hour apart), get a
-    generalized Pareto distribution, by probability-weighted moments, its shape shrunk to 0 and kept within ±0.5:
-    P(peak over d > x) = 1 − exp(−λ(x)·(d + ℓ)). The level is predictive: the risk is averaged over the uncertainty of
-    the fit, so that it is kept on average over histories. Never below the counted level. Growth: the upper 90 % limit
+    one whose usage is not known makes the quota UNKNOWN.
+
+    Peaks are counted while risk times the number of independent windows, history/(duration + ℓ), is at least 10.
+    Beyond, exceedances of demand over a threshold that 5 % of the hours reach (at least 40 of them, at most 10 %),
+    declustered (an hour apart), get a generalized Pareto distribution, by probability-weighted moments, its shape
+    shrunk to 0 and kept within ±0.5: P(peak over d > x) = 1 − exp(−λ(x)·(d + ℓ)), λ clusters above x per second, ℓ
+    their mean length. Peaks that all lie far above that threshold and are much alike get one just below them. With
+    fewer than 5 peaks, or peaks all equal, the highest seen is the level. The level is predictive: the risk is averaged
+    over the uncertainty of the fit, so that it is kept on average over histories. Never below the counted level. Growth: the upper 90 % limit
     of the Theil–Sen slope of demand's daily maxima (at least 7, at most 365 of them), over lead time and review.
     Intervals: parametric bootstrap of the fit, bootstrap of whole days for what is counted.
     Sources: Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001; Hosking and Wallis, "Parameter
