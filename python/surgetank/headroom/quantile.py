@@ -80,9 +80,12 @@ class QuantilePolicy:
     shrunk to 0 and kept within ±0.5: P(peak over d > x) = 1 − exp(−λ(x)·(d + ℓ)), λ clusters above x per second, ℓ
     their mean length. Peaks that all lie far above that threshold and are much alike get one just below them. With
     fewer than 5 peaks, or peaks all equal, the highest seen is the level. The level is predictive: the risk is averaged
-    over the uncertainty of the fit, so that it is kept on average over histories. Never below the counted level. Growth: the upper 90 % limit
-    of the Theil–Sen slope of demand's daily maxima (at least 7, at most 365 of them), over lead time and review.
-    Intervals: parametric bootstrap of the fit, bootstrap of whole days for what is counted.
+    over the uncertainty of the fit, so that it is kept on average over histories. Never below the counted level.
+
+    Growth: the upper 90 % limit of the Theil–Sen slope of demand's daily maxima (at least 7, at most 365 of them), over
+    lead time and review. Intervals: parametric bootstrap of the fit (its parameters redrawn), bootstrap of whole days
+    for what is counted.
+
     Sources: Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001; Hosking and Wallis, "Parameter
     and quantile estimation for the generalized Pareto distribution", 1987; Sen, "Estimates of the regression
     coefficient based on Kendall's tau", 1968; AWS Well-Architected, REL01-BP06.
