@@ -133,10 +133,9 @@ def run_plan(args: argparse.Namespace) -> int:
     """Plan, show it, keep it."""
     config = _config(args)
     with _open(args, config) as store:
-        _, made = _planned(args, config, store)
+        history, made = _planned(args, config, store)
         if args.beside:
-            _, other = _planned(args, config, store, args.beside)
-            both = made.beside(other)
+            both = made.beside(_plan(args, config, history, _policy(args, config, args.beside)))
             print(json.dumps(both.to_records(), indent=2) if args.json else _text(both), flush=True)
         else:
             print(made.to_json() if args.json else _text(made), flush=True)
@@ -252,24 +251,27 @@ def _policy(args: argparse.Namespace, config: Config, name: str | None = None) -
     return found
 
 
-def _planned(args: argparse.Namespace, config: Config, store: Store, beside: str | None = None) -> tuple[History, Plan]:
-    from .plan import plan
-
+def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
     step_s = config.step_s if args.step is None else args.step
     with _progress("reading the store") as progress:
         history = store.history(step_s=step_s, until=args.now, progress=progress).complete()
+    config.check(history.keys)
+    return history, _plan(args, config, history, _policy(args, config))
+
+
+def _plan(args: argparse.Namespace, config: Config, history: History, policy: Policy) -> Plan:
+    from .plan import plan
+
     with _busy("planning"):
-        config.check(history.keys)
-        made = plan(
+        return plan(
             history,
             scenarios=_chosen(args.scenario, config) or config.scenarios,
-            policy=_policy(args, config, beside),
+            policy=policy,
             thresholds=config.thresholds or None,
             costs=config.costs,
             stale_after_s=config.stale_after_s,
             now=args.now,
         )
-    return history, made
 
 
 def _count(number: int, thing: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -175,7 +175,10 @@ def probability_enough(usage: ArrayLike | History, headroom: ArrayLike, **sizing
         raise invalid("quota", "is usage + headroom here; leave it out", sizing["quota"])
     if isinstance(sizing.get("policy"), ClassicPolicy):
         raise invalid("policy", "must be QuantilePolicy(...): the classic rule knows no probabilities", "ClassicPolicy")
-    now = size_headroom(usage, quota=math.nan, **{**sizing, "scenarios": None})
+    policy = sizing.get("policy") or QuantilePolicy()
+    if isinstance(policy, QuantilePolicy):  # only the last usage is asked for: nothing is fitted
+        policy = replace(policy, tail="counted", confidence=0.0, growth=1.0)
+    now = size_headroom(usage, quota=math.nan, **{**sizing, "scenarios": None, "policy": policy})
     shape = np.shape(now.usage)
     free = _bridge.per_series(headroom, "headroom", shape)
     if not (free >= 0).all() or np.isinf(free).any():
