@@ -17,7 +17,9 @@ from surgetank import (
     Thresholds,
     cli,
 )
+from surgetank._commands import POLICY_NAMES
 from surgetank.config import TEMPLATE, Config
+from surgetank.headroom import POLICIES
 
 FIRST = '[[scenario]]\nname = "first"\nsource = "us-east-1"\ntargets = { us-west-2 = 1.0 }\n'
 SECOND = FIRST.replace("first", "second")
@@ -293,3 +295,7 @@ def test_every_policy_is_read_and_one_is_chosen(read):
     assert config.policy == QuantilePolicy(risk=0.01)
     assert config.policies["classic"] == ClassicPolicy(trend="hour", detector=RollingSigma(window=20))
     assert config.detector == RollingSigma(window=20)
+
+
+def test_the_command_line_offers_every_policy():
+    assert tuple(POLICIES) == POLICY_NAMES

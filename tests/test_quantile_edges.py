@@ -103,6 +103,23 @@ def test_explain_says_why_an_event_is_not_among_them():
     assert "Status: CRITICAL." in steps
 
 
+def test_a_region_without_the_quota_brings_it_no_failover():
+    """c fails onto b and b surges, together; c has no ec2, so that of ec2 only the surge is left."""
+    keys = [surgetank.QuotaKey("1", region, service) for region, service in (("b", "ec2"), ("b", "rds"), ("c", "rds"))]
+    history = History(
+        keys=tuple(keys), start_s=0, step_s=300, usage=np.full((300, 3), 10.0),
+        quotas={key: surgetank.Quota(key=key, value=100) for key in keys},
+        scenarios=(
+            Scenario("sale", "b", {"b": 1.0}, multiplier=2, event="e"),
+            Scenario("gone", "c", {"b": 1.0}, event="e"),
+        ),
+    )  # fmt: skip
+    h = surgetank.plan(history).headroom
+    assert h.attribution.tolist() == ["spike: e", "failover: e", "base: nothing fails"]
+    assert h.need.tolist() == [20, 30, 10]
+    assert (h.spike[0], h.failover[1]) == (20, 30)
+
+
 def test_unplaced_load_is_said():
     usage = np.full((288, 2), 100.0)
     history = History.from_array(usage, start="2024-05-01T00:00Z", step_s=300, regions=["a", "b"], quota=200)

@@ -104,6 +104,7 @@ constexpr std::pair<const char*, double EventNeed::*> event_fields[] = {{"need",
                                                                         {"slope_per_day", &EventNeed::slope_per_day},
                                                                         {"days", &EventNeed::days},
                                                                         {"daily_median", &EventNeed::daily_median},
+                                                                        {"lands", &EventNeed::lands},
                                                                         {"samples", &EventNeed::samples},
                                                                         {"windows", &EventNeed::windows},
                                                                         {"n_eff", &EventNeed::n_eff},
@@ -179,6 +180,7 @@ void register_headroom(py::module_& m) {
         .def_readwrite("stale_after_s", &Clock::stale_after_s);
     py::class_<Quotas>(m, "Quotas")
         .def(py::init<>())
+        .def("__copy__", [](const Quotas& quotas) { return quotas; })
         .def_readwrite("quota", &Quotas::quota)
         .def_readwrite("cost_per_unit", &Quotas::cost_per_unit)
         .def_readwrite("warning_frac", &Quotas::warning_frac)

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "surgetank/series.hpp"
+#include "surgetank/series_peaks.hpp"
 
 namespace surgetank::headroom {
 namespace {
@@ -23,7 +24,7 @@ Growth growth_of(std::span<const double> demand, bool gaps, double step_s, const
         out.per_s = horizon_s > 0 ? (options.growth - 1) / horizon_s : 0;
         return out;
     }
-    const auto day = static_cast<Index>(std::max(1.0, std::round(day_s / step_s)));
+    const Index day = series::window_length(day_s, step_s);
     const Eigen::Map<const Eigen::ArrayXd> samples(demand.data(), static_cast<Index>(demand.size()));
     std::vector<double> maxima;
     for (Index end = samples.size(); end >= day && maxima.size() < most_days; end -= day) {

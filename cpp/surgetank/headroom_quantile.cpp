@@ -37,7 +37,6 @@ struct Sizing {
     Buffer demand;
     std::vector<std::vector<Inflow>> inflows;  // by Region, events ascending
     std::vector<Index> member;                 // by Region: its place in the group at hand, or −1
-    std::vector<bool> landed;                  // by event: brings load from elsewhere to the quota at hand
 
     enum : std::uint8_t { unseen = 1, exceeded = 2 };
 
@@ -152,22 +151,23 @@ void Sizing::mark_own(Index i, std::span<const double> own, bool gaps) {
 void Sizing::decide(Index i, std::span<const double> own, bool source_unknown) {
     const auto row = static_cast<std::size_t>(i);
     std::size_t binds = 0;
-    double failover = nan, spike = nan, risk = 0, risk_low = 0, risk_high = 0, ask_in_s = inf, high = nan, low = nan;
+    // Largest of what is known: fmax and fmin leave NaN out.
+    double failover = nan, spike = nan, low = nan, high = nan, risk = nan, risk_low = nan, risk_high = nan,
+           ask_in_s = inf;
     for (std::size_t e = 0; e < width(); ++e) {
         const EventNeed& need = at(i, e);
         if (std::isnan(need.need)) continue;
         if (need.need > at(i, binds).need) binds = e;
         if (e > 0) {
-            double& kind = landed[e - 1] ? failover : spike;
-            kind = std::isnan(kind) ? need.need : std::max(kind, need.need);
+            double& kind = need.lands == 1 ? failover : spike;
+            kind = std::fmax(kind, need.need);
         }
-        const auto raise = [](double& most, double to) { most = std::isnan(to) || to > most ? to : most; };
-        raise(risk, need.risk);
-        raise(risk_low, need.risk_low);
-        raise(risk_high, need.risk_high);
-        if (std::isnan(low) || need.low > low) low = need.low;
-        if (std::isnan(high) || need.high > high) high = need.high;
-        if (need.ask_in_s < ask_in_s) ask_in_s = need.ask_in_s;
+        low = std::fmax(low, need.low);
+        high = std::fmax(high, need.high);
+        risk = std::fmax(risk, need.risk);
+        risk_low = std::fmax(risk_low, need.risk_low);
+        risk_high = std::fmax(risk_high, need.risk_high);
+        ask_in_s = std::fmin(ask_in_s, need.ask_in_s);
     }
     const EventNeed& need = at(i, binds);
     const double usage = out.usage(i);
@@ -243,7 +243,6 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
         bool source_unknown = false;
         const Index region = sizing.quotas.region(i);
         const auto& inflows = sizing.inflows[static_cast<std::size_t>(region)];
-        std::fill(sizing.landed.begin(), sizing.landed.end(), false);
         for (auto inflow = inflows.begin(); inflow != inflows.end();) {
             if (sizing.poll) sizing.poll();
             const std::size_t e = inflow->event;
@@ -260,9 +259,9 @@ void size_group(Sizing& sizing, const std::vector<Index>& members, const std::ve
                 landing.emplace_back(from, inflow->weight);
                 seen = seen && known[from];
                 holes = holes || gaps[from];
-                sizing.landed[e] = true;
             }
             if (!reached) continue;
+            sizing.at(i, e + 1).lands = landing.empty() ? 0 : 1;
             if (!seen) {
                 sizing.at(i, e + 1).samples = 0;  // reached, by a load that nobody knows: not a quota left alone
                 source_unknown = true;
@@ -325,11 +324,10 @@ QuantileHeadroom quantile_headroom(const Samples& usage, const Clock& clock, con
     const auto groups = headroom::grouped(quotas);
 
     QuantileHeadroom out = blank(usage.cols(), events.size());
-    Sizing sizing{clock, quotas, events, options, poll, out, {}, {}, {}, {}, {}};
+    Sizing sizing{clock, quotas, events, options, poll, out, {}, {}, {}, {}};
     const auto regions = static_cast<std::size_t>(quotas.region.maxCoeff()) + 1;
     sizing.inflows.resize(regions);
     sizing.member.assign(regions, -1);
-    sizing.landed.assign(events.size(), false);
     for (std::size_t e = 0; e < events.size(); ++e)
         for (const Flow& flow : events[e].flows)
             sizing.inflows[static_cast<std::size_t>(flow.to)].push_back({e, flow.from, flow.weight});

@@ -51,6 +51,7 @@ struct EventNeed {
     double level = nan, counted = nan;         // before growth; and as counted, whether or not it is the answer
     double growth = nan, slope_per_day = nan;  // factor; its upper slope, 0 where there is none to see
     double days = nan, daily_median = nan;     // daily maxima it was seen in, and the middle one
+    double lands = nan;                        // 1: load from elsewhere lands here, 0: a surge of its own
     double samples = nan;                      // aligned samples
     double windows = nan, n_eff = nan;
     double extrapolated = nan;  // 1: the fit answers, 0: counting does

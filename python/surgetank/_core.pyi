@@ -58,6 +58,7 @@ class Quotas:
     region: NDArray[np.int64]  # (N,) number of the Region
     group: NDArray[np.int64]  # (N,) the same number: the same quota in different Regions
     def __init__(self) -> None: ...
+    def __copy__(self) -> Quotas: ...
 
 class ClassicScenario:
     targets: list[int]  # numbers of Regions

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from . import __version__, _commands
-from ._commands import CONFIG
+from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
 from .errors import SurgetankError
 
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--scenario", action="append", metavar="WORD", help="N-1, N-2, shipped, or one by name (default: the config's)"
     )
     planning.add_argument(
-        "--policy", choices=("quantile", "classic"), help="how much is needed (default: the config's, or quantile)"
+        "--policy", choices=POLICY_NAMES, help="how much is needed (default: the config's, or quantile)"
     )
     planning.add_argument("--risk", type=float, metavar="FRACTION", help="risk of the quantile policy (default: .001)")
     planning.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("plan", _commands.run_plan, "what every quota needs, has and lacks", where, planning)
     sub.add_argument("--html", type=Path, metavar="FILE", help="also write the table as an HTML page")
-    sub.add_argument("--beside", choices=("quantile", "classic"), help="show this policy's answer side by side")
+    sub.add_argument("--beside", choices=POLICY_NAMES, help="show this policy's answer side by side")
 
     sub = command(
         "check", _commands.run_check, "exit 2 on CRITICAL, 3 on UNKNOWN, 1 on WARNING, else 0", where, planning

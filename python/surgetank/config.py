@@ -96,9 +96,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "check": ("require", "min_coverage"),
 }
 _SPIKE_KEYS = {f"spike_{f.name}": f.name for f in fields(RollingSigma)}
-_POLICY_KEYS = {
-    "quantile": tuple(f.name for f in fields(QuantilePolicy)),
-    "classic": (*(f.name for f in fields(ClassicPolicy) if f.name != "detector"), *_SPIKE_KEYS),
+_POLICY_KEYS = {  # a detector is spelled by its own keys
+    name: tuple(key for f in fields(kind) for key in (_SPIKE_KEYS if f.name == "detector" else (f.name,)))
+    for name, kind in POLICIES.items()
 }
 
 
@@ -311,10 +311,9 @@ def _policy(source: Source, name: str, placed: dict[str, tuple[Any, tuple[str, .
             raise source.error(f"{key[:60]}: is no key in {place}{hint}", key, *where)
     options = {key: value for key, (value, _) in placed.items()}
     try:
-        if name == ClassicPolicy.name:
-            spikes = {_SPIKE_KEYS[key]: options.pop(key) for key in list(options) if key in _SPIKE_KEYS}
-            return ClassicPolicy(detector=RollingSigma(**spikes), **options)
-        return QuantilePolicy(**options)
+        if spikes := {_SPIKE_KEYS[key]: options.pop(key) for key in list(options) if key in _SPIKE_KEYS}:
+            options["detector"] = RollingSigma(**spikes)
+        return POLICIES[name](**options)
     except InvalidInput as error:
         said = str(error)
         for key, option in _SPIKE_KEYS.items():

@@ -130,7 +130,6 @@ _DETAILS = (
     *((name, percent) for name in ("utilization", "day_utilization", "classic_utilization")),
     ("probability_enough", probability),
 )
-_DETAIL_TEXTS = (("decided by", "attribution"), ("ask by", "ask_by"))
 
 
 def detail(plan: Plan, history: History, row: int) -> str:

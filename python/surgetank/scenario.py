@@ -181,11 +181,12 @@ _WORD = re.compile(r"N[-−]([0-9]{1,9})")
 
 def each_region_fails(regions: Sequence[str], together: int = 1) -> tuple[Scenario, ...]:
     """N−1: each Region fails alone, its load in equal shares over the others; N−k: any k of them together."""
-    if together < 1 or len(regions) <= together:
-        least = f"at least {together + 1} Regions" if together != 1 else "at least two Regions"
-        rule = f'"N-{together}" needs {least} in the plan; write scenarios = [] for one'
-        if together != 1:
-            rule = f'"N-{together}" needs {least} in the plan' if together > 0 else '"N-0" fails nothing; leave it out'
+    if together < 1:
+        raise invalid("scenarios", '"N-0" fails nothing; leave it out', list(regions))
+    if len(regions) <= together:
+        rule = f'"N-{together}" needs at least {together + 1} Regions in the plan'
+        if together == 1:
+            rule = '"N-1" needs at least two Regions in the plan; write scenarios = [] for one'
         raise invalid("scenarios", rule, list(regions))
     count = math.comb(len(regions), together)
     if count > MOST_SCENARIOS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
@@ -32,8 +31,7 @@ class Case:
 
     def looked_at(self, history_s: float) -> tuple[int, int]:
         """Give the first step of the last ``history_s`` before now, and the one after the last."""
-        back = (history_s - self.clock.age_s) / self.world.step_s
-        return (0 if back >= self.rows else self.rows - max(0, math.ceil(back))), self.rows
+        return self.world.first_of(self.rows, history_s - self.clock.age_s), self.rows
 
     def last(self, seconds: float) -> Floats:
         """Give the samples of the last ``seconds`` before now."""

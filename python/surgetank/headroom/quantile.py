@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from . import wording
 from .events import NOTHING_FAILS, Event, events_of
 from .policy import DAY_S, Case, Row
 from .result import JointFit
+from .walk import walk
 
 if TYPE_CHECKING:
     from ..history import History
@@ -128,7 +130,7 @@ class QuantilePolicy:
 
     def size(self, case: Case) -> dict[str, Any]:
         """Give the fields of `Headroom` that the policy knows."""
-        world, quotas = case.world, case.quotas
+        world, quotas = case.world, copy.copy(case.quotas)
         events = events_of(case.scenarios)
         # A global quota lies in no Region: it neither fails nor receives.
         apart = len(world.regions) + int(world.region.max()) + 1 + np.arange(world.width)
@@ -151,9 +153,8 @@ class QuantilePolicy:
         at = np.maximum(binds, 0)
         raw["extrapolated"] = raw["event_needs"]["extrapolated"][np.arange(world.width), at] == 1
         raw["_fitted"] = raw["event_needs"]["clusters"][np.arange(world.width), at] > 0
-        decided = list(zip(binds, _regions(case), strict=True))
-        words = {pair: _attribution(*pair, events) for pair in set(decided)}
-        raw["attribution"] = [words[pair] for pair in decided]
+        lands = raw["event_needs"]["lands"][np.arange(world.width), at]
+        raw["attribution"] = [_attribution(*decided) for decided in zip(binds, raw["event"], lands, strict=True)]
         raised = zip(raw["ask_in_s"], world.adjustable, strict=True)
         raw["ask_by"] = [_ask_by(s, case) if can else "" for s, can in raised]
         raw["joint"] = tuple(
@@ -224,7 +225,7 @@ class QuantilePolicy:
         if not row["extrapolated"]:
             return []
         risk, window = percent(row["_risk"]), span(row["_duration_s"])
-        worth = independent(row["n_eff"], window)
+        worth = wording.independent(row["n_eff"], window)
         if not row["_fitted"]:
             return [
                 f"That is the highest seen: the history is worth {worth}, with too few peaks to tell a risk of {risk}."
@@ -254,8 +255,6 @@ class QuantilePolicy:
 
     def explain(self, headroom: Headroom, history: History, row: int) -> list[str]:
         """Walk one number from samples to headroom."""
-        from .walk import walk
-
         return walk(self, headroom, history, row)
 
     def to_dict(self) -> dict[str, Any]:
@@ -268,8 +267,6 @@ class QuantilePolicy:
         result.risk_normal = math.nan if self.risk_normal is None else self.risk_normal
         result.growth = math.nan if self.growth is None else self.growth
         result.fitted = self.tail == "fitted"
-        if self.growth is not None and not self.growth >= 1:
-            raise invalid("growth", "must be a factor of at least 1", self.growth)
         result.check()
         return result
 
@@ -279,23 +276,11 @@ def _regions(case: Case) -> list[str]:
     return [names[r] if r < len(names) else "" for r in case.world.region]
 
 
-def _attribution(event: int, region: str, events: tuple[Event, ...]) -> str:
+def _attribution(event: int, name: str, lands: float) -> str:
     """The term and the event that decide a quota's need."""
     if event < 0:
         return ""
-    if event == 0:
-        return f"base: {NOTHING_FAILS}"
-    found = events[event - 1]
-    lands = any(target == region and source != target for source, target, _ in found.flows())
-    return f"{'failover' if lands else 'spike'}: {found.name}"
-
-
-def independent(n_eff: float, window: str) -> str:
-    """How many independent windows a history is worth, as a person says it."""
-    if n_eff < 1:
-        return f"less than one window of {window}"
-    count = round(n_eff)
-    return f"{count:,} independent window{'' if count == 1 else 's'} of {window}"
+    return f"{'base' if event == 0 else 'failover' if lands == 1 else 'spike'}: {name}"
 
 
 def _when(row: Row) -> str:

@@ -179,9 +179,10 @@ class EventNeeds(Tabular):
     """Need by quota and event: one row for each event that reaches a quota.
 
     Columns: need with its interval low and high; level (before growth) and counted (as counted in the history alone);
-    growth, the factor, from slope_per_day over days daily maxima around daily_median; samples and windows observed,
-    n_eff independent windows, extrapolated 1 where counting does not answer; threshold, shape, scale, clusters,
-    clusters_per_s and cluster_s of the fit; risk that the quota does not hold, with its interval; ask_in_s.
+    growth, the factor, from slope_per_day over days daily maxima around daily_median; lands, 1 where load from
+    elsewhere lands and 0 for a surge of its own; samples and windows observed, n_eff independent windows, extrapolated
+    1 where counting does not answer; threshold, shape, scale, clusters, clusters_per_s and cluster_s of the fit; risk
+    that the quota does not hold, with its interval; ask_in_s.
     """
 
     headroom: Headroom

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from .._bridge import Floats
 from .._table import at_least, percent, probability, quantity, render_columns, span
+from . import wording
 from .events import Event, events_of
 
 if TYPE_CHECKING:
@@ -25,9 +25,8 @@ def walk(policy: QuantilePolicy, headroom: Headroom, history: History, row: int)
 
 class _Walk:
     def __init__(self, policy: QuantilePolicy, headroom: Headroom, history: History, row: int) -> None:
-        first, end = headroom.looked_at
-        start_s = history.start_s + first * int(history.step_s)
-        self.history = dataclasses.replace(history, usage=history.usage[first:end], start_s=start_s)
+        self.first, end = headroom.looked_at
+        self.history, self.usage = history, history.usage[self.first : end]
         self.policy, self.headroom, self.row = policy, headroom, row
         self.key = history.keys[row]
         self.column = {key: i for i, key in enumerate(history.keys)}
@@ -48,21 +47,24 @@ class _Walk:
             steps.append(f"Status: {h.status[row]}. {h.reason[row]}")
         return steps
 
+    def time(self, step: int) -> np.datetime64:
+        return self.history.time(self.first + step)
+
     def samples(self) -> str:
-        usage, history = self.history.usage[:, self.row], self.history
+        usage = self.usage[:, self.row]
         seen = np.isfinite(usage)
-        head = f"Samples: {len(usage):,} steps of {span(history.step_s)} from {history.time(0)}Z"
+        head = f"Samples: {len(usage):,} steps of {span(self.history.step_s)} from {self.time(0)}Z"
         if not seen.any():
             return f"{head}, none observed."
         last = int(np.flatnonzero(seen)[-1])
         low, high = quantity(float(np.nanmin(usage))), quantity(float(np.nanmax(usage)))
         missing = f"{int((~seen).sum()):,} of them missing" if not seen.all() else "none missing"
-        now = f"the last, {quantity(float(usage[last]))}, at {history.time(last)}Z"
+        now = f"the last, {quantity(float(usage[last]))}, at {self.time(last)}Z"
         return f"{head}, {missing}: {low} to {high}; {now}."
 
     def carried(self, e: int) -> tuple[Floats, str]:
         """What the quota carries in event ``e`` at every step, and how that is put together."""
-        usage, event = self.history.usage, self.events[e]
+        usage, event = self.usage, self.events[e]
         if event is None:
             return usage[:, self.row], f"u({self.key.region})"
         own, parts, total = 1.0, [], np.zeros(len(usage))
@@ -106,19 +108,17 @@ class _Walk:
     def demand(self, e: int, at: dict[str, float]) -> str:
         demand, formula = self.carried(e)
         top = int(np.nanargmax(demand))
-        own = float(self.history.usage[top, self.row])
+        own = float(self.usage[top, self.row])
         low, high = quantity(float(np.nanmin(demand))), quantity(float(demand[top]))
         text = f"Demand: {formula} is {low} to {high} over {at['samples']:,.0f} moments at which all of it was observed"
-        text += f", highest at {self.history.time(top)}Z"
+        text += f", highest at {self.time(top)}Z"
         if " + " in formula:
             text += f" ({quantity(own)} its own, {quantity(float(demand[top]) - own)} on top)"
         return text + "."
 
     def peaks(self, e: int, at: dict[str, float]) -> str:
-        from .quantile import independent
-
         risk, window = self.policy._risk(e), self.windows[e]
-        worth = independent(at["n_eff"], window)
+        worth = wording.independent(at["n_eff"], window)
         text = f"Peaks: the history is worth {worth}. "
         if at["windows"] > 0:
             counted = f"at most {percent(risk)} exceed {quantity(at['counted'])}"

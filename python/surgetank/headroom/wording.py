@@ -39,3 +39,11 @@ def threshold(row: Row) -> str:
     """Which threshold a row that is not OK has reached."""
     limit = row["critical_frac"] if row["status"] == "CRITICAL" else row["warning_frac"]
     return f"{row['status']} starts at {percent(limit)}."
+
+
+def independent(n_eff: float, window: str) -> str:
+    """How many independent windows a history is worth."""
+    if n_eff < 1:
+        return f"less than one window of {window}"
+    count = round(n_eff)
+    return f"{count:,} independent window{'' if count == 1 else 's'} of {window}"

@@ -114,8 +114,12 @@ class World:
 
     def last(self, rows: int, seconds: float) -> Floats:
         """Give the samples of the last ``seconds`` before sample ``rows``, and at least the one before it."""
-        steps = max(1.0, seconds / self.step_s)
-        return self.matrix[0 if steps >= rows else rows - math.ceil(steps) : rows]
+        return self.matrix[min(self.first_of(rows, seconds), rows - 1) : rows]
+
+    def first_of(self, rows: int, seconds: float) -> int:
+        """Give the first sample of the last ``seconds`` before sample ``rows``; ``rows`` where there is none."""
+        steps = max(0.0, seconds / self.step_s)
+        return 0 if steps >= rows else rows - math.ceil(steps)
 
     @property
     def width(self) -> int:
