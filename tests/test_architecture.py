@@ -18,7 +18,7 @@ LAYERS = (
     {"_bridge", "_table", "_toml"},
     {"scenario"},
     {"history"},
-    {"spikes"},
+    {"summary", "spikes"},
     {"headroom"},
     {"plan"},
     {"report", "demo"},
@@ -27,7 +27,7 @@ LAYERS = (
     {"cli"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-FACADES = {"_bridge", "spikes", "headroom"}
+FACADES = {"_bridge", "summary", "spikes", "headroom"}
 
 
 def modules():
@@ -82,9 +82,19 @@ def test_the_core_knows_no_python():
 
 
 def test_the_kernel_knows_no_stem():
-    for source in [CPP / "surgetank" / "core.hpp", *(CPP / "surgetank").glob("series*")]:
-        included = re.findall(r'#include "surgetank/(\w+)\.hpp"', source.read_text(encoding="utf-8"))
-        assert {name.partition("_")[0] for name in included} <= {"core", "series"}, source.name
+    kernels = {"core", "cpu", "lanes", "parallel", "series"}
+    for source in (CPP / "surgetank").iterdir():
+        if source.stem.partition("_")[0] in kernels:
+            included = re.findall(r'#include "surgetank/(\w+)\.hpp"', source.read_text(encoding="utf-8"))
+            assert {name.partition("_")[0] for name in included} <= kernels, source.name
+
+
+def test_the_kernels_of_one_instruction_set_share_nothing():
+    """The linker may keep any copy of a shared definition, and another machine cannot run every one."""
+    for name in ("lanes.hpp", "lanes_pack.hpp", "lanes_kernels.cpp"):
+        included = set(re.findall(r"#include ([<\"].+[>\"])", (CPP / "surgetank" / name).read_text(encoding="utf-8")))
+        headers = {"<cstddef>", "<cstdint>", "<immintrin.h>", "<emmintrin.h>"}
+        assert included <= headers | {'"surgetank/lanes.hpp"', '"surgetank/lanes_pack.hpp"'}, name
 
 
 def test_stems_do_not_include_each_other():

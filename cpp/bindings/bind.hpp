@@ -15,6 +15,7 @@ namespace surgetank::bind {
 
 namespace py = pybind11;
 
+void register_series(py::module_& m);
 void register_spikes(py::module_& m);
 void register_headroom(py::module_& m);
 

@@ -32,6 +32,7 @@ void register_errors(py::module_& m) {
 PYBIND11_MODULE(_core, m) {
     m.doc() = "The C++ core of surgetank: strict about its arguments; the modules beside it explain and convert.";
     register_errors(m);
+    surgetank::bind::register_series(m);
     surgetank::bind::register_spikes(m);
     surgetank::bind::register_headroom(m);
 }

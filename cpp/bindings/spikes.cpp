@@ -1,6 +1,5 @@
-#include "surgetank/spikes.hpp"
-
 #include "bind.hpp"
+#include "surgetank/spikes_rolling.hpp"
 
 namespace surgetank::bind {
 namespace {
@@ -19,11 +18,11 @@ py::dict episodes(const std::vector<Episode>& found) {
                     "ratio"_a = column(&Episode::ratio));
 }
 
-py::dict detect(const Samples& usage, const RollingSigmaOptions& options, const SpikeOutputs& outputs) {
+py::dict detect(const Samples& usage, const RollingSigmaOptions& options, const SpikeOutputs& outputs, Index threads) {
     Spikes found;
     {
         const py::gil_scoped_release release;
-        found = rolling_sigma(usage, options, outputs, poll_signals);
+        found = rolling_sigma(usage, options, outputs, threads, poll_signals);
     }
     using py::literals::operator""_a;
     return py::dict("flags"_a = array(std::move(found.flags)), "scores"_a = array(std::move(found.scores)),
@@ -49,7 +48,8 @@ void register_spikes(py::module_& m) {
         .def_readwrite("likelihood", &SpikeOutputs::likelihood)
         .def_readwrite("ratios", &SpikeOutputs::ratios)
         .def_readwrite("episodes", &SpikeOutputs::episodes);
-    m.def("rolling_sigma", &detect, py::arg("usage").noconvert(), py::arg("options"), py::arg("outputs"));
+    m.def("rolling_sigma", &detect, py::arg("usage").noconvert(), py::arg("options"), py::arg("outputs"),
+          py::arg("threads"));
 }
 
 }  // namespace surgetank::bind

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "surgetank/series.hpp"
+#include "surgetank/series_summary.hpp"
 
 namespace surgetank {
 namespace {
@@ -109,12 +110,14 @@ ClassicHeadroom classic_headroom(const Samples& usage, const Clock& clock, const
     const double per_week = options.trend_per_hour ? week_samples * hour_s / clock.step_s : week_samples;
 
     ClassicHeadroom out = blank(usage.cols());
+    const auto summaries =
+        series::summarize(usage.bottomRows(headroom::last_count(usage.rows(), options.history_s, clock)), 1, poll);
     series::for_each_series(usage, poll, [&](Index i, std::span<const double> x) {
         const auto at = static_cast<std::size_t>(i);
         headroom::check_samples(x);
         if (!headroom::look(out, i, x, options.history_s, clock)) return;
 
-        const series::Summary h = series::summarize(headroom::last_samples(x, options.history_s, clock));
+        const series::Summary& h = summaries[at];
         const double u = h.last;
         const Need base = base_need(h, per_week, u);
         const Need failover = failover_need(scenarios, quotas.region(i), u);

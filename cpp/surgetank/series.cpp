@@ -4,36 +4,10 @@
 #include <numbers>
 
 namespace surgetank::series {
-namespace {
-
-// Co-moments of (sample number, value), kept Welford's way so that 1e9 + noise keeps its slope.
-template <class Real>
-Summary summarize_in(std::span<const double> x) {
-    Summary out;
-    Moments<Real> value, number;
-    Real together = 0;
-    for (std::size_t i = 0; i < x.size(); ++i) {
-        if (std::isnan(x[i])) continue;
-        const auto u = static_cast<Real>(x[i]);
-        const Real from_mean = u - value.mean;
-        value.add(u);
-        number.add(static_cast<Real>(i));
-        together += from_mean * (static_cast<Real>(i) - number.mean);
-        if (out.count++ == 0 || x[i] > out.max) out.max = x[i];
-        out.last = x[i];
-        out.last_index = static_cast<Index>(i);
-    }
-    if (out.count == 0) return out;
-    out.mean = narrow(value.mean);
-    out.sigma_population = narrow(std::sqrt(value.squares / static_cast<Real>(out.count)));
-    out.slope = out.count == 1 ? 0.0 : narrow(together / number.squares);
-    return out;
-}
-
-}  // namespace
-
-Summary summarize(std::span<const double> x) {
-    return extreme(x) ? summarize_in<long double>(x) : summarize_in<double>(x);
+double between(double low, double high, double part) {
+    if (low == high) return low;  // two infinities, too
+    const double gap = high - low;
+    return part < 0.5 ? low + gap * part : high - gap * (1 - part);
 }
 
 double quantile(std::span<double> values, double q) {
@@ -43,11 +17,7 @@ double quantile(std::span<double> values, double q) {
     const auto at = values.begin() + static_cast<std::ptrdiff_t>(below);
     std::nth_element(values.begin(), at, values.end());
     if (below + 1 >= values.size()) return *at;
-    const double low = *at, high = *std::min_element(at + 1, values.end());
-    // From the nearer end, so that equal neighbours give themselves and monotony holds (as NumPy does).
-    if (low == high) return low;  // two infinities, too
-    const double part = position - static_cast<double>(below), gap = high - low;
-    return part < 0.5 ? low + gap * part : high - gap * (1 - part);
+    return between(*at, *std::min_element(at + 1, values.end()), position - static_cast<double>(below));
 }
 
 Trend theil_sen(std::span<const double> values, double z) {

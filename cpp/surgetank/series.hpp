@@ -76,22 +76,13 @@ void rolling_moments(std::span<const double> x, Index window, Visit&& visit) {
     }
 }
 
-/// What one pass over a series gives. NaN where no sample was observed.
-struct Summary {
-    Index count = 0;                // observed samples
-    double mean = nan;              // in the unit of x
-    double sigma_population = nan;  // standard deviation with n in the denominator
-    double slope = nan;             // least squares, unit of x per sample; 0 for a single sample
-    double max = nan;
-    double last = nan;  // the last observed sample
-    Index last_index = -1;
-};
-
-Summary summarize(std::span<const double> x);
-
 /// Linear-interpolated quantile (Hyndman and Fan's type 7, NumPy's default) of values without NaN; reorders them.
 /// q in [0, 1]. NaN for no values. O(n).
 double quantile(std::span<double> values, double q);
+
+/// `part` in [0, 1) of the way from `low` to `high`, from the nearer end, so that equal neighbours give themselves and
+/// monotony holds (as NumPy does).
+double between(double low, double high, double part);
 
 /// The standard normal quantile of p in (0, 1).
 double normal_quantile(double p);

@@ -1,11 +1,6 @@
 // Stem `spikes`: which samples stand out from what came just before them?
 //
-// `rolling_sigma`, the classic rule: over a trailing window, a sample u is flagged when u > mean + threshold·sd with
-// the sample standard deviation (n − 1), and only where the mean is positive. A window counts only if it lies wholly
-// inside the series and at least ⌈window/2⌉ of it is observed.
-// Source: the usual "mean + k·sigma" control chart (W. A. Shewhart, "Economic Control of Quality of Manufactured
-// Product", 1931), on a moving window.
-// Cost: O(1) time a sample for any window; without outputs, memory beyond the input is one window a call.
+// What every detector answers, and how it is written down. The detectors: spikes_rolling.hpp, spikes_adaptive.hpp.
 #pragma once
 
 #include <vector>
@@ -13,12 +8,6 @@
 #include "surgetank/core.hpp"
 
 namespace surgetank {
-
-struct RollingSigmaOptions {
-    Index window = 10;             // samples
-    double threshold = 2.0;        // standard deviations
-    bool exclude_current = false;  // true: the window ends at the sample before
-};
 
 /// Which arrays of the input's size to fill, and whether to list episodes.
 struct SpikeOutputs {
@@ -29,29 +18,58 @@ struct SpikeOutputs {
 struct Episode {
     Index series = 0;
     Index start = 0, end = 0;  // sample numbers, half open
-    double peak = nan;         // the largest sample in it, in the unit of usage
-    double ratio = nan;        // the largest ratio in it
+    double peak = nan;         // the sample in it that is furthest from what was expected, in the unit of usage
+    double ratio = nan;        // the ratio furthest from 1 in it
 };
 
 struct Spikes {
     // Shape (T, N), or empty where not asked for.
     Eigen::Array<bool, Eigen::Dynamic, Eigen::Dynamic> flags;
-    Eigen::ArrayXXd scores;      // (u − mean)/sd; NaN where undefined
-    Eigen::ArrayXXd likelihood;  // Φ(score): how unusual among normal samples, in [0, 1]; NaN where undefined
-    Eigen::ArrayXXd ratios;      // u/mean; NaN where undefined
+    Eigen::ArrayXXd scores;      // the statistic compared with the threshold; NaN where undefined
+    Eigen::ArrayXXd likelihood;  // how unusual, in [0, 1]; NaN where undefined
+    Eigen::ArrayXXd ratios;      // u/expected; NaN where undefined
     // Shape (N).
     Eigen::Array<Index, Eigen::Dynamic, 1> count;  // flagged samples
     Eigen::ArrayXd p95_ratio, max_ratio;           // over the flagged samples; NaN where there are none
     std::vector<Episode> episodes;                 // by series, then by time
 };
 
-/// Throws InvalidInput for window < 2, a negative or infinite threshold, and a threshold no sample can reach: inside
-/// its own window a sample scores at most (window − 1)/√window.
-void check(const RollingSigmaOptions& options);
+namespace spikes {
 
-/// usage (T, N): any finite value, NaN for not observed; T, N ≥ 1.
-/// Throws InvalidInput for an empty or infinite usage and for what check() refuses.
-Spikes rolling_sigma(const Samples& usage, const RollingSigmaOptions& options, const SpikeOutputs& outputs,
-                     const Poll& poll = no_poll);
+/// One sample judged.
+struct Judgement {
+    double score = nan, likelihood = nan, ratio = nan;
+    bool flag = false;
+};
 
+/// Room for the answer. Throws InvalidInput for usage without a sample.
+Spikes blank(const Samples& usage, const SpikeOutputs& outputs);
+
+/// Throws InvalidInput for an infinite sample.
+void check_sample(double sample);
+
+/// Writes down what is learnt about one series, sample by sample in time order. Samples that are left out are not
+/// flagged and have no score. Recorders of different series may work at once.
+class Recorder {
+public:
+    Recorder(Spikes& out, const SpikeOutputs& outputs, Index series) : out_(out), outputs_(outputs), series_(series) {}
+
+    void record(Index t, double sample, const Judgement& judged);
+    void finish();
+    /// Forgets everything recorded.
+    void restart();
+
+    std::vector<Episode> episodes;
+
+private:
+    Spikes& out_;
+    const SpikeOutputs& outputs_;
+    Index series_;
+    std::vector<double> ratios_;  // of the flagged samples
+};
+
+/// The episodes of many parts, in their order.
+std::vector<Episode> joined(const std::vector<std::vector<Episode>>& parts);
+
+}  // namespace spikes
 }  // namespace surgetank

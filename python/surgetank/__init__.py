@@ -11,6 +11,7 @@ from .history import History, ImportReport, Quota, QuotaKey
 from .plan import Plan, Thresholds, plan
 from .scenario import SHIPPED_SCENARIOS, Scenario
 from .spikes import Episode, RollingSigma, Spikes, detect_spikes
+from .summary import Summary, cpu, summarize
 from .verdict import Verdict, check
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "Store",
     "Scenario",
     "SHIPPED_SCENARIOS",
+    "summarize",
+    "Summary",
     "detect_spikes",
     "RollingSigma",
     "Spikes",
@@ -45,6 +48,7 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "NumericalFailure",
     "StoreError",
     "MissingExtra",
+    "cpu",
 ]
 
 

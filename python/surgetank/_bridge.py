@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import math
 import operator
+from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -129,6 +130,26 @@ def fraction(value: object, argument: str, *, rule: str = "must be a fraction in
     if result > 1:
         raise invalid(argument, rule, value)
     return result
+
+
+def fractions(values: object, argument: str) -> tuple[float, ...]:
+    """A tuple of floats in [0, 1] from any iterable of them; a bare number is one."""
+    given = values if isinstance(values, Iterable) and not isinstance(values, str | bytes) else (values,)
+    rule = "must be fractions in [0, 1]"
+    return tuple(fraction(value, argument, rule=rule) for value in given)
+
+
+def threads(value: object, argument: str = "threads") -> int:
+    """A number of threads, 0 for all of the machine's."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        count = operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise invalid(argument, "must be a whole number, 0 (all of the machine's) or more", value) from error
+    if not 0 <= count < 2**31:
+        raise invalid(argument, "must be 0 (all of the machine's) or more, and no more than a machine has", value)
+    return count
 
 
 def _real(value: object, argument: str, rule: str) -> float:

@@ -5,6 +5,26 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+def cpu() -> str: ...  # "plain", "x86-64-v2", "x86-64-v3", "x86-64-v4"
+def cpu_levels() -> list[str]: ...  # what this machine and build can run
+
+class SummaryColumns(TypedDict):
+    count: NDArray[np.int64]  # (N,) observed samples
+    mean: NDArray[np.float64]  # (N,), all of these in the unit of usage, NaN where nothing was observed
+    sigma_population: NDArray[np.float64]  # (N,)
+    slope: NDArray[np.float64]  # (N,) per step
+    min: NDArray[np.float64]  # (N,)
+    max: NDArray[np.float64]  # (N,)
+    last: NDArray[np.float64]  # (N,)
+    last_index: NDArray[np.int64]  # (N,), -1 where nothing was observed
+    quantiles: NDArray[np.float64] | None  # (Q, N), None without quantiles
+
+def summarize(
+    usage: NDArray[np.float64],  # (T, N), any positive strides
+    quantiles: list[float],  # in [0, 1]
+    threads: int,  # 0: all
+) -> SummaryColumns: ...
+
 class RollingSigmaOptions:
     window: int  # samples
     threshold: float  # sample standard deviations
@@ -34,6 +54,7 @@ def rolling_sigma(
     usage: NDArray[np.float64],  # (T, N), any positive strides
     options: RollingSigmaOptions,
     outputs: SpikeOutputs,
+    threads: int,  # 0: all
 ) -> SpikeColumns: ...
 
 class ClassicOptions:

@@ -14,6 +14,7 @@ from ._bridge import Duration, Floats
 from ._table import Column, Tabular, for_person, quantity
 from .errors import InvalidInput, invalid, nearest
 from .history import History
+from .history.given import Given
 
 OUTPUTS = ("flags", "scores", "likelihood", "ratios", "episodes")
 
@@ -177,6 +178,7 @@ def detect_spikes(
     step_s: Duration | None = None,
     detector: RollingSigma | None = None,
     outputs: Sequence[str] = OUTPUTS,
+    threads: int = 1,
 ) -> Spikes:
     """Find samples that stand out from what came just before them.
 
@@ -192,6 +194,8 @@ def detect_spikes(
     outputs : sequence of str
         Which of flags, scores, likelihood, ratios, episodes to compute. ``()`` gives only count, p95_ratio and
         max_ratio, without any array of the input's size.
+    threads : int, default 1
+        0 for as many as the machine has. The answer is the same to the last bit.
 
     Returns
     -------
@@ -202,7 +206,7 @@ def detect_spikes(
     Raises
     ------
     InvalidInput
-        Empty or infinite usage, an unknown output, or an option the detector refuses.
+        Empty or infinite usage, an unknown output, a negative number of threads, or an option the detector refuses.
 
     Notes
     -----
@@ -218,14 +222,9 @@ def detect_spikes(
     detector = RollingSigma() if detector is None else detector
     if not isinstance(detector, RollingSigma):
         raise invalid("detector", "must be RollingSigma(...)", detector)
-    wanted = _wanted(outputs)
-    history = History.of(usage)
-    if history is not None:
-        matrix, shape = history.usage, history.usage.shape[1:]
-        names: tuple[str, ...] = tuple(str(key) for key in history.keys)
-    else:
-        matrix, shape = _bridge.samples(usage)  # type: ignore[arg-type]
-        names = tuple(",".join(map(str, at)) or "usage" for at in np.ndindex(shape))
+    wanted, workers = _wanted(outputs), _bridge.threads(threads)
+    given = Given.read(usage)
+    history, shape = given.history, given.shape
     if step_s is not None:
         _bridge.duration_s(step_s, "step_s", above=True)
 
@@ -233,15 +232,15 @@ def detect_spikes(
     for name in wanted:
         setattr(asked, name, True)
     asked.episodes = asked.episodes or asked.flags
-    raw = _core.rolling_sigma(matrix, _bridge.options(_core.RollingSigmaOptions, detector), asked)
-    whole = (matrix.shape[0], *shape)
+    raw = _core.rolling_sigma(given.matrix, _bridge.options(_core.RollingSigmaOptions, detector), asked, workers)
+    whole = (given.matrix.shape[0], *shape)
     arrays = {"flags": raw["flags"], "scores": raw["scores"], "likelihood": raw["likelihood"], "ratios": raw["ratios"]}
     found: dict[str, Any] = {name: None if a is None else a.reshape(whole) for name, a in arrays.items()}
     found["episodes"] = raw["episodes"]
     return Spikes(
         detector=detector,
         outputs=wanted,
-        series=names,
+        series=given.names,
         count=_bridge.like_instant(raw["count"], shape),
         p95_ratio=_bridge.like_instant(raw["p95_ratio"], shape),
         max_ratio=_bridge.like_instant(raw["max_ratio"], shape),

@@ -1,5 +1,5 @@
 // The classic spike rule: hand-worked windows, exact messages, layouts, cancellation, and hard numbers.
-#include "surgetank/spikes.hpp"
+#include "surgetank/spikes_rolling.hpp"
 
 #include <gtest/gtest.h>
 

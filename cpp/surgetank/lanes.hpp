@@ -1,0 +1,97 @@
+// Kernel `lanes`: eight series side by side, one in each lane, in the widest registers the machine has.
+//
+// A lane is one series: its arithmetic is the same sequence of additions, multiplications and divisions whatever the
+// register width, and nothing is fused (-ffp-contract=off). So x86-64-v2, -v3, -v4 and the plain path give the same
+// bits, and so do neighbours, memory orders and numbers of threads.
+// lanes_kernels.cpp is compiled once for each instruction set; those objects include neither Eigen nor std templates
+// and define nothing the linker could merge with another file's copy. Everything is allocated and decided outside.
+// Sources: as in series.hpp. Cost: see there; a division a sample only where samples are missing.
+#pragma once
+
+#include <cstddef>
+
+namespace surgetank {
+
+enum class Level;  // cpu.hpp
+
+namespace lanes {
+
+using Size = std::ptrdiff_t;
+inline constexpr Size width = 8;  // series
+
+/// One sample, or one number of a state, of each of eight series: a cache line.
+struct alignas(64) Row {
+    double lane[width];
+};
+
+/// What a stretch of samples holds, a bit for each lane.
+struct Facts {
+    unsigned missing = 0;   // NaN
+    unsigned infinite = 0;  // ±inf
+    unsigned extreme = 0;   // finite, but squares could leave double's range (see series::extreme)
+};
+
+/// Where eight series lie: sample t of lane j is at start[offset[j] + t·stride]. Lanes beyond the last series repeat
+/// it.
+struct Source {
+    const double* start = nullptr;
+    Size stride = 1;
+    Size offset[width] = {};
+    bool side_by_side = false;  // offset[j] = j: a row of eight is contiguous (C order)
+};
+
+/// A running state between calls.
+struct Carried {
+    Row mean{}, squares{}, count{};  // count: where samples are missing
+};
+
+/// Trailing windows over one block of `window` rows, van Herk's way: see series::rolling_moments.
+struct RollingBlock {
+    const Row* x = nullptr;    // the block, and `ahead` rows beyond
+    Size first = 0, rows = 0;  // which rows of the block to do now: in order, from 0
+    Size window = 0, ahead = 0;
+    bool missing = false;  // any in this block or the one before
+    // The state of the block before's samples from j on, in row j of window + 1; the last row is empty. And the same of
+    // this block, for the next; counts only where samples are missing.
+    const Row *before_mean = nullptr, *before_squares = nullptr, *before_count = nullptr;
+    Row *after_mean = nullptr, *after_squares = nullptr, *after_count = nullptr;
+    // For windows without gaps, by row: 1/(row + 1), (row + 1)/window, and that times what the suffix holds.
+    const double *inverse = nullptr, *share = nullptr, *cross = nullptr;
+    double threshold_squared = 0;                  // at most 1e300
+    double needed = 0;                             // samples a window must hold
+    Carried *prefix = nullptr, *suffix = nullptr;  // empty before row 0
+    // The windows' states, row 0 being `first`, and a bit for each lane whose sample may exceed the threshold.
+    Row *mean = nullptr, *squares = nullptr, *count = nullptr;
+    unsigned char* candidate = nullptr;
+};
+
+/// One-pass state of eight series: Welford's, with the co-moment of (sample number, value).
+struct Running {
+    Row count, mean, squares, together, number_mean, number_squares, min, max, last, last_index;
+};
+
+/// The routines of one instruction set.
+struct Kernels {
+    /// Copies rows [first, first + rows) of the source into `out` and says what they hold.
+    Facts (*load)(const Source& source, Size first, Size rows, Row* out);
+    /// The same into eight contiguous columns of `pitch` doubles, without looking.
+    void (*columns)(const Source& source, Size first, Size rows, double* out, Size pitch);
+    void (*rolling)(const RollingBlock& block);
+    /// Adds rows, the first of them being sample number `number`. gaps: in them, or before them.
+    void (*add)(const Row* x, Size rows, Size number, bool gaps, Running& state);
+    /// bins[i] = ⌊(x[i] − low)·scale⌋, which must lie in [0, 256).
+    void (*bin)(const double* x, Size n, double low, double scale, unsigned char* bins);
+    /// Appends x[i] where bins[i] = wanted to out (room for them all); returns how many.
+    Size (*collect)(const double* x, const unsigned char* bins, Size n, unsigned char wanted, double* out);
+    /// Appends the x[i] that are not NaN to out (room for n + 8); returns how many.
+    Size (*observed)(const double* x, Size n, double* out);
+};
+
+/// The routines for `level`, or null where they were not built in or the machine cannot run them.
+const Kernels* kernels(Level level);
+
+/// The routines for cpu_level().
+const Kernels& kernels();
+
+}  // namespace lanes
+}  // namespace surgetank

@@ -1,0 +1,269 @@
+// Compiled once for each instruction set, with SURGETANK_LEVEL naming it: see lanes.hpp for the rules of this file.
+#include "surgetank/lanes.hpp"
+#include "surgetank/lanes_pack.hpp"
+
+#ifndef SURGETANK_LEVEL
+#define SURGETANK_LEVEL plain
+#endif
+
+namespace surgetank::lanes::SURGETANK_LEVEL {
+namespace {
+
+SURGETANK_INLINE Pack load(const Row& row) { return ::load(row.lane); }
+SURGETANK_INLINE void store(Row& row, const Pack& a) { ::store(row.lane, a); }
+
+// Squares times any number of samples, and squares of differences in the last digit, stay within double between these.
+constexpr double most_size = 1e140, least_size = 1e-120;
+
+struct Seen {
+    Mask fine, tiny;  // all within ±most (NaN is not); any below `least`, but not 0
+};
+
+SURGETANK_INLINE Seen nothing_seen() { return {all(0) <= all(0), all(0) < all(0)}; }
+
+SURGETANK_INLINE void look(const Pack& x, Seen& seen) {
+    const Pack size = absolute(x);
+    seen.fine = seen.fine & (size <= all(most_size));
+    seen.tiny = seen.tiny | ((size < all(least_size)) & (all(0) < size));
+}
+
+// Which samples are missing, infinite, extreme: looked at once more only where not all are fine.
+Facts sort_out(const Row* x, Size rows, const Seen& seen) {
+    Facts out;
+    out.extreme = bits(seen.tiny);
+    if (bits(seen.fine) == 0xff) return out;
+    for (Size t = 0; t < rows; ++t) {
+        const Pack u = load(x[t]), size = absolute(u);
+        const unsigned infinite = bits(all(__builtin_inf()) <= size);
+        out.missing |= ~bits(u == u) & 0xffu;
+        out.infinite |= infinite;
+        out.extreme |= bits(all(most_size) < size) & ~infinite;
+    }
+    return out;
+}
+
+// A square of in_register × in_register samples from contiguous series into rows, or the other way round.
+SURGETANK_INLINE void square(const double* from, const Size* offset, Size from_pitch, double* to, Size to_pitch) {
+    Register r[in_register];
+    SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) r[i] =
+        *reinterpret_cast<const Anywhere*>(from + (offset ? offset[i] : i * from_pitch));
+    transpose(r);
+    SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) * reinterpret_cast<Anywhere*>(to + i * to_pitch) = r[i];
+}
+
+Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
+    const double* const from = source.start + first * source.stride;
+    Seen seen = nothing_seen();
+    if (source.side_by_side) {
+        for (Size t = 0; t < rows; ++t) {
+            const double* const row = from + t * source.stride;
+            __builtin_prefetch(row + 24 * source.stride);  // rows lie pages apart: no hardware looks that far ahead
+            const Pack x = ::load(row);
+            look(x, seen);
+            store(out[t], x);
+        }
+        return sort_out(out, rows, seen);
+    }
+    Size t = 0;
+    if (source.stride == 1) {
+        for (; t + in_register <= rows; t += in_register) {
+            SURGETANK_EACH
+            square(from + t, source.offset + k * in_register, 0, out[t].lane + k * in_register, width);
+            SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) look(load(out[t + i]), seen);
+        }
+    }
+    for (; t < rows; ++t) {
+        for (Size j = 0; j < width; ++j) out[t].lane[j] = from[source.offset[j] + t * source.stride];
+        look(load(out[t]), seen);
+    }
+    return sort_out(out, rows, seen);
+}
+
+void load_columns(const Source& source, Size first, Size rows, double* out, Size pitch) {
+    const double* const from = source.start + first * source.stride;
+    Size t = 0;
+    if (source.side_by_side) {
+        for (; t + in_register <= rows; t += in_register) {
+            for (int i = 0; i < in_register; ++i) __builtin_prefetch(from + (t + i + 24) * source.stride);
+            SURGETANK_EACH
+            square(from + t * source.stride + k * in_register, nullptr, source.stride,
+                   out + t + k * in_register * pitch, pitch);
+        }
+    }
+    for (; t < rows; ++t)
+        for (Size j = 0; j < width; ++j) out[t + j * pitch] = from[source.offset[j] + t * source.stride];
+}
+
+// Rules for both forms below, with gaps and without: the same operations in the same order, so the same bits.
+// `inverse` is 1/count, then multiplied: a division that many rows share.
+
+struct State {
+    Pack mean, squares, count;  // count: where there may be gaps
+};
+SURGETANK_INLINE State load(const Carried& s) { return {load(s.mean), load(s.squares), load(s.count)}; }
+SURGETANK_INLINE void store(Carried& to, const State& s) {
+    store(to.mean, s.mean);
+    store(to.squares, s.squares);
+    store(to.count, s.count);
+}
+
+SURGETANK_INLINE void welford(const Pack& x, const Pack& inverse, Pack& mean, Pack& squares) {
+    const Pack delta = x - mean;
+    mean = mean + delta * inverse;
+    squares = squares + delta * (x - mean);
+}
+
+// One sample more of a running state; where there may be gaps, those lanes stay as they are.
+template <bool gaps>
+SURGETANK_INLINE void step(Pack x, double inverse, State& s) {
+    if constexpr (gaps) {
+        const Mask observed = x == x;
+        x = where(observed, x, s.mean);
+        s.count = s.count + where(observed, all(1), all(0));
+        welford(x, all(1) / where(all(0) < s.count, s.count, all(1)), s.mean, s.squares);
+    } else {
+        welford(x, all(inverse), s.mean, s.squares);
+    }
+}
+
+template <bool gaps>
+SURGETANK_INLINE void rolling_rows(const RollingBlock& b) {
+    State prefix = load(*b.prefix), suffix = load(*b.suffix);
+    const Pack bar = all(b.threshold_squared), slack = all(1 + 1e-9);
+    for (Size i = 0; i < b.rows; ++i) {
+        const Size row = b.first + i, back = b.window - 1 - row;
+        // The suffixes that the next block will need are made on the way: two chains of sums instead of one after
+        // another.
+        step<gaps>(load(b.x[back]), b.inverse[row], suffix);
+        store(b.after_mean[back], suffix.mean);
+        store(b.after_squares[back], suffix.squares);
+        step<gaps>(load(b.x[row]), b.inverse[row], prefix);
+
+        const Pack before_mean = load(b.before_mean[row + 1]), before_squares = load(b.before_squares[row + 1]);
+        Pack share = all(b.share[row]), cross = all(b.cross[row]), fewer = all(static_cast<double>(b.window - 1)), both;
+        if constexpr (gaps) {
+            store(b.after_count[back], suffix.count);
+            const Pack before_count = load(b.before_count[row + 1]);
+            both = before_count + prefix.count;
+            share = prefix.count / both;
+            cross = before_count * share;
+            fewer = both - all(1);
+            store(b.count[i], both);
+        }
+        // Chan's formula. An empty side has mean 0 and weight 0, and leaves the other's bits as they are.
+        const Pack apart = prefix.mean - before_mean;
+        const Pack mean = before_mean + apart * share;
+        const Pack squares = before_squares + prefix.squares + apart * apart * cross;
+        store(b.mean[i], mean);
+        store(b.squares[i], squares);
+        const Pack above = load(b.x[row + b.ahead]) - mean;
+        Mask candidate = (all(0) < above) & (bar * squares <= above * above * fewer * slack);
+        if constexpr (gaps) candidate = candidate & (all(b.needed) <= both);
+        b.candidate[i] = static_cast<unsigned char>(bits(candidate));
+    }
+    store(*b.prefix, prefix);
+    store(*b.suffix, suffix);
+}
+
+void rolling(const RollingBlock& b) {
+    if (b.missing) rolling_rows<true>(b);
+    else rolling_rows<false>(b);
+}
+
+template <bool gaps>
+SURGETANK_INLINE void add_rows(const Row* from, Size rows, Size number, Running& s) {
+    const Pack zero = all(0), one = all(1);
+    Pack count = load(s.count), mean = load(s.mean), squares = load(s.squares), together = load(s.together);
+    Pack number_mean = load(s.number_mean), number_squares = load(s.number_squares);
+    Pack min = load(s.min), max = load(s.max), last = load(s.last), last_index = load(s.last_index);
+    // Without a gap so far all lanes have seen the same numbers: once for all of them, the same operations.
+    double samples = s.count.lane[0], one_mean = s.number_mean.lane[0], one_squares = s.number_squares.lane[0];
+    for (Size i = 0; i < rows; ++i) {
+        Pack x = load(from[i]), from_number;
+        const auto at = static_cast<double>(number + i);
+        min = where(x < min, x, min);  // false for NaN
+        max = where(max < x, x, max);
+        Pack inverse;
+        if constexpr (gaps) {
+            const Mask observed = x == x;
+            last = where(observed, x, last);
+            last_index = where(observed, all(at), last_index);
+            x = where(observed, x, mean);
+            count = count + where(observed, one, zero);
+            inverse = one / where(zero < count, count, one);
+            const Pack seen = where(observed, all(at), number_mean);
+            welford(seen, inverse, number_mean, number_squares);
+            from_number = seen - number_mean;
+        } else {
+            samples += 1;
+            const double part = 1 / samples, delta = at - one_mean;
+            one_mean += delta * part;
+            one_squares += delta * (at - one_mean);
+            inverse = all(part);
+            from_number = all(at - one_mean);
+        }
+        const Pack delta = x - mean;
+        welford(x, inverse, mean, squares);
+        together = together + delta * from_number;
+    }
+    if (!gaps && rows > 0) {
+        count = all(samples);
+        number_mean = all(one_mean);
+        number_squares = all(one_squares);
+        last = load(from[rows - 1]);
+        last_index = all(static_cast<double>(number + rows - 1));
+    }
+    store(s.count, count);
+    store(s.mean, mean);
+    store(s.squares, squares);
+    store(s.together, together);
+    store(s.number_mean, number_mean);
+    store(s.number_squares, number_squares);
+    store(s.min, min);
+    store(s.max, max);
+    store(s.last, last);
+    store(s.last_index, last_index);
+}
+
+void add(const Row* x, Size rows, Size number, bool gaps, Running& state) {
+    if (gaps) add_rows<true>(x, rows, number, state);
+    else add_rows<false>(x, rows, number, state);
+}
+
+void bin(const double* x, Size n, double low, double scale, unsigned char* bins) {
+    for (Size i = 0; i < n; ++i) bins[i] = static_cast<unsigned char>(static_cast<int>((x[i] - low) * scale));
+}
+
+Size collect(const double* x, const unsigned char* bins, Size n, unsigned char wanted, double* out) {
+    typedef unsigned char Bytes __attribute__((vector_size(16)));
+    Size found = 0, i = 0;
+    for (; i + 16 <= n; i += 16) {
+        Bytes b;
+        __builtin_memcpy(&b, bins + i, sizeof b);
+        const auto hit = b == wanted;
+        std::uint64_t half[2];
+        __builtin_memcpy(half, &hit, sizeof half);
+        if ((half[0] | half[1]) == 0) continue;
+        for (Size j = i; j < i + 16; ++j)
+            if (bins[j] == wanted) out[found++] = x[j];
+    }
+    for (; i < n; ++i)
+        if (bins[i] == wanted) out[found++] = x[i];
+    return found;
+}
+
+Size observed(const double* x, Size n, double* out) {
+    Size found = 0;
+    for (Size i = 0; i < n; ++i) {
+        out[found] = x[i];
+        found += x[i] == x[i];
+    }
+    return found;
+}
+
+}  // namespace
+
+extern const Kernels table;
+const Kernels table{load_rows, load_columns, rolling, add, bin, collect, observed};
+
+}  // namespace surgetank::lanes::SURGETANK_LEVEL

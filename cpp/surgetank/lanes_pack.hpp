@@ -1,0 +1,181 @@
+// Eight doubles in as many registers as the instruction set needs; for lanes_kernels.cpp alone.
+//
+// GCC's and Clang's vector extension at the native width (wider than native was 5–15 times slower), so that one source
+// serves every level and architecture. In an unnamed namespace: nothing here may be shared between levels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+#define SURGETANK_REGISTER 64
+#elif defined(__AVX2__)
+#include <immintrin.h>
+#define SURGETANK_REGISTER 32
+#else
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+#define SURGETANK_REGISTER 16
+#endif
+
+namespace {
+
+typedef double Register __attribute__((vector_size(SURGETANK_REGISTER)));
+typedef double Anywhere __attribute__((vector_size(SURGETANK_REGISTER), aligned(8), may_alias));  // in memory
+constexpr int in_register = SURGETANK_REGISTER / 8;
+constexpr int registers = 8 / in_register;
+
+#define SURGETANK_INLINE inline __attribute__((always_inline))
+
+// Comparisons of one register, and what they choose: intrinsics, because compilers spell these out at length.
+#if SURGETANK_REGISTER == 64
+typedef __mmask8 Truth;
+SURGETANK_INLINE Truth less(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
+SURGETANK_INLINE Truth most(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+SURGETANK_INLINE Truth same(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm512_mask_blend_pd(m, b, a); }
+SURGETANK_INLINE unsigned lanes_of(Truth m) { return m; }
+#elif SURGETANK_REGISTER == 32
+typedef std::int64_t Truth __attribute__((vector_size(32)));
+SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LT_OQ); }
+SURGETANK_INLINE Truth most(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LE_OQ); }
+SURGETANK_INLINE Truth same(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm256_blendv_pd(b, a, (__m256d)m); }
+SURGETANK_INLINE unsigned lanes_of(Truth m) { return static_cast<unsigned>(_mm256_movemask_pd((__m256d)m)); }
+#elif defined(__SSE2__)
+typedef std::int64_t Truth __attribute__((vector_size(16)));
+SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm_cmplt_pd(a, b); }
+SURGETANK_INLINE Truth most(Register a, Register b) { return (Truth)_mm_cmple_pd(a, b); }
+SURGETANK_INLINE Truth same(Register a, Register b) { return (Truth)_mm_cmpeq_pd(a, b); }
+SURGETANK_INLINE Register choose(Truth m, Register a, Register b) {
+    return (Register)(((Truth)a & m) | ((Truth)b & ~m));
+}
+SURGETANK_INLINE unsigned lanes_of(Truth m) { return static_cast<unsigned>(_mm_movemask_pd((__m128d)m)); }
+#else
+typedef std::int64_t Truth __attribute__((vector_size(16)));
+SURGETANK_INLINE Truth less(Register a, Register b) { return a < b; }
+SURGETANK_INLINE Truth most(Register a, Register b) { return a <= b; }
+SURGETANK_INLINE Truth same(Register a, Register b) { return a == b; }
+SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return m ? a : b; }
+SURGETANK_INLINE unsigned lanes_of(Truth m) { return (m[0] != 0 ? 1u : 0u) | (m[1] != 0 ? 2u : 0u); }
+#endif
+
+struct Mask {
+    Truth r[registers];
+};
+
+struct Pack {
+    Register r[registers];
+};
+
+// Unrolled by order: a loop left over a few registers would keep them in memory.
+#define SURGETANK_UNROLL _Pragma("GCC unroll 8")
+#define SURGETANK_EACH SURGETANK_UNROLL for (int k = 0; k < registers; ++k)
+
+SURGETANK_INLINE Pack load(const double* from) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = *reinterpret_cast<const Anywhere*>(from + k * in_register);
+    return out;
+}
+SURGETANK_INLINE void store(double* to, const Pack& a) {
+    SURGETANK_EACH* reinterpret_cast<Anywhere*>(to + k * in_register) = a.r[k];
+}
+SURGETANK_INLINE Pack all(double x) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = Register{} + x;
+    return out;
+}
+SURGETANK_INLINE Pack operator+(const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = a.r[k] + b.r[k];
+    return out;
+}
+SURGETANK_INLINE Pack operator-(const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = a.r[k] - b.r[k];
+    return out;
+}
+SURGETANK_INLINE Pack operator*(const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = a.r[k] * b.r[k];
+    return out;
+}
+SURGETANK_INLINE Pack operator/(const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = a.r[k] / b.r[k];
+    return out;
+}
+SURGETANK_INLINE Mask operator<(const Pack& a, const Pack& b) {
+    Mask out;
+    SURGETANK_EACH out.r[k] = less(a.r[k], b.r[k]);
+    return out;
+}
+SURGETANK_INLINE Mask operator<=(const Pack& a, const Pack& b) {
+    Mask out;
+    SURGETANK_EACH out.r[k] = most(a.r[k], b.r[k]);
+    return out;
+}
+SURGETANK_INLINE Mask operator==(const Pack& a, const Pack& b) {
+    Mask out;
+    SURGETANK_EACH out.r[k] = same(a.r[k], b.r[k]);
+    return out;
+}
+SURGETANK_INLINE Mask operator&(const Mask& a, const Mask& b) {
+    Mask out;
+    SURGETANK_EACH out.r[k] = static_cast<Truth>(a.r[k] & b.r[k]);
+    return out;
+}
+SURGETANK_INLINE Mask operator|(const Mask& a, const Mask& b) {
+    Mask out;
+    SURGETANK_EACH out.r[k] = static_cast<Truth>(a.r[k] | b.r[k]);
+    return out;
+}
+/// Where `m`: a, elsewhere b.
+SURGETANK_INLINE Pack where(const Mask& m, const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = choose(m.r[k], a.r[k], b.r[k]);
+    return out;
+}
+SURGETANK_INLINE Pack absolute(const Pack& a) {
+    typedef std::int64_t Bits __attribute__((vector_size(SURGETANK_REGISTER)));
+    Pack out;
+    SURGETANK_EACH out.r[k] = (Register)((Bits)a.r[k] & INT64_MAX);
+    return out;
+}
+
+/// A bit for each lane, lane 0 the lowest.
+SURGETANK_INLINE unsigned bits(const Mask& m) {
+    unsigned out = 0;
+    SURGETANK_EACH out |= lanes_of(m.r[k]) << k * in_register;
+    return out;
+}
+
+/// Rows become columns within one square of registers.
+SURGETANK_INLINE void transpose(Register* r) {
+#define SURGETANK_SWAP(i, j, low, high)                            \
+    {                                                              \
+        const Register a = r[i], b = r[j];                         \
+        r[i] = __builtin_shufflevector(a, b, SURGETANK_LIST low);  \
+        r[j] = __builtin_shufflevector(a, b, SURGETANK_LIST high); \
+    }
+#define SURGETANK_LIST(...) __VA_ARGS__
+#if SURGETANK_REGISTER == 64
+    SURGETANK_UNROLL for (int i = 0; i < 4; ++i)
+        SURGETANK_SWAP(i, i + 4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+            SURGETANK_UNROLL for (int k = 0; k < 4; ++k)
+                SURGETANK_SWAP(k + (k & 2), k + (k & 2) + 2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+                    SURGETANK_UNROLL for (int i = 0; i < 8; i += 2)
+                        SURGETANK_SWAP(i, i + 1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+#elif SURGETANK_REGISTER == 32
+    SURGETANK_UNROLL for (int i = 0; i < 2; ++i) SURGETANK_SWAP(i, i + 2, (0, 1, 4, 5), (2, 3, 6, 7))
+        SURGETANK_UNROLL for (int i = 0; i < 4; i += 2) SURGETANK_SWAP(i, i + 1, (0, 4, 2, 6), (1, 5, 3, 7))
+#else
+    SURGETANK_SWAP(0, 1, (0, 2), (1, 3))
+#endif
+#undef SURGETANK_LIST
+#undef SURGETANK_SWAP
+}
+
+}  // namespace

@@ -1,0 +1,280 @@
+#include "surgetank/spikes_rolling.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+#include "surgetank/lanes_source.hpp"
+#include "surgetank/parallel.hpp"
+#include "surgetank/series.hpp"
+
+namespace surgetank {
+namespace {
+
+using lanes::Row;
+using spikes::Judgement;
+using spikes::Recorder;
+
+// One sample against its window.
+template <class Real>
+Judgement judge(double sample, const series::Moments<Real>& window, const RollingSigmaOptions& options) {
+    Judgement out;
+    if (std::isnan(sample) || window.count < (options.window + 1) / 2) return out;
+    const Real u = static_cast<Real>(sample), mean = window.mean, above = u - mean;
+    if (window.sum != 0 && mean != 0) out.ratio = series::narrow(u / mean);
+    const Real sd = std::sqrt(window.variance());
+    // A constant window: the sample itself decides (only without the sample in the window can it differ).
+    if (sd > 0) out.score = series::narrow(above / sd);
+    else if (sd == 0 && above != 0) out.score = above > 0 ? inf : -inf;
+    // In its own window a sample cannot score higher; rounding can.
+    const auto n = static_cast<double>(window.count);
+    if (!options.exclude_current && out.score > options.threshold &&
+        out.score * out.score * n > 0.999 * (n - 1) * (n - 1))
+        out.score = std::min(out.score, (n - 1) / std::sqrt(n));
+    out.flag = window.sum > 0 && mean > 0 && out.score > options.threshold;
+    return out;
+}
+
+void add_likelihood(Judgement& judged) {
+    if (!std::isnan(judged.score)) judged.likelihood = 0.5 * std::erfc(-judged.score / std::numbers::sqrt2);
+}
+
+constexpr Index poll_every = 1 << 19;  // rows, about a tenth of a second
+
+// Weights that depend on the place in the block alone.
+struct Weights {
+    explicit Weights(Index window) {
+        const auto n = static_cast<double>(window);
+        for (Index row = 0; row < window; ++row) {
+            const auto after = static_cast<double>(row + 1);
+            inverse.push_back(1 / after);
+            share.push_back(after / n);
+            cross.push_back((n - after) * share.back());
+        }
+    }
+    std::vector<double> inverse, share, cross;
+};
+
+// States of a block's suffixes; the last row stays empty.
+struct Suffixes {
+    explicit Suffixes(Index window) {
+        for (auto* plane : {&mean, &squares, &count}) plane->resize(static_cast<std::size_t>(window) + 1);
+    }
+    std::vector<Row> mean, squares, count;
+};
+
+// One thread's memory.
+struct Scratch {
+    explicit Scratch(Index window) : x(static_cast<std::size_t>(window) + 1) {}
+
+    static constexpr Index chunk = 32;  // rows of windows at a time, so that they stay in the nearest cache
+    std::vector<Row> x;
+    Row mean[chunk], squares[chunk], count[chunk];
+    unsigned char candidate[chunk];
+};
+
+// Eight series, block after block.
+class Group {
+public:
+    Group(const Samples& usage, Index first, const RollingSigmaOptions& options, const SpikeOutputs& outputs,
+          const Weights& weights, Scratch& scratch, Spikes& out)
+        : source_(lanes::source(usage, first)),
+          series_(std::min(lanes::width, usage.cols() - first)),
+          length_(usage.rows()),
+          options_(options),
+          every_(outputs.scores || outputs.likelihood || outputs.ratios),
+          likelihood_(outputs.likelihood),
+          weights_(weights),
+          scratch_(scratch),
+          before_(options.window),
+          after_(options.window) {
+        for (Index j = 0; j < series_; ++j) recorders_.emplace_back(out, outputs, first + j);
+    }
+
+    /// Judges the samples of the block that begins at `start`; blocks come in order.
+    void block(Index start) {
+        const Index end = std::min(start + options_.window, length_);
+        const Index loaded = std::min(end + ahead(), length_) - start;
+        const lanes::Facts facts = kernels_.load(source_, start, loaded, scratch_.x.data());
+        if (facts.infinite & used()) refuse(loaded);
+        extreme_ |= facts.extreme & used();
+        judge_block(start, end, (facts.missing | missing_before_) != 0, missing_before_ == 0);
+        missing_before_ = facts.missing;
+        std::swap(before_, after_);
+    }
+
+    std::vector<Episode> finish(const Poll& poll) {
+        std::vector<std::vector<Episode>> parts;
+        for (Index j = 0; j < series_; ++j) {
+            auto& recorder = recorders_[static_cast<std::size_t>(j)];
+            if (extreme_ >> j & 1u) scan_extreme(j, poll);
+            recorder.finish();
+            parts.push_back(std::move(recorder.episodes));
+        }
+        return spikes::joined(parts);
+    }
+
+private:
+    Index ahead() const { return options_.exclude_current ? 1 : 0; }
+    unsigned used() const { return (1u << series_) - 1; }
+
+    [[noreturn]] void refuse(Index rows) const {
+        for (Index t = 0; t < rows; ++t)
+            for (Index j = 0; j < series_; ++j) spikes::check_sample(scratch_.x[static_cast<std::size_t>(t)].lane[j]);
+        throw InvalidInput("usage: must be finite");  // not reached: one of them is infinite
+    }
+
+    void judge_block(Index start, Index end, bool missing, bool whole_before) {
+        const Index window = options_.window;
+        lanes::Carried prefix, suffix;
+        if (missing && whole_before)  // the block before had no gaps, so nobody counted
+            for (Index j = 0; j < window; ++j)
+                std::fill_n(before_.count[static_cast<std::size_t>(j)].lane, lanes::width,
+                            static_cast<double>(window - j));
+        // A row whose sample lies beyond the series is left out; it can only be the last.
+        const Index rows = std::min(end, length_ - ahead()) - start;
+        for (Index first = 0; first < rows; first += Scratch::chunk) {
+            const Index many = std::min(Scratch::chunk, rows - first);
+            kernels_.rolling({.x = scratch_.x.data(),
+                              .first = first,
+                              .rows = many,
+                              .window = window,
+                              .ahead = ahead(),
+                              .missing = missing,
+                              .before_mean = before_.mean.data(),
+                              .before_squares = before_.squares.data(),
+                              .before_count = before_.count.data(),
+                              .after_mean = after_.mean.data(),
+                              .after_squares = after_.squares.data(),
+                              .after_count = after_.count.data(),
+                              .inverse = weights_.inverse.data(),
+                              .share = weights_.share.data(),
+                              .cross = weights_.cross.data(),
+                              .threshold_squared = std::min(options_.threshold * options_.threshold, 1e300),
+                              .needed = static_cast<double>((window + 1) / 2),
+                              .prefix = &prefix,
+                              .suffix = &suffix,
+                              .mean = scratch_.mean,
+                              .squares = scratch_.squares,
+                              .count = scratch_.count,
+                              .candidate = scratch_.candidate});
+            // In the first block only the last window lies wholly inside the series.
+            for (Index i = start == 0 ? std::max<Index>(0, window - 1 - first) : 0; i < many; ++i) {
+                unsigned look_at = (every_ ? 0xffu : scratch_.candidate[i]) & used();
+                for (; look_at != 0; look_at &= look_at - 1)
+                    judge_one(std::countr_zero(look_at), i, first + i, start, missing);
+            }
+        }
+    }
+
+    void judge_one(int lane, Index i, Index row, Index start, bool missing) {
+        const Index at = start + row + ahead();
+        const double u = scratch_.x[static_cast<std::size_t>(at - start)].lane[lane];
+        series::Moments<double> window;
+        window.count = missing ? static_cast<Index>(scratch_.count[i].lane[lane]) : options_.window;
+        window.mean = window.sum = scratch_.mean[i].lane[lane];
+        window.squares = scratch_.squares[i].lane[lane];
+        // Only a plain sum of samples that cancel is exactly 0; far from 0 the mean has its sign.
+        if (window.mean * window.mean <= 1e-18 * window.squares) window.sum = plain_sum(lane, start + row);
+        Judgement judged = judge(u, window, options_);
+        if (likelihood_) add_likelihood(judged);
+        recorders_[static_cast<std::size_t>(lane)].record(at, u, judged);
+    }
+
+    double plain_sum(int lane, Index last) const {
+        double sum = 0;
+        for (Index t = last - options_.window + 1; t <= last; ++t)
+            if (const double u = source_.start[source_.offset[lane] + t * source_.stride]; !std::isnan(u)) sum += u;
+        return sum;
+    }
+
+    // Squares would leave double's range: once more, in the wider type.
+    void scan_extreme(Index lane, const Poll& poll) {
+        auto& recorder = recorders_[static_cast<std::size_t>(lane)];
+        recorder.restart();
+        std::vector<double> x(static_cast<std::size_t>(length_));
+        for (Index t = 0; t < length_; ++t)
+            x[static_cast<std::size_t>(t)] = source_.start[source_.offset[lane] + t * source_.stride];
+        series::rolling_moments<long double>(x, options_.window, [&](Index t, const auto& window) {
+            if (poll && t % poll_every == 0) poll();
+            const Index at = t + ahead();
+            if (at >= length_) return;
+            const double u = x[static_cast<std::size_t>(at)];
+            Judgement judged = judge(u, window, options_);
+            if (likelihood_) add_likelihood(judged);
+            recorder.record(at, u, judged);
+        });
+    }
+
+    const lanes::Kernels& kernels_ = lanes::kernels();
+    const lanes::Source source_;
+    const Index series_, length_;
+    const RollingSigmaOptions& options_;
+    const bool every_, likelihood_;  // is every sample's score wanted? its likelihood?
+    const Weights& weights_;
+    Scratch& scratch_;
+    Suffixes before_, after_;
+    unsigned extreme_ = 0, missing_before_ = 0;
+    std::vector<Recorder> recorders_;
+};
+
+// Windows longer than the series judge nothing, and nothing may be allocated for them.
+void check_alone(const Samples& usage) {
+    for (Index j = 0; j < usage.cols(); ++j)
+        for (Index t = 0; t < usage.rows(); ++t) spikes::check_sample(usage(t, j));
+}
+
+}  // namespace
+
+void check(const RollingSigmaOptions& options) {
+    require(options.window >= 2, "window", "must be at least 2 samples", options.window);
+    require(std::isfinite(options.threshold) && options.threshold >= 0, "threshold",
+            "must be a finite number of standard deviations, 0 or more", options.threshold);
+    const auto n = static_cast<double>(options.window);
+    const double reachable = (n - 1) / std::sqrt(n);
+    require(
+        options.exclude_current || options.threshold <= reachable, "threshold",
+        fmt::format("must be at most (window - 1)/sqrt(window) = {:.4g} for window {}, because a sample inside its own "
+                    "window cannot score higher; lower it, widen the window or set exclude_current",
+                    reachable, options.window),
+        options.threshold);
+}
+
+Spikes rolling_sigma(const Samples& usage, const RollingSigmaOptions& options, const SpikeOutputs& outputs,
+                     Index threads, const Poll& poll) {
+    check(options);
+    Spikes out = spikes::blank(usage, outputs);
+    const Index groups = (usage.cols() + lanes::width - 1) / lanes::width;
+    check_threads(threads, groups);
+    if (options.window > usage.rows()) {
+        check_alone(usage);
+        return out;
+    }
+    const Weights weights(options.window);
+    const Index bands = (groups + lanes::together(usage) - 1) / lanes::together(usage);
+    std::vector<Scratch> scratch(static_cast<std::size_t>(check_threads(threads, bands)), Scratch(options.window));
+    std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups));
+    parallel(bands, threads, poll, [&](Index worker, Index band, const Poll& own) {
+        const Index first = band * lanes::together(usage), end = std::min(first + lanes::together(usage), groups);
+        std::vector<Group> band_groups;
+        for (Index group = first; group < end; ++group)
+            band_groups.emplace_back(usage, group * lanes::width, options, outputs, weights,
+                                     scratch[static_cast<std::size_t>(worker)], out);
+        Index until_poll = poll_every;
+        for (Index start = 0; start < usage.rows(); start += options.window) {
+            for (Group& eight : band_groups) eight.block(start);
+            if (own && (until_poll -= options.window * (end - first)) <= 0) {
+                own();
+                until_poll = poll_every;
+            }
+        }
+        for (Index group = first; group < end; ++group)
+            episodes[static_cast<std::size_t>(group)] =
+                band_groups[static_cast<std::size_t>(group - first)].finish(own);
+    });
+    out.episodes = spikes::joined(episodes);
+    return out;
+}
+
+}  // namespace surgetank
