@@ -1,5 +1,8 @@
+#include <mutex>
+
 #include "bind.hpp"
 #include "surgetank/spikes_rolling.hpp"
+#include "surgetank/spikes_stream.hpp"
 
 namespace surgetank::bind {
 namespace {
@@ -18,12 +21,7 @@ py::dict episodes(const std::vector<Episode>& found) {
                     "ratio"_a = column(&Episode::ratio));
 }
 
-py::dict detect(const Samples& usage, const RollingSigmaOptions& options, const SpikeOutputs& outputs, Index threads) {
-    Spikes found;
-    {
-        const py::gil_scoped_release release;
-        found = rolling_sigma(usage, options, outputs, threads, poll_signals);
-    }
+py::dict columns(Spikes&& found, const SpikeOutputs& outputs) {
     using py::literals::operator""_a;
     return py::dict("flags"_a = array(std::move(found.flags)), "scores"_a = array(std::move(found.scores)),
                     "likelihood"_a = array(std::move(found.likelihood)), "ratios"_a = array(std::move(found.ratios)),
@@ -31,6 +29,43 @@ py::dict detect(const Samples& usage, const RollingSigmaOptions& options, const 
                     "count"_a = array(std::move(found.count)), "p95_ratio"_a = array(std::move(found.p95_ratio)),
                     "max_ratio"_a = array(std::move(found.max_ratio)));
 }
+
+template <auto detect, class Options>
+py::dict found_by(const Samples& usage, const Options& options, const SpikeOutputs& outputs, Index threads) {
+    Spikes found;
+    {
+        const py::gil_scoped_release release;
+        found = detect(usage, options, outputs, threads, poll_signals);
+    }
+    return columns(std::move(found), outputs);
+}
+
+// One call at a time: a stream is a sequence of samples, whichever thread brings them.
+class Stream {
+public:
+    explicit Stream(AdaptiveStream stream) : stream_(std::move(stream)) {}
+
+    py::dict update(const Samples& usage, const SpikeOutputs& outputs, Index threads) {
+        Spikes found;
+        {
+            const py::gil_scoped_release release;
+            const std::lock_guard lock(mutex_);
+            found = stream_.update(usage, outputs, threads, poll_signals);
+        }
+        return columns(std::move(found), outputs);
+    }
+
+    template <class Read>
+    auto read(Read&& what) {
+        const py::gil_scoped_release release;
+        const std::lock_guard lock(mutex_);
+        return what(stream_);
+    }
+
+private:
+    std::mutex mutex_;
+    AdaptiveStream stream_;
+};
 
 }  // namespace
 
@@ -48,8 +83,31 @@ void register_spikes(py::module_& m) {
         .def_readwrite("likelihood", &SpikeOutputs::likelihood)
         .def_readwrite("ratios", &SpikeOutputs::ratios)
         .def_readwrite("episodes", &SpikeOutputs::episodes);
-    m.def("rolling_sigma", &detect, py::arg("usage").noconvert(), py::arg("options"), py::arg("outputs"),
-          py::arg("threads"));
+    py::class_<AdaptiveOptions>(m, "AdaptiveOptions")
+        .def(py::init<>())
+        .def("check", [](const AdaptiveOptions& options) { check(options); })
+        .def_readwrite("threshold", &AdaptiveOptions::threshold)
+        .def_readwrite("both", &AdaptiveOptions::both)
+        .def_readwrite("step_s", &AdaptiveOptions::step_s);
+    py::class_<Stream>(m, "AdaptiveStream")
+        .def(py::init([](const AdaptiveOptions& options, Index series) {
+                 return std::make_unique<Stream>(AdaptiveStream(options, series));
+             }),
+             py::arg("options"), py::arg("series"))
+        .def("update", &Stream::update, py::arg("usage").noconvert(), py::arg("outputs"), py::arg("threads"))
+        .def("save", [](Stream& stream) { return py::bytes(stream.read([](const auto& s) { return s.save(); })); })
+        .def_static("restore",
+                    [](const py::bytes& bytes) {
+                        return std::make_unique<Stream>(AdaptiveStream::restore(static_cast<std::string_view>(bytes)));
+                    })
+        .def_property_readonly("series", [](Stream& s) { return s.read([](const auto& at) { return at.series(); }); })
+        .def_property_readonly("samples", [](Stream& s) { return s.read([](const auto& at) { return at.samples(); }); })
+        .def_property_readonly("options",
+                               [](Stream& s) { return s.read([](const auto& at) { return at.options(); }); });
+    m.def("adaptive", &found_by<adaptive, AdaptiveOptions>, py::arg("usage").noconvert(), py::arg("options"),
+          py::arg("outputs"), py::arg("threads"));
+    m.def("rolling_sigma", &found_by<rolling_sigma, RollingSigmaOptions>, py::arg("usage").noconvert(),
+          py::arg("options"), py::arg("outputs"), py::arg("threads"));
 }
 
 }  // namespace surgetank::bind

@@ -18,8 +18,8 @@ struct SpikeOutputs {
 struct Episode {
     Index series = 0;
     Index start = 0, end = 0;  // sample numbers, half open
-    double peak = nan;         // the sample in it that is furthest from what was expected, in the unit of usage
-    double ratio = nan;        // the ratio furthest from 1 in it
+    double peak = nan;         // the largest sample in it, in the unit of usage
+    double ratio = nan;        // the largest ratio in it
 };
 
 struct Spikes {

@@ -10,7 +10,7 @@ from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enoug
 from .history import History, ImportReport, Quota, QuotaKey
 from .plan import Plan, Thresholds, plan
 from .scenario import SHIPPED_SCENARIOS, Scenario
-from .spikes import Episode, RollingSigma, Spikes, detect_spikes
+from .spikes import AdaptiveDetector, Episode, RollingSigma, Spikes, SpikeStream, detect_spikes
 from .summary import Summary, cpu, summarize
 from .verdict import Verdict, check
 
@@ -30,7 +30,9 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "summarize",
     "Summary",
     "detect_spikes",
+    "AdaptiveDetector",
     "RollingSigma",
+    "SpikeStream",
     "Spikes",
     "Episode",
     "size_headroom",

@@ -50,6 +50,37 @@ class SpikeColumns(TypedDict):
     p95_ratio: NDArray[np.float64]  # (N,)
     max_ratio: NDArray[np.float64]  # (N,)
 
+class AdaptiveOptions:
+    threshold: float  # decades of rarity
+    both: bool  # False: upward spikes alone
+    step_s: float
+    def __init__(self) -> None: ...
+    def check(self) -> None: ...
+
+class AdaptiveStream:
+    def __init__(self, options: AdaptiveOptions, series: int) -> None: ...
+    def update(
+        self,
+        usage: NDArray[np.float64],  # (n, series), any positive strides
+        outputs: SpikeOutputs,
+        threads: int,
+    ) -> SpikeColumns: ...
+    def save(self) -> bytes: ...
+    @staticmethod
+    def restore(bytes: bytes) -> AdaptiveStream: ...
+    @property
+    def series(self) -> int: ...
+    @property
+    def samples(self) -> int: ...
+    @property
+    def options(self) -> AdaptiveOptions: ...
+
+def adaptive(
+    usage: NDArray[np.float64],  # (T, N), any positive strides
+    options: AdaptiveOptions,
+    outputs: SpikeOutputs,
+    threads: int,  # 0: all
+) -> SpikeColumns: ...
 def rolling_sigma(
     usage: NDArray[np.float64],  # (T, N), any positive strides
     options: RollingSigmaOptions,

@@ -1,0 +1,229 @@
+#include "surgetank/spikes_adaptive.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+
+namespace surgetank {
+namespace spikes {
+namespace {
+
+// Samples of 300 s, of which the durations below are made.
+constexpr double level_tau = 6000, recent_tau = 1000, hour = 12, two_hours = 24, day = 288, quarter = 3;
+constexpr double habituation_half = 4000, habituation_step = 0.5, quiet = 120, least_quiet = 3;
+// Decades a bin beyond the record, decades at most, and samples that are only learnt from.
+constexpr double decade = 0.30102999566398119521, beyond_record = 6 * decade / 4, most_decades = 15;
+constexpr std::int64_t warm_up = 50;
+constexpr double most_z = 1023, rounding = 0x1p-40, most_size = 0x1p900;
+
+double scale(double step_s) { return 300 / std::clamp(step_s, 1.0, 86400.0); }
+Index samples(double of_300_s, double step_s) {
+    return std::max<Index>(1, static_cast<Index>(std::floor(of_300_s * scale(step_s) + 0.5)));
+}
+
+// log₂ of a positive normal number from additions and multiplications alone, to 1e-13: the C library's differs between
+// machines in the last bit, and a score may decide a flag.
+double log2_of(double x) {
+    const auto bits = std::bit_cast<std::uint64_t>(x);
+    auto exponent = static_cast<int>(bits >> 52) - 1023;
+    auto mantissa = std::bit_cast<double>((bits & 0xfffffffffffffu) | 0x3ff0000000000000u);
+    if (mantissa > std::numbers::sqrt2) {
+        mantissa *= 0.5;
+        ++exponent;
+    }
+    const double s = (mantissa - 1) / (mantissa + 1), z = s * s;
+    const double series = 1 + z * (1. / 3 + z * (1. / 5 + z * (1. / 7 + z * (1. / 9 + z * (1. / 11 + z / 13)))));
+    return exponent + 2 * std::numbers::log2e * s * series;
+}
+
+}  // namespace
+
+double WindowMean::add(double x) {
+    const auto k = static_cast<std::int64_t>(at.size());
+    prefix += x;
+    const bool last = place + 1 == k;
+    const double rest = full && !last ? at[static_cast<std::size_t>(place) + 1] : 0;
+    const double mean = (prefix + rest) / static_cast<double>(full ? k : place + 1);
+    at[static_cast<std::size_t>(place)] = x;
+    ++place;
+    if (last) {
+        for (auto j = at.size() - 1; j > 0; --j) at[j - 1] += at[j];
+        place = 0;
+        prefix = 0;
+        full = true;
+    }
+    return mean;
+}
+
+double Rarity::add(double deviation, bool scored, double log2_total) {
+    const double size = std::abs(deviation);
+    if (!(size > 0)) {
+        for (auto& bin : record) bin = std::max(bin, 0);
+        return 0;
+    }
+    if (unit == 0) unit = size;
+    // The bin is the exponent and two bits of the mantissa; 1.1 keeps common ratios (1, 1.25, 1.5, 2) off the edges.
+    const auto place = static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(size / unit * 1.1) >> 50) - (1023 << 2);
+    const auto bin = static_cast<int>(std::clamp<std::int64_t>(place + half, 0, 2 * half)) + 1;
+    const std::size_t side = deviation > 0 ? 0 : 1;
+    auto& counts = tree[side];
+    double rarity = 0;
+    if (scored) {
+        std::uint32_t smaller = 0;
+        for (int b = bin - 1; b > 0; b &= b - 1) smaller += counts[static_cast<std::size_t>(b)];
+        const double as_large = static_cast<double>(counted[side]) - static_cast<double>(smaller);
+        rarity = (log2_total - log2_of(as_large + 1)) * decade;
+        if (bin > record[side]) rarity += beyond_record * (bin - record[side]);
+        rarity = std::min(rarity, most_decades);
+    }
+    for (int b = bin; b <= bins; b += b & -b) ++counts[static_cast<std::size_t>(b)];
+    ++counted[side];
+    record[side] = std::max(record[side], bin);
+    record[1 - side] = std::max(record[1 - side], 0);
+    return rarity;
+}
+
+Adaptive::Adaptive(const AdaptiveOptions& options)
+    : threshold_(options.threshold),
+      decay_(std::exp2(-1 / (habituation_half * scale(options.step_s)))),
+      quiet_(std::max(least_quiet, quiet * scale(options.step_s))),
+      both_(options.both),
+      level_(std::max(1.0, level_tau * scale(options.step_s))),
+      movement_(level_),
+      recent_(std::max(1.0, recent_tau * scale(options.step_s))),
+      spread_(recent_),
+      hour_(samples(hour, options.step_s)),
+      two_hours_(samples(two_hours, options.step_s)),
+      day_(samples(day, options.step_s)),
+      moved_(samples(two_hours, options.step_s)),
+      surprise_(samples(quarter, options.step_s)),
+      delay_(static_cast<std::size_t>(samples(two_hours, options.step_s))),
+      profile_(static_cast<std::size_t>(samples(day, options.step_s))),
+      visits_(profile_.size()),
+      since_(std::int64_t{1} << 40) {}
+
+// Every baseline is read before it hears of x.
+void Adaptive::measure(double x, double (&d)[deviations]) {
+    const bool first = level_.empty();
+    const double hour = hour_.add(x), lately = two_hours_.add(x);
+    d[0] = first ? 0 : x - level_.mean;
+    d[1] = first ? 0 : hour - level_.mean;
+    level_.add(x);
+
+    auto& oldest = delay_[static_cast<std::size_t>(delayed_)];
+    if (++delayed_ == static_cast<std::int64_t>(delay_.size())) delayed_ = 0;
+    d[2] = observed_ >= static_cast<std::int64_t>(delay_.size()) ? lately - day_.add(oldest) : 0;
+    oldest = x;
+
+    const double movement = first ? 0 : std::abs(x - before_), moved = moved_.add(movement);
+    d[3] = 0;
+    if (movement_.mean > 0) {  // a ratio, made symmetric: twice as much is 1, half as much −1
+        const double ratio = (moved + 0.001 * movement_.mean) / (1.001 * movement_.mean);
+        d[3] = ratio >= 1 ? ratio - 1 : 1 - 1 / ratio;
+    }
+    movement_.add(movement);
+    before_ = x;
+
+    const auto slot = static_cast<std::size_t>(slot_);
+    double unexpected = 0;
+    if (visits_[slot] == 0) {
+        profile_[slot] = x;
+    } else {
+        unexpected = x - profile_[slot];
+        profile_[slot] += std::max(0.3, 1 / (visits_[slot] + 1.0)) * unexpected;
+    }
+    if (visits_[slot] < 4) ++visits_[slot];  // beyond, the weight is 0.3
+    d[4] = surprise_.add(unexpected);
+
+    // What rounding leaves is no deviation.
+    const double noise = rounding * std::max(std::abs(x), std::abs(level_.mean));
+    for (const int j : {0, 1, 2, 4})
+        if (std::abs(d[j]) <= noise) d[j] = 0;
+    if (std::abs(d[3]) <= rounding) d[3] = 0;
+}
+
+void Adaptive::next_slot() {
+    if (++slot_ == static_cast<std::int64_t>(profile_.size())) slot_ = 0;
+}
+
+// How many standard deviations x lies from the mean of the last days, at most most_z.
+double Adaptive::effect(double x) {
+    double z = 0;
+    if (!recent_.empty()) {
+        double off = x - recent_.mean;
+        // Squares are kept in a unit, a power of two near the residuals, so that they neither overflow nor vanish.
+        if (off != 0 && (spread_.mean == 0 || std::abs(off) * unit_ > 0x1p300)) {
+            const double unit = std::ldexp(1.0, -std::clamp(std::ilogb(off), -1000, 1000));
+            if (spread_.mean > 0) spread_.mean *= (unit / unit_) * (unit / unit_);
+            unit_ = unit;
+        }
+        off *= unit_;
+        if (!spread_.empty()) {
+            if (spread_.mean > 0) z = std::min(std::abs(off) / std::sqrt(spread_.mean), most_z);
+            else if (off != 0) z = most_z;
+        }
+        spread_.add(off * off);
+    }
+    recent_.add(x);
+    return z;
+}
+
+Judgement Adaptive::add(double x) {
+    Judgement out;
+    ++since_;
+    if (std::isnan(x)) {
+        next_slot();
+        return out;
+    }
+    if (recent_.mean != 0) out.ratio = x / recent_.mean;
+    const double u = std::clamp(x, -most_size, most_size);  // sums and differences stay within double
+    double d[deviations];
+    measure(u, d);
+    next_slot();
+    const double z = effect(u);
+
+    const bool scored = observed_ >= warm_up;
+    const double log2_total = log2_of(static_cast<double>(observed_ + 1));
+    double sum = 0;
+    for (std::size_t j = 0; j < deviations; ++j) {
+        const double rarity = rarities_[j].add(d[j], scored && (both_ || d[j] > 0), log2_total);
+        sum += rarity * rarity;
+    }
+    ++observed_;
+    const double score = std::sqrt(sum / deviations) * std::sqrt(log2_of(1 + z) / 2);
+    const double smooth = 0.4 * score + 0.6 * weight_;
+    weight_ = score;
+    habituation_ *= decay_;
+    out.score = smooth - habituation_;
+    out.likelihood = smooth;  // made a probability where it is asked for
+    const bool begins = out.score >= threshold_ && static_cast<double>(since_) > quiet_;
+    if (begins) {
+        bar_ = std::min(smooth, smooth - out.score + threshold_);
+        habituation_ += habituation_step;
+        since_ = 0;
+    } else if (smooth < bar_) {
+        bar_ = inf;
+    }
+    out.flag = smooth >= bar_;
+    return out;
+}
+
+namespace {
+
+bool within(std::int64_t place, std::size_t size) { return place >= 0 && place < static_cast<std::int64_t>(size); }
+
+}  // namespace
+
+bool Adaptive::sound() const {
+    bool sound = within(delayed_, delay_.size()) && within(slot_, profile_.size()) && observed_ >= 0;
+    for (const WindowMean* window : {&hour_, &two_hours_, &day_, &moved_, &surprise_})
+        sound = sound && within(window->place, window->at.size());
+    for (const Rarity& rarity : rarities_)
+        for (const std::int32_t bin : rarity.record) sound = sound && bin >= -1 && bin <= Rarity::bins;
+    return sound;
+}
+
+}  // namespace spikes
+
+}  // namespace surgetank

@@ -1,0 +1,207 @@
+#include "surgetank/spikes_stream.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numbers>
+#include <type_traits>
+
+#include "surgetank/lanes_source.hpp"
+#include "surgetank/parallel.hpp"
+
+namespace surgetank {
+namespace {
+
+using spikes::Adaptive;
+using spikes::Judgement;
+using spikes::Recorder;
+
+constexpr Index chunk = 512;  // samples of eight series at a time: what is gathered stays near
+
+// Eight series (or what is left of them), whose states lie at `states`.
+std::vector<Episode> judge_group(const Samples& usage, Index first, Adaptive* states, const SpikeOutputs& outputs,
+                                 Spikes& out, const Poll& poll) {
+    const Index series = std::min(lanes::width, usage.cols() - first);
+    const lanes::Source source = lanes::source(usage, first);
+    const bool contiguous = usage.innerStride() == 1 || usage.rows() <= 1;
+    std::vector<double> gathered(contiguous ? 0 : static_cast<std::size_t>(chunk * lanes::width));
+    std::vector<Recorder> recorders;
+    for (Index j = 0; j < series; ++j) recorders.emplace_back(out, outputs, first + j);
+    for (Index start = 0; start < usage.rows(); start += chunk) {
+        if (poll && start % (64 * chunk) == 0) poll();
+        const Index rows = std::min(chunk, usage.rows() - start);
+        if (!contiguous) lanes::kernels().columns(source, start, rows, gathered.data(), chunk);
+        for (Index j = 0; j < series; ++j) {
+            const double* x = contiguous ? source.start + source.offset[j] + start : gathered.data() + j * chunk;
+            auto& recorder = recorders[static_cast<std::size_t>(j)];
+            for (Index t = 0; t < rows; ++t) {
+                spikes::check_sample(x[t]);
+                Judgement judged = states[j].add(x[t]);
+                if (outputs.likelihood) judged.likelihood = -std::expm1(-judged.likelihood * std::numbers::ln10);
+                recorder.record(start + t, x[t], judged);
+            }
+        }
+    }
+    std::vector<std::vector<Episode>> parts;
+    for (Recorder& recorder : recorders) {
+        recorder.finish();
+        parts.push_back(std::move(recorder.episodes));
+    }
+    return spikes::joined(parts);
+}
+
+Index groups_of(Index series) { return (series + lanes::width - 1) / lanes::width; }
+
+}  // namespace
+
+void check(const AdaptiveOptions& options) {
+    require(std::isfinite(options.threshold) && options.threshold > 0, "threshold", "must be a positive finite number",
+            options.threshold);
+    require(std::isfinite(options.step_s) && options.step_s > 0, "step_s", "must be a positive number of seconds",
+            options.step_s);
+}
+
+AdaptiveStream::AdaptiveStream(const AdaptiveOptions& options, Index series) : options_(options) {
+    check(options);
+    require(series >= 1, "series", "must be 1 or more", series);
+    states_.assign(static_cast<std::size_t>(series), Adaptive(options));
+}
+
+Spikes AdaptiveStream::update(const Samples& usage, const SpikeOutputs& outputs, Index threads, const Poll& poll) {
+    Spikes out = spikes::blank(usage, outputs);
+    require(usage.cols() == series(), "usage", fmt::format("must have the stream's {} series", series()), usage.cols());
+    auto states = states_;
+    std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups_of(series())));
+    parallel(groups_of(series()), threads, poll, [&](Index, Index group, const Poll& own) {
+        const Index first = group * lanes::width;
+        episodes[static_cast<std::size_t>(group)] =
+            judge_group(usage, first, &states[static_cast<std::size_t>(first)], outputs, out, own);
+    });
+    out.episodes = spikes::joined(episodes);
+    states_ = std::move(states);
+    samples_ += usage.rows();
+    return out;
+}
+
+Spikes adaptive(const Samples& usage, const AdaptiveOptions& options, const SpikeOutputs& outputs, Index threads,
+                const Poll& poll) {
+    check(options);
+    Spikes out = spikes::blank(usage, outputs);
+    const Adaptive fresh(options);
+    std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups_of(usage.cols())));
+    parallel(groups_of(usage.cols()), threads, poll, [&](Index, Index group, const Poll& own) {
+        std::vector<Adaptive> states(lanes::width, fresh);
+        episodes[static_cast<std::size_t>(group)] =
+            judge_group(usage, group * lanes::width, states.data(), outputs, out, own);
+    });
+    out.episodes = spikes::joined(episodes);
+    return out;
+}
+
+namespace {
+
+constexpr std::string_view magic = "surgetank spikes";
+constexpr std::uint64_t version = 1;
+
+// Numbers as little-endian bytes, whatever the machine.
+template <class Number>
+std::uint64_t to_bits(Number x) {
+    if constexpr (std::is_same_v<Number, double>) return std::bit_cast<std::uint64_t>(x);
+    else return static_cast<std::uint64_t>(x);
+}
+template <class Number>
+Number from_bits(std::uint64_t bits) {
+    if constexpr (std::is_same_v<Number, double>) return std::bit_cast<double>(bits);
+    else if constexpr (std::is_same_v<Number, bool>) return bits != 0;
+    else return static_cast<Number>(bits);
+}
+
+struct Writer {
+    template <class Number>
+    void operator()(const Number& x) {
+        for (std::size_t i = 0; i < sizeof(Number); ++i) bytes += static_cast<char>(to_bits(x) >> 8 * i & 0xff);
+    }
+    std::string bytes;
+};
+
+struct Reader {
+    template <class Number>
+    void operator()(Number& x) {
+        std::uint64_t bits = 0;
+        for (std::size_t i = 0; i < sizeof(Number); ++i)
+            bits |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes.at(place++))) << 8 * i;
+        x = from_bits<Number>(bits);
+    }
+    std::string_view bytes;
+    std::size_t place = 0;
+};
+
+struct Counter {
+    template <class Number>
+    void operator()(const Number&) {
+        bytes += sizeof(Number);
+    }
+    std::size_t bytes = 0;
+};
+
+// FNV-1a: finds damage, not malice; what could hurt is checked besides.
+std::uint64_t checksum(std::string_view bytes) {
+    std::uint64_t hash = 0xcbf29ce484222325u;
+    for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3u;
+    return hash;
+}
+
+}  // namespace
+
+std::string AdaptiveStream::save() const {
+    Writer out;
+    out.bytes = magic;
+    out(version);
+    out(options_.threshold);
+    out(options_.both);
+    out(options_.step_s);
+    out(static_cast<std::int64_t>(samples_));
+    out(static_cast<std::int64_t>(series()));
+    for (Adaptive state : states_) state.visit(out);
+    out(checksum(out.bytes));
+    return std::move(out.bytes);
+}
+
+AdaptiveStream AdaptiveStream::restore(std::string_view bytes) {
+    constexpr std::size_t head = magic.size() + sizeof version;
+    const auto refuse = [](bool holds, std::string_view rule, auto value) { require(holds, "state", rule, value); };
+    refuse(bytes.size() > head && bytes.starts_with(magic), "must be what SpikeStream.to_bytes() gave",
+           fmt::format("{} other bytes", bytes.size()));
+    Reader in{bytes, magic.size()};
+    std::uint64_t found = 0;
+    in(found);
+    refuse(found == version, fmt::format("must be of version {}", version), found);
+    const std::string_view body = bytes.substr(0, bytes.size() - sizeof found);
+    Reader end{bytes, body.size()};
+    end(found);
+    refuse(found == checksum(body), "must be whole and unchanged", "a checksum that does not match");
+    AdaptiveOptions options;
+    std::int64_t samples = 0, series = 0;
+    constexpr std::size_t options_size = sizeof(double) * 2 + 1 + sizeof samples + sizeof series;
+    refuse(body.size() >= head + options_size, "must be whole", fmt::format("{} bytes", bytes.size()));
+    in(options.threshold);
+    in(options.both);
+    in(options.step_s);
+    in(samples);
+    in(series);
+    check(options);
+    Counter each;
+    Adaptive(options).visit(each);
+    const std::size_t left = body.size() - in.place;
+    refuse(series >= 1 && left % each.bytes == 0 && left / each.bytes == static_cast<std::size_t>(series),
+           "must hold the state of every series", fmt::format("{} bytes for {} series", left, series));
+    AdaptiveStream out(options, series);
+    out.samples_ = samples;
+    for (Adaptive& state : out.states_) {
+        state.visit(in);
+        refuse(state.sound() && samples >= 0, "must be what SpikeStream.to_bytes() gave", "places outside of it");
+    }
+    return out;
+}
+
+}  // namespace surgetank

@@ -1,0 +1,125 @@
+"""The detectors: what a spike is, as options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Union
+
+from .. import _bridge, _core
+from .._bridge import Floats
+from ..errors import invalid
+
+USUAL_STEP_S = 300.0
+
+
+@dataclass(frozen=True)
+class AdaptiveDetector:
+    """The recommended detector: a spike is rare in the series' own past, large, and not the third of its kind today.
+
+    It learns each series as it goes: its level, its day, how much it moves, how often it surprises. One set of defaults
+    serves every step and every series; see ``Notes`` for what it was chosen on.
+
+    Parameters
+    ----------
+    direction : {"both", "up"}, default "both"
+        "up" finds upward spikes only, which is what capacity is about. "both" also finds drops and flat lines.
+    threshold : float, default 1.5
+        Decades of rarity, about: 1.0 finds more and cries wolf more, 2.0 the other way round.
+
+    Raises
+    ------
+    InvalidInput
+        Names the option, the rule and the value.
+
+    Notes
+    -----
+    Five deviations of each sample from what was there before it (from the long mean; the last hour's and the last two
+    hours' mean; how much it moves; the time of day) are ranked within their own past, by sign. The score is the root
+    mean square of these rarities (−log₁₀ of the share at least as large) times an effect size, smoothed over two
+    samples, less a habituation that every spike raises and two weeks halve. A spike begins where the score reaches the
+    threshold, at the earliest ten hours after the last one began, and lasts while it stays as unusual. The first 50
+    samples are only learnt from; the first days are judged by what little is known. A missing sample changes nothing.
+    Durations are for steps of 5 minutes and scale to others: an hour of 12 samples is twelve samples of any step.
+
+    Only the past is looked at, so that a batch and a `SpikeStream` say the same. Parameters were chosen by
+    cross-validation over labelled series (A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms:
+    the Numenta Anomaly Benchmark", 2015, and service telemetry): `bench/bench_spikes_accuracy.py` prints how it
+    compares.
+    """
+
+    direction: str = "both"
+    threshold: float = 1.5
+
+    name: ClassVar[str] = "adaptive"
+
+    def __post_init__(self) -> None:
+        """Refuse what the core would refuse, now."""
+        if not isinstance(self.direction, str) or self.direction not in ("both", "up"):
+            raise invalid("direction", 'must be "both" or "up"', self.direction)
+        self._core_options(USUAL_STEP_S)
+
+    def _core_options(self, step_s: float) -> _core.AdaptiveOptions:
+        options = _bridge.options(_core.AdaptiveOptions, self, own=("direction",))
+        options.both = self.direction == "both"
+        options.step_s = step_s
+        return options
+
+    def _detect(
+        self, usage: _bridge.Floats, step_s: float, asked: _core.SpikeOutputs, threads: int
+    ) -> _core.SpikeColumns:
+        return _core.adaptive(usage, self._core_options(step_s), asked, threads)
+
+
+@dataclass(frozen=True)
+class RollingSigma:
+    """The classic rule: a sample is a spike when it exceeds mean + threshold·sd of the window that ends with it.
+
+    Parameters
+    ----------
+    window : int, default 10
+        Samples in the trailing window, the current one included. Wider windows know more, and forget later.
+    threshold : float, default 2.0
+        Sample standard deviations (n − 1). Because the sample is part of its own window, no score can exceed
+        (window − 1)/√window, 2.85 for 10; a higher threshold is refused.
+    exclude_current : bool, default False
+        Leave the current sample out of its window: then scores are unbounded.
+
+    Raises
+    ------
+    InvalidInput
+        Names the option, the rule and the value.
+
+    Notes
+    -----
+    A window counts only if it lies wholly inside the series and at least half of it (rounded up) is observed; only
+    windows with a positive mean flag. Source: W. A. Shewhart, "Economic Control of Quality of Manufactured
+    Product", 1931, on a moving window. Moments are combined, never subtracted (`cpp/surgetank/series.hpp`), so an
+    outlier of 1e9 leaves no trace once it has left the window.
+    """
+
+    window: int = 10
+    threshold: float = 2.0
+    exclude_current: bool = False
+
+    name: ClassVar[str] = "rolling"
+
+    def __post_init__(self) -> None:
+        """Refuse what the core would refuse, now."""
+        self._core_options()
+
+    def _core_options(self) -> _core.RollingSigmaOptions:
+        return _bridge.options(_core.RollingSigmaOptions, self)
+
+    def _detect(
+        self, usage: _bridge.Floats, step_s: float, asked: _core.SpikeOutputs, threads: int
+    ) -> _core.SpikeColumns:
+        return _core.rolling_sigma(usage, self._core_options(), asked, threads)
+
+
+Detector = Union[AdaptiveDetector, RollingSigma]  # noqa: UP007  (kept as a value: it is exported)
+
+
+def check_detector(detector: object, argument: str = "detector") -> None:
+    """Refuse anything but a detector with its options."""
+    if not isinstance(detector, AdaptiveDetector | RollingSigma):
+        raise invalid(argument, "must be AdaptiveDetector(...) or RollingSigma(...)", detector)
