@@ -53,11 +53,26 @@ def _judge(u, mean, sd, window):
     return flags
 
 
+def _judge_plain(u, mean, sd, window):
+    """The same in one line, as first written."""
+    flags = (u > mean + THRESHOLD * sd) & (mean > 0)
+    flags[:, : window - 1] = False
+    return flags
+
+
 def bottleneck(u, window):
     import bottleneck as bn
 
     needed = (window + 1) // 2
     return _judge(u, bn.move_mean(u, window, needed), bn.move_std(u, window, needed, ddof=1), window)
+
+
+def bottleneck_plain(u, window):
+    import bottleneck as bn
+
+    needed = (window + 1) // 2
+    mean, sd = bn.move_mean(u, window, needed), bn.move_std(u, window, needed, ddof=1)
+    return _judge_plain(u, mean, sd, window)
 
 
 def numbagg(u, window):
@@ -77,6 +92,11 @@ def pandas_form(series):
 def pandas(frame, window):
     rolling = frame.rolling(window, min_periods=(window + 1) // 2)
     return _judge(frame.to_numpy().T, rolling.mean().to_numpy().T, rolling.std().to_numpy().T.copy(), window)
+
+
+def pandas_plain(frame, window):
+    rolling = frame.rolling(window, min_periods=(window + 1) // 2)
+    return _judge_plain(*(x.to_numpy().T for x in (frame, rolling.mean(), rolling.std())), window)
 
 
 def polars_form(series):
@@ -165,8 +185,10 @@ PEERS = (
     Peer("numba, fused, no branches", **_numba("blocks")),
     Peer("numba, across series", **_numba("across", by_instant=True)),
     Peer("numba, every window anew", **_numba("anew", twin=False)),
+    Peer("bottleneck, as first written", ("bottleneck",), bottleneck_plain),
     Peer("bottleneck", ("bottleneck",), bottleneck, at_a_time=16),
     Peer("numbagg", ("numbagg", "numba"), numbagg, at_a_time=16),
+    Peer("pandas, as first written", ("pandas",), pandas_plain, form=pandas_form),
     Peer("pandas", ("pandas",), pandas, form=pandas_form, at_a_time=200),
     Peer("polars", ("polars",), polars, form=polars_form, count=polars_count, at_a_time=200),
     Peer("NumPy, running sums", (), numpy_sums, at_a_time=16, missing=False),
