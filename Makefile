@@ -16,7 +16,7 @@ help:
 	@echo "make demo       sample world in an embedded store, and its plan"
 	@echo "make test       the tests"
 	@echo "make check      what CI runs besides: lint, types, native tests under sanitizers, doctests, notebooks"
-	@echo "make bench      benchmarks, each checked against its slow twin first"
+	@echo "make bench      benchmarks, each checked against its slow twin first; writes the tables of bench/README.md"
 	@echo "make format     rewrite Python and C++ in the house style"
 	@echo "make pythons    install and run the tests on every Python 3.10-3.13 found"
 	@echo "make clean      remove .venv and build"
@@ -52,12 +52,15 @@ doctest: $(VENV)/.check
 notebooks: $(VENV)/.check
 	$(BIN)/pytest --nbmake --nbmake-timeout=300 -W default notebooks
 
-bench: $(VENV)/.check
-	$(BIN)/python bench/bench_spikes.py
-	$(BIN)/python bench/bench_headroom.py
-	$(BIN)/python bench/bench_quantile.py
-	$(BIN)/python bench/out_of_sample.py
-	$(BIN)/python bench/bench_import.py
+bench: $(VENV)/.bench
+	$(BIN)/python bench/_page.py --write
+	$(BIN)/python bench/bench_spikes.py --write
+	$(BIN)/python bench/bench_headroom.py --write
+	$(BIN)/python bench/callgrind.py --write
+	$(BIN)/python bench/growth.py --write
+	$(BIN)/python bench/bench_quantile.py --write
+	$(BIN)/python bench/out_of_sample.py --write
+	$(BIN)/python bench/bench_import.py --write
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
@@ -89,3 +92,8 @@ $(VENV)/.test: $(VENV)/.tools $(SOURCES)
 $(VENV)/.check: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) '.[check]'
 	@touch $(VENV)/.demo $(VENV)/.test $@
+
+# Apart from .check, so that checking a change needs no numba.
+$(VENV)/.bench: $(VENV)/.tools $(SOURCES)
+	$(INSTALL) '.[bench]'
+	@touch $(VENV)/.demo $(VENV)/.test $(VENV)/.check $@

@@ -8,6 +8,7 @@ import pandas as pd
 
 import surgetank
 from _compare import compare
+from _page import publish, table
 
 ROWS_EACH = 8640  # thirty days at five minutes
 
@@ -30,6 +31,7 @@ def into_store(path, folder):
 
 
 def main():
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
         for series in (1, 12, 116):
             path = Path(folder) / f"{series}.csv"
@@ -44,7 +46,10 @@ def main():
                 "surgetank, into the store": lambda p=path: into_store(p, folder),
                 "pandas.read_csv, instants": lambda p=path: pd.read_csv(p, parse_dates=["timestamp"]),
             }
-            compare(f"import, {series * ROWS_EACH:,} rows", ways, rounds=3)
+            read, stored, peer = compare(f"import, {series * ROWS_EACH:,} rows", ways, rounds=3).values()
+            rows.append([f"{series * ROWS_EACH:,}", read.ms, stored.times, peer.times])
+    header = ["rows", "`History.read`", "into the store", "`pandas.read_csv` with instants"]
+    publish("import", table(header, rows))
 
 
 if __name__ == "__main__":

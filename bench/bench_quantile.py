@@ -12,7 +12,8 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 import surgetank
-from _compare import compare
+from _compare import compare, one_thread
+from _page import publish, table
 
 STEP_S, SAMPLES, REGIONS = 300, 8640, 4
 COUNTED = surgetank.QuantilePolicy(growth=1.0, tail="counted", confidence=0.0)
@@ -59,22 +60,26 @@ def twin(usage, risk=1e-3):
 
 
 def main():
+    one_thread()
     rng = np.random.default_rng(3)
     usage = world(40, rng)
     np.testing.assert_array_equal(ours(usage).need, twin(usage))
     print("need equals the twin's, bit for bit")
+    rows = []
     for quotas in (20, 200, 2000):
         usage = world(quotas, rng)
         ways = {"surgetank, counted": lambda u=usage: ours(u)}
         ways["NumPy and SciPy, counted"] = lambda u=usage: twin(u)
         ways["surgetank, everything"] = lambda u=usage: ours(u, surgetank.QuantilePolicy())
-        compare(f"need, 8,640 samples × {quotas:,} quotas × 3 events", ways, rounds=3)
-    memory()
+        counted, peer, everything = compare(f"need, 8,640 samples × {quotas:,} quotas × 3 events", ways, 3).values()
+        rows.append([f"{quotas:,}", counted.ms, peer.times, everything.times])
+    header = ["quotas", "surgetank, counted", "NumPy and SciPy, counted", "surgetank, everything"]
+    publish("quantile", f"{table(header, rows)}\n\n{memory()}")
 
 
 def memory():
     """Peak memory while the largest case is sized, over its input; the peak is sampled in another thread."""
-    usage = world(2000, np.random.default_rng(0))
+    usage, lines = world(2000, np.random.default_rng(0)), []
     for name, policy in (("counted", COUNTED), ("everything", surgetank.QuantilePolicy())):
         before, peak, done = resident(), [0], threading.Event()
 
@@ -88,8 +93,9 @@ def memory():
         done.set()
         watcher.join()
         extra = max(0, peak[0] - before)
-        print(f"peak memory, {name}: {1 + extra / usage.nbytes:.2f} × the input ({extra >> 20} MiB on top)")
+        lines.append(f"Peak memory of the largest case, {name}: {1 + extra / usage.nbytes:.2f} × the input.")
         assert extra <= 0.3 * usage.nbytes
+    return "\n".join(lines)
 
 
 def resident():

@@ -1,75 +1,172 @@
-"""`detect_spikes` with RollingSigma beside pandas and a NumPy sliding window: first who is right, then who is fast."""
+"""`detect_spikes` with RollingSigma beside its peers: first who is right, then who is fast and in how much memory.
 
+`--write` puts the tables into README.md. `--level` and `--memory WAY` are how this bench calls itself.
+"""
+
+import json
 import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 import surgetank
-from _compare import compare
+from _compare import LEVELS, compare, importable, in_subprocess, number, one_thread
+from _memory import extra_bytes
+from _page import publish, table
+from _peers_spikes import PEERS, THRESHOLD, WINDOW, available
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracles import rolling_sigma
 
-WINDOW, THRESHOLD = 144, 3.0
 DETECTOR = surgetank.RollingSigma(window=WINDOW, threshold=THRESHOLD)
+SAMPLES, SIZES = 4320, (20, 200, 2000)
+OURS, MAIN_PEER, READ = "surgetank", "numba, fused, as first written", "a plain read"
 
 
-def ours(usage):
-    return surgetank.detect_spikes(usage, detector=DETECTOR, outputs=()).count
+def ours(usage, threads=1):
+    return surgetank.detect_spikes(usage, detector=DETECTOR, outputs=(), threads=threads).count
 
 
 def ours_flags(usage):
     return surgetank.detect_spikes(usage, detector=DETECTOR, outputs=("flags",)).flags
 
 
-def with_pandas(usage):
-    rolling = pd.DataFrame(usage).rolling(WINDOW, min_periods=(WINDOW + 1) // 2)
-    mean = rolling.mean().to_numpy()
-    flags = (usage > mean + THRESHOLD * rolling.std().to_numpy()) & (mean > 0)
-    flags[: WINDOW - 1] = False  # a window counts only if it lies wholly inside the series
-    return flags
+def plain_read(usage):
+    """The fastest read there is in Python: the largest sample, in vectors, one thread."""
+    return usage.ravel("K").max()
 
 
-def with_numpy(usage):
-    windows = np.lib.stride_tricks.sliding_window_view(usage, WINDOW, axis=0)
-    mean = windows.mean(axis=-1)
-    flags = np.zeros(usage.shape, dtype=bool)
-    flags[WINDOW - 1 :] = (usage[WINDOW - 1 :] > mean + THRESHOLD * windows.std(axis=-1, ddof=1)) & (mean > 0)
-    return flags
+def series(count, missing=False, order="F", samples=SAMPLES):
+    """Usage (T, N): noise of a load; order "F" has each series contiguous, "C" each instant."""
+    rng = np.random.default_rng(11)
+    usage = rng.gamma(4, 25, (count, samples))
+    if missing:
+        usage[rng.random(usage.shape) < 0.01] = np.nan
+    return np.asarray(usage.T, order=order)
 
 
-def exact(usage):
-    columns = [rolling_sigma(column, window=WINDOW, threshold=THRESHOLD)["flags"] for column in usage.T]
-    return np.stack(columns, axis=1)
+def hard_cases():
+    rng = np.random.default_rng(11)
+    busy, calm = rng.gamma(4, 25, (2000, 1)), rng.normal(100, 1, (2000, 1))
+    missing, outlier, busy_outlier, late = busy.copy(), calm.copy(), busy.copy(), calm + 1e9
+    missing[rng.random(busy.shape) < 0.05] = np.nan
+    outlier[500] = busy_outlier[500] = 1e9
+    late[0] = 0
+    return {
+        "100 ± 50": busy,
+        "100 ± 50, 5 % missing": missing,
+        "100 ± 50, an outlier of 1e9": busy_outlier,
+        "100 ± 1": calm,
+        "100 ± 1, an outlier of 1e9": outlier,
+        "1e9 ± 1": calm + 1e9,
+        "1e9 ± 1 after one 0": late,
+    }
 
 
-def hard_cases(rng):
-    plain = rng.gamma(4, 25, (2000, 1))
-    outlier = plain.copy()
-    outlier[500] = 1e9
-    missing = np.where(rng.random(plain.shape) < 0.05, np.nan, plain)
-    return {"plain": plain, "one outlier of 1e9": outlier, "1e9 + noise": plain + 1e9, "5% missing": missing}
+def who_is_right():
+    """Flags that differ from those of the slow twin, which computes in fractions."""
+    cases = hard_cases()
+    truth = {name: rolling_sigma(u[:, 0], WINDOW, THRESHOLD, exact=True)["flags"][:, None] for name, u in cases.items()}
+    rows = [["*spikes there are*", *(str(flags.sum()) for flags in truth.values())]]
+    for name, usage in cases.items():
+        np.testing.assert_array_equal(ours_flags(usage), truth[name], err_msg=name)
+        assert ours(usage)[0] == truth[name].sum(), name
+    rows.append(["surgetank", *("0" for _ in cases)])
+    for peer in available():
+        row = [peer.name]
+        for name, usage in cases.items():
+            if np.isnan(usage).any() and not peer.missing:
+                row.append("–")
+                continue
+            with np.errstate(all="ignore"):
+                wrong = int((peer.all_flags(peer.prepare(usage)) != truth[name]).sum())
+            assert not name.startswith("100 ± 50") or wrong == 0, (peer.name, name)
+            row.append(str(wrong) if wrong == 0 else f"**{wrong}**")
+        rows.append(row)
+    return table(["flags that differ, of 2,000", *cases], rows)
+
+
+def against_peers(count, order="F", missing=False, rounds=5):
+    """Timings of us, the peers and a plain read; every peer must count what we count."""
+    usage = series(count, missing, order)
+    found = ours(usage)
+    ways = {OURS: lambda: ours(usage), READ: lambda: plain_read(usage)}
+    for peer in available():
+        if count > peer.most or (missing and not peer.missing):
+            continue
+        prepared = peer.prepare(usage)
+        np.testing.assert_array_equal(peer.all_counts(prepared), found, err_msg=peer.name)
+        ways[peer.name] = lambda peer=peer, prepared=prepared: peer.all_counts(prepared)
+    kind = f"{'1 % missing, ' if missing else ''}{order} order"
+    return compare(f"spikes, {SAMPLES:,} samples × {count:,} series, window {WINDOW}, {kind}", ways, rounds)
+
+
+def who_is_fast():
+    """Times of each way over ours."""
+    columns = {f"{count:,} series": against_peers(count) for count in SIZES}
+    columns["2,000, by instant"] = against_peers(SIZES[-1], order="C")
+    columns["2,000, 1 % missing"] = against_peers(SIZES[-1], missing=True)
+    rows = [["surgetank", *(found[OURS].ms for found in columns.values()), memory(OURS)]]
+    for name in (READ, *(peer.name for peer in available())):
+        cells = [found[name].times if name in found else "–" for found in columns.values()]
+        rows.append([name, *cells, "–" if name == READ or cells[2] == "–" else memory(name)])
+    return table(["time over that of surgetank", *columns, "extra memory"], rows)
+
+
+def memory(name):
+    """Peak memory beside the input, of the input: each way in a process of its own."""
+    return f"{in_subprocess(['--memory', name]):.1%}"
+
+
+def measure_memory(name):
+    usage, few = series(SIZES[-1]), series(2, samples=2 * WINDOW)
+    if name == OURS:
+        ours(few)
+        extra = extra_bytes(lambda: ours(usage))
+    else:
+        peer = next(peer for peer in PEERS if peer.name == name)
+        peer.all_counts(peer.prepare(few))
+        prepared = peer.prepare(usage)
+        extra = extra_bytes(lambda: peer.all_counts(prepared))
+    print(json.dumps(extra / usage.nbytes))
+
+
+def by_level():
+    """Each instruction set this machine has, in a process of its own."""
+    rows = []
+    for level in LEVELS:
+        found = in_subprocess(["--level"], level)
+        if found["cpu"] == level:
+            rows.append([level, *found["cells"]])
+    header = ["CPU path", "2,000 series", "by instant", "1 % missing", "of a plain read", f"{MAIN_PEER}", "2 threads"]
+    return table(header, rows)
+
+
+def measure_level():
+    usage, by_instant, missing = series(SIZES[-1]), series(SIZES[-1], order="C"), series(SIZES[-1], missing=True)
+    ways = {OURS: lambda: ours(usage), "C": lambda: ours(by_instant), "missing": lambda: ours(missing)}
+    ways["two"] = lambda: ours(usage, threads=2)
+    np.testing.assert_array_equal(ours(usage, threads=2), ours(usage))
+    ways[READ] = lambda: plain_read(usage)
+    peer = next(peer for peer in PEERS if peer.name == MAIN_PEER)
+    if importable(peer.needs):
+        prepared = peer.prepare(usage)
+        ways["peer"] = lambda: peer.all_counts(prepared)
+    found = compare(f"spikes at {surgetank.cpu()}", ways)
+    cells = [found[OURS].ms, found["C"].ms, found["missing"].ms, number(found[READ].ratio)]
+    cells += [found["peer"].times if "peer" in found else "–", f"{1 / found['two'].ratio:.2f} times as fast"]
+    print(json.dumps({"cpu": surgetank.cpu(), "cells": cells}))
 
 
 def main():
-    rng = np.random.default_rng(11)
-    print("Flags that differ from the slow twin's (0: right)")
-    for name, usage in hard_cases(rng).items():
-        truth = exact(usage)
-        wrong = {way.__name__: int((way(usage) != truth).sum()) for way in (ours_flags, with_pandas, with_numpy)}
-        print(f"  {name:<20} {truth.sum():4d} spikes   {wrong}")
-        assert wrong["ours_flags"] == 0, name
-    for shape in ((4320, 20), (4320, 200), (4320, 2000)):
-        usage = np.asfortranarray(rng.gamma(4, 25, shape))
-        ways = {"surgetank, outputs=()": lambda u=usage: ours(u), "surgetank, flags": lambda u=usage: ours_flags(u)}
-        by_instant = np.ascontiguousarray(usage)
-        ways["surgetank, C order"] = lambda u=by_instant: ours(u)
-        ways["pandas"] = lambda u=usage: with_pandas(u)
-        if shape[1] <= 200:  # the windows of a larger one do not fit in memory
-            ways["NumPy sliding window"] = lambda u=usage: with_numpy(u)
-        compare(f"spikes, {shape[0]:,} samples × {shape[1]:,} series, window {WINDOW}", ways, rounds=3)
+    one_thread()
+    if "--memory" in sys.argv:
+        return measure_memory(sys.argv[-1])
+    if "--level" in sys.argv:
+        return measure_level()
+    right = who_is_right()
+    publish("spikes", "\n\n".join([right, who_is_fast(), by_level()]))
+    return None
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import surgetank
+from _page import publish, table
 from surgetank import ClassicPolicy, History, QuantilePolicy, Scenario
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -94,11 +95,19 @@ def main():
         print("no real data here: ../shared/data is not beside the repository")
         return
     np.seterr(invalid="ignore")
-    for data, name, nominal, exceeded_share, by_series in report():
-        stated = f"nominal {nominal:7.1%}" if nominal else "nominal       –"
-        print(f"{data:<24} {name:<28} {stated}   exceeded {exceeded_share:7.2%}")
+    found = report()
+    for data, name, _, exceeded_share, by_series in found:
+        print(f"{data:<24} {name:<28} exceeded {exceeded_share:7.2%}")
         if "-v" in sys.argv:
             print("   ", ", ".join(f"{k} {v:.1%}" for k, v in by_series.items()))
+
+    columns = list(dict.fromkeys(data for data, *_ in found))
+    shares = {(data, name): share for data, name, _, share, _ in found}
+    rows = []
+    for name, nominal in {name: nominal for _, name, nominal, _, _ in found}.items():
+        cells = [f"{shares[data, name]:.2%}" for data in columns]
+        rows.append([name, f"{nominal:.1%}" if nominal else "–", *cells])
+    publish("out_of_sample", table(["policy", "nominal", *columns], rows))
 
 
 if __name__ == "__main__":
