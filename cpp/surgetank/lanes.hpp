@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace surgetank {
 
@@ -48,7 +49,7 @@ struct Carried {
 /// Trailing windows over one block of `window` rows, van Herk's way: see series::rolling_moments.
 struct RollingBlock {
     const Row* x = nullptr;    // the block, and `ahead` rows beyond
-    Size first = 0, rows = 0;  // which rows of the block to do now: in order, from 0
+    Size first = 0, rows = 0;  // which rows of the block to do now, at most 64: in order, from 0
     Size window = 0, ahead = 0;
     bool missing = false;  // any in this block or the one before
     // The state of the block before's samples from j on, in row j of window + 1; the last row is empty. And the same of
@@ -63,6 +64,7 @@ struct RollingBlock {
     // The windows' states, row 0 being `first`, and a bit for each lane whose sample may exceed the threshold.
     Row *mean = nullptr, *squares = nullptr, *count = nullptr;
     unsigned char* candidate = nullptr;
+    std::uint64_t* hits = nullptr;  // a bit for each of `rows` that has a candidate
 };
 
 /// One-pass state of eight series: Welford's, with the co-moment of (sample number, value).

@@ -27,6 +27,11 @@ SURGETANK_INLINE void look(const Pack& x, Seen& seen) {
     seen.tiny = seen.tiny | ((size < all(least_size)) & (all(0) < size));
 }
 
+// Are all samples of a register of an ordinary size? Zero counts as odd here, and is found to be fine when looked at.
+SURGETANK_INLINE Truth ordinary(Register x) {
+    return between(absolute_of(x), Register{} + least_size, Register{} + most_size);
+}
+
 // Which samples are missing, infinite, extreme: looked at once more only where not all are fine.
 Facts sort_out(const Row* x, Size rows, const Seen& seen) {
     Facts out;
@@ -42,13 +47,27 @@ Facts sort_out(const Row* x, Size rows, const Seen& seen) {
     return out;
 }
 
-// A square of in_register × in_register samples from contiguous series into rows, or the other way round.
-SURGETANK_INLINE void square(const double* from, const Size* offset, Size from_pitch, double* to, Size to_pitch) {
-    Register r[in_register];
-    SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) r[i] =
-        *reinterpret_cast<const Anywhere*>(from + (offset ? offset[i] : i * from_pitch));
+// A square of in_register × in_register samples: from contiguous series into rows, or the other way round.
+SURGETANK_INLINE void write_square(Register* r, double* to, Size pitch) {
     transpose(r);
-    SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) * reinterpret_cast<Anywhere*>(to + i * to_pitch) = r[i];
+    SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) * reinterpret_cast<Anywhere*>(to + i * pitch) = r[i];
+}
+
+// in_register samples of eight contiguous series. Looks at rows only where one of them is not ordinary.
+SURGETANK_INLINE void load_square(const double* from, const Size* offset, Row* out, Seen& seen) {
+    unsigned odd = 0;
+    SURGETANK_EACH {
+        Register r[in_register];
+        Truth fine = ~(Truth{});
+        SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) {
+            r[i] = *reinterpret_cast<const Anywhere*>(from + offset[k * in_register + i]);
+            fine = static_cast<Truth>(fine & ordinary(r[i]));
+        }
+        odd |= lanes_of(fine) ^ all_lanes;
+        write_square(r, out[0].lane + k * in_register, width);
+    }
+    if (odd == 0) return;
+    for (int i = 0; i < in_register; ++i) look(load(out[i]), seen);
 }
 
 Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
@@ -66,11 +85,7 @@ Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
     }
     Size t = 0;
     if (source.stride == 1) {
-        for (; t + in_register <= rows; t += in_register) {
-            SURGETANK_EACH
-            square(from + t, source.offset + k * in_register, 0, out[t].lane + k * in_register, width);
-            SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) look(load(out[t + i]), seen);
-        }
+        for (; t + in_register <= rows; t += in_register) load_square(from + t, source.offset, out + t, seen);
     }
     for (; t < rows; ++t) {
         for (Size j = 0; j < width; ++j) out[t].lane[j] = from[source.offset[j] + t * source.stride];
@@ -85,9 +100,12 @@ void load_columns(const Source& source, Size first, Size rows, double* out, Size
     if (source.side_by_side) {
         for (; t + in_register <= rows; t += in_register) {
             for (int i = 0; i < in_register; ++i) __builtin_prefetch(from + (t + i + 24) * source.stride);
-            SURGETANK_EACH
-            square(from + t * source.stride + k * in_register, nullptr, source.stride,
-                   out + t + k * in_register * pitch, pitch);
+            SURGETANK_EACH {
+                Register r[in_register];
+                SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) r[i] =
+                    *reinterpret_cast<const Anywhere*>(from + (t + i) * source.stride + k * in_register);
+                write_square(r, out + t + k * in_register * pitch, pitch);
+            }
         }
     }
     for (; t < rows; ++t)
@@ -129,7 +147,9 @@ SURGETANK_INLINE void step(Pack x, double inverse, State& s) {
 template <bool gaps>
 SURGETANK_INLINE void rolling_rows(const RollingBlock& b) {
     State prefix = load(*b.prefix), suffix = load(*b.suffix);
-    const Pack bar = all(b.threshold_squared), slack = all(1 + 1e-9);
+    // Somewhat below the threshold, on either side of the mean: what passes is judged exactly elsewhere.
+    const double bar = b.threshold_squared * (1 - 1e-9);
+    std::uint64_t hits = 0;
     for (Size i = 0; i < b.rows; ++i) {
         const Size row = b.first + i, back = b.window - 1 - row;
         // The suffixes that the next block will need are made on the way: two chains of sums instead of one after
@@ -140,14 +160,13 @@ SURGETANK_INLINE void rolling_rows(const RollingBlock& b) {
         step<gaps>(load(b.x[row]), b.inverse[row], prefix);
 
         const Pack before_mean = load(b.before_mean[row + 1]), before_squares = load(b.before_squares[row + 1]);
-        Pack share = all(b.share[row]), cross = all(b.cross[row]), fewer = all(static_cast<double>(b.window - 1)), both;
+        Pack share = all(b.share[row]), cross = all(b.cross[row]), both;
         if constexpr (gaps) {
             store(b.after_count[back], suffix.count);
             const Pack before_count = load(b.before_count[row + 1]);
             both = before_count + prefix.count;
             share = prefix.count / both;
             cross = before_count * share;
-            fewer = both - all(1);
             store(b.count[i], both);
         }
         // Chan's formula. An empty side has mean 0 and weight 0, and leaves the other's bits as they are.
@@ -157,12 +176,16 @@ SURGETANK_INLINE void rolling_rows(const RollingBlock& b) {
         store(b.mean[i], mean);
         store(b.squares[i], squares);
         const Pack above = load(b.x[row + b.ahead]) - mean;
-        Mask candidate = (all(0) < above) & (bar * squares <= above * above * fewer * slack);
-        if constexpr (gaps) candidate = candidate & (all(b.needed) <= both);
-        b.candidate[i] = static_cast<unsigned char>(bits(candidate));
+        unsigned candidates;
+        if constexpr (gaps)
+            candidates = bits((squares * all(bar) < above * above * (both - all(1))) & (all(b.needed) <= both));
+        else candidates = bits(squares * all(bar / static_cast<double>(b.window - 1)) < above * above);
+        b.candidate[i] = static_cast<unsigned char>(candidates);
+        hits |= std::uint64_t{candidates != 0} << i;
     }
     store(*b.prefix, prefix);
     store(*b.suffix, suffix);
+    *b.hits = hits;
 }
 
 void rolling(const RollingBlock& b) {

@@ -26,6 +26,7 @@ typedef double Register __attribute__((vector_size(SURGETANK_REGISTER)));
 typedef double Anywhere __attribute__((vector_size(SURGETANK_REGISTER), aligned(8), may_alias));  // in memory
 constexpr int in_register = SURGETANK_REGISTER / 8;
 constexpr int registers = 8 / in_register;
+constexpr unsigned all_lanes = (1u << in_register) - 1;
 
 #define SURGETANK_INLINE inline __attribute__((always_inline))
 
@@ -37,6 +38,9 @@ SURGETANK_INLINE Truth most(Register a, Register b) { return _mm512_cmp_pd_mask(
 SURGETANK_INLINE Truth same(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm512_mask_blend_pd(m, b, a); }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return m; }
+SURGETANK_INLINE Truth between(Register a, Register low, Register high) {  // as integers, which order like sizes
+    return _mm512_cmple_epu64_mask((__m512i)a - (__m512i)low, (__m512i)high - (__m512i)low);
+}
 #elif SURGETANK_REGISTER == 32
 typedef std::int64_t Truth __attribute__((vector_size(32)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LT_OQ); }
@@ -60,6 +64,10 @@ SURGETANK_INLINE Truth most(Register a, Register b) { return a <= b; }
 SURGETANK_INLINE Truth same(Register a, Register b) { return a == b; }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return m ? a : b; }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return (m[0] != 0 ? 1u : 0u) | (m[1] != 0 ? 2u : 0u); }
+#endif
+
+#if SURGETANK_REGISTER != 64
+SURGETANK_INLINE Truth between(Register a, Register low, Register high) { return most(low, a) & most(a, high); }
 #endif
 
 struct Mask {
@@ -138,10 +146,13 @@ SURGETANK_INLINE Pack where(const Mask& m, const Pack& a, const Pack& b) {
     SURGETANK_EACH out.r[k] = choose(m.r[k], a.r[k], b.r[k]);
     return out;
 }
-SURGETANK_INLINE Pack absolute(const Pack& a) {
+SURGETANK_INLINE Register absolute_of(Register a) {
     typedef std::int64_t Bits __attribute__((vector_size(SURGETANK_REGISTER)));
+    return (Register)((Bits)a & INT64_MAX);
+}
+SURGETANK_INLINE Pack absolute(const Pack& a) {
     Pack out;
-    SURGETANK_EACH out.r[k] = (Register)((Bits)a.r[k] & INT64_MAX);
+    SURGETANK_EACH out.r[k] = absolute_of(a.r[k]);
     return out;
 }
 

@@ -22,20 +22,36 @@ Index samples(double of_300_s, double step_s) {
     return std::max<Index>(1, static_cast<Index>(std::floor(of_300_s * scale(step_s) + 0.5)));
 }
 
-// log₂ of a positive normal number from additions and multiplications alone, to 1e-13: the C library's differs between
-// machines in the last bit, and a score may decide a flag.
-double log2_of(double x) {
-    const auto bits = std::bit_cast<std::uint64_t>(x);
-    auto exponent = static_cast<int>(bits >> 52) - 1023;
-    auto mantissa = std::bit_cast<double>((bits & 0xfffffffffffffu) | 0x3ff0000000000000u);
-    if (mantissa > std::numbers::sqrt2) {
-        mantissa *= 0.5;
-        ++exponent;
+// log₂ of a positive normal number from additions and multiplications alone, to 1e-15: the C library's differs between
+// machines in the last bit, and a score may decide a flag. No branch, no division: a table and a short series.
+class Log2 {
+public:
+    Log2() {
+        for (std::size_t i = 0; i < places; ++i) {
+            const double c = 1 + static_cast<double>(i) / places, s = (c - 1) / (c + 1), z = s * s;
+            double sum = 0;
+            for (int k = 39; k > 0; k -= 2) sum = sum * z + 1.0 / k;
+            at_[i] = {1 / c, 2 * std::numbers::log2e * s * sum};
+        }
     }
-    const double s = (mantissa - 1) / (mantissa + 1), z = s * s;
-    const double series = 1 + z * (1. / 3 + z * (1. / 5 + z * (1. / 7 + z * (1. / 9 + z * (1. / 11 + z / 13)))));
-    return exponent + 2 * std::numbers::log2e * s * series;
-}
+    double operator()(double x) const {
+        const auto bits = std::bit_cast<std::uint64_t>(x);
+        const auto& [inverse, log2] = at_[bits >> 44 & (places - 1)];
+        const double r = std::bit_cast<double>((bits & 0xfffffffffffffu) | 0x3ff0000000000000u) * inverse - 1;
+        const double square = r * r;  // two short chains rather than one long one
+        const double series = (1 - r * 0.5) + square * ((1. / 3 - r * 0.25) + square * (1. / 5 - r * (1. / 6)));
+        return static_cast<double>(static_cast<std::int64_t>(bits >> 52) - 1023) +
+               (log2 + std::numbers::log2e * r * series);
+    }
+
+private:
+    static constexpr std::size_t places = 256;
+    struct Place {
+        double inverse, log2;
+    };
+    std::array<Place, places> at_;
+};
+const Log2 log2_of;
 
 }  // namespace
 
@@ -67,21 +83,34 @@ double Rarity::add(double deviation, bool scored, double log2_total) {
     const auto place = static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(size / unit * 1.1) >> 50) - (1023 << 2);
     const auto bin = static_cast<int>(std::clamp<std::int64_t>(place + half, 0, 2 * half)) + 1;
     const std::size_t side = deviation > 0 ? 0 : 1;
-    auto& counts = tree[side];
+    std::int32_t* const own = counts[side].data();
     double rarity = 0;
     if (scored) {
-        std::uint32_t smaller = 0;
-        for (int b = bin - 1; b > 0; b &= b - 1) smaller += counts[static_cast<std::size_t>(b)];
-        const double as_large = static_cast<double>(counted[side]) - static_cast<double>(smaller);
-        rarity = (log2_total - log2_of(as_large + 1)) * decade;
+        std::int32_t as_large = own[bin];
+        for (int level = 0, from = 0; level < levels; from += most >> level++) {
+            const int at = bin >> level;  // what lies to the right of it within its pair
+            as_large += own[from + (at | 1)] & ((at & 1) - 1);
+        }
+        rarity = (log2_total - log2_of(static_cast<double>(as_large) + 1)) * decade;
         if (bin > record[side]) rarity += beyond_record * (bin - record[side]);
         rarity = std::min(rarity, most_decades);
     }
-    for (int b = bin; b <= bins; b += b & -b) ++counts[static_cast<std::size_t>(b)];
-    ++counted[side];
+    for (int level = 0, from = 0; level < levels; from += most >> level++) ++own[from + (bin >> level)];
     record[side] = std::max(record[side], bin);
     record[1 - side] = std::max(record[1 - side], 0);
     return rarity;
+}
+
+void Rarity::count_anew(std::array<std::int32_t, 2 * most>& side) {
+    // Unsigned, because numbers from outside may overflow.
+    for (int level = 1, from = 0; level < levels; ++level) {
+        const int finer = from;
+        from += most >> (level - 1);
+        for (int i = 0; i < most >> level; ++i)
+            side[static_cast<std::size_t>(from + i)] = static_cast<std::int32_t>(
+                static_cast<std::uint32_t>(side[static_cast<std::size_t>(finer + 2 * i)]) +
+                static_cast<std::uint32_t>(side[static_cast<std::size_t>(finer + 2 * i + 1)]));
+    }
 }
 
 Adaptive::Adaptive(const AdaptiveOptions& options)
@@ -215,12 +244,17 @@ bool within(std::int64_t place, std::size_t size) { return place >= 0 && place <
 
 }  // namespace
 
-bool Adaptive::sound() const {
+bool Adaptive::restored() {
     bool sound = within(delayed_, delay_.size()) && within(slot_, profile_.size()) && observed_ >= 0;
     for (const WindowMean* window : {&hour_, &two_hours_, &day_, &moved_, &surprise_})
         sound = sound && within(window->place, window->at.size());
-    for (const Rarity& rarity : rarities_)
+    for (Rarity& rarity : rarities_) {
         for (const std::int32_t bin : rarity.record) sound = sound && bin >= -1 && bin <= Rarity::bins;
+        for (auto& side : rarity.counts) {
+            for (int i = 0; i <= Rarity::bins; ++i) sound = sound && side[static_cast<std::size_t>(i)] >= 0;
+            rarity.count_anew(side);
+        }
+    }
     return sound;
 }
 

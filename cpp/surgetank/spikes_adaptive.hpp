@@ -11,10 +11,9 @@
 // Durations are for 5-minute samples, and scale to any step. Missing samples change nothing but the time of day.
 // Parameters were chosen by cross-validation over files (bench/README.md).
 // Sources: ranks in one's own past as evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic
-// Learning in a Random World", 2005); trees of counts are P. M. Fenwick, "A new data structure for cumulative frequency
-// tables", 1994; the data and the score are A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms:
-// the Numenta Anomaly Benchmark", 2015. The rule itself is ours.
-// Cost: O(log bins) a sample. Memory: about 25 KB a series at 5 minutes, beside the samples of a day.
+// Learning in a Random World", 2005); the data and the score are A. Lavin and S. Ahmad, "Evaluating real-time anomaly
+// detection algorithms: the Numenta Anomaly Benchmark", 2015. The rule itself is ours. Cost: O(√bins) a sample. Memory:
+// about 50 KB a series at 5 minutes, beside the samples of a day.
 #pragma once
 
 #include <algorithm>
@@ -69,11 +68,15 @@ struct WindowMean {
 /// How rare is a deviation of this size and sign among all before it? In decades.
 struct Rarity {
     static constexpr int half = 160, bins = 2 * half + 1;  // four bins an octave, 40 octaves either side of the first
+    static constexpr int levels = 9, most = 1 << levels;
     double add(double deviation, bool scored, double log2_total);
+    static void count_anew(std::array<std::int32_t, 2 * most>& side);
 
-    double unit = 0;                                            // the first deviation that is not 0
-    std::array<std::array<std::uint32_t, bins + 1>, 2> tree{};  // counts by bin, above and below: Fenwick trees
-    std::array<std::int32_t, 2> record{-1, -1}, counted{};
+    double unit = 0;  // the first deviation that is not 0
+    // Above and below: how many deviations fell in each bin, in each pair of bins, in each four…, the coarser counts
+    // after the finer. Ten numbers are touched a sample, and which ones depends on no branch.
+    std::array<std::array<std::int32_t, 2 * most>, 2> counts{};
+    std::array<std::int32_t, 2> record{-1, -1};  // the largest bin so far
 };
 
 /// One series: everything that is kept of its past.
@@ -85,8 +88,8 @@ public:
     /// Calls archive(field) for every number that changes, in a fixed order.
     template <class Archive>
     void visit(Archive&& archive);
-    /// Could these numbers be read without leaving an array? For what comes from outside.
-    bool sound() const;
+    /// After numbers have come from outside: makes anew what follows from them; false where one leads out of an array.
+    bool restored();
 
 private:
     static constexpr int deviations = 5;
@@ -131,10 +134,9 @@ void Adaptive::visit(Archive&& archive) {
     for (std::uint8_t& visits : visits_) archive(visits);
     for (Rarity& rarity : rarities_) {
         archive(rarity.unit);
-        for (auto& side : rarity.tree)
-            for (std::uint32_t& count : side) archive(count);
+        for (auto& side : rarity.counts)
+            for (int bin = 0; bin <= Rarity::bins; ++bin) archive(side[static_cast<std::size_t>(bin)]);
         for (std::int32_t& bin : rarity.record) archive(bin);
-        for (std::int32_t& count : rarity.counted) archive(count);
     }
     for (double* x : {&before_, &unit_, &weight_, &habituation_, &bar_}) archive(*x);
     for (std::int64_t* count : {&slot_, &observed_, &since_}) archive(*count);

@@ -36,10 +36,6 @@ Judgement judge(double sample, const series::Moments<Real>& window, const Rollin
     return out;
 }
 
-void add_likelihood(Judgement& judged) {
-    if (!std::isnan(judged.score)) judged.likelihood = 0.5 * std::erfc(-judged.score / std::numbers::sqrt2);
-}
-
 constexpr Index poll_every = 1 << 19;  // rows, about a tenth of a second
 
 // Weights that depend on the place in the block alone.
@@ -136,6 +132,7 @@ private:
         const Index rows = std::min(end, length_ - ahead()) - start;
         for (Index first = 0; first < rows; first += Scratch::chunk) {
             const Index many = std::min(Scratch::chunk, rows - first);
+            std::uint64_t hits = 0;
             kernels_.rolling({.x = scratch_.x.data(),
                               .first = first,
                               .rows = many,
@@ -158,12 +155,16 @@ private:
                               .mean = scratch_.mean,
                               .squares = scratch_.squares,
                               .count = scratch_.count,
-                              .candidate = scratch_.candidate});
+                              .candidate = scratch_.candidate,
+                              .hits = &hits});
+            if (every_) hits = ~std::uint64_t{0} >> (64 - many);
             // In the first block only the last window lies wholly inside the series.
-            for (Index i = start == 0 ? std::max<Index>(0, window - 1 - first) : 0; i < many; ++i) {
-                unsigned look_at = (every_ ? 0xffu : scratch_.candidate[i]) & used();
-                for (; look_at != 0; look_at &= look_at - 1)
-                    judge_one(std::countr_zero(look_at), i, first + i, start, missing);
+            if (start == 0 && first < window - 1)
+                hits &= window - 1 - first < 64 ? ~std::uint64_t{0} << (window - 1 - first) : 0;
+            for (; hits != 0; hits &= hits - 1) {
+                const int i = std::countr_zero(hits);
+                unsigned lanes = (every_ ? 0xffu : scratch_.candidate[i]) & used();
+                for (; lanes != 0; lanes &= lanes - 1) judge_one(std::countr_zero(lanes), i, first + i, start, missing);
             }
         }
     }
@@ -177,9 +178,27 @@ private:
         window.squares = scratch_.squares[i].lane[lane];
         // Only a plain sum of samples that cancel is exactly 0; far from 0 the mean has its sign.
         if (window.mean * window.mean <= 1e-18 * window.squares) window.sum = plain_sum(lane, start + row);
+        recorders_[static_cast<std::size_t>(lane)].record(at, u, every_ ? scored(u, window) : flagged(u, window));
+    }
+
+    template <class Real>
+    Judgement scored(double u, const series::Moments<Real>& window) const {
         Judgement judged = judge(u, window, options_);
-        if (likelihood_) add_likelihood(judged);
-        recorders_[static_cast<std::size_t>(lane)].record(at, u, judged);
+        if (likelihood_ && !std::isnan(judged.score))
+            judged.likelihood = 0.5 * std::erfc(-judged.score / std::numbers::sqrt2);
+        return judged;
+    }
+
+    // Where no score is wanted, and no doubt is left, the root and the division are spared.
+    Judgement flagged(double u, const series::Moments<double>& window) const {
+        const double above = u - window.mean, n = static_cast<double>(window.count);
+        const double reach = above * above * (n - 1), bar = options_.threshold * options_.threshold * window.squares;
+        if (!(above > 0 && window.sum > 0 && window.mean > 0)) return {};
+        if (!(reach > bar * (1 + 1e-9) && bar > 0)) return judge(u, window, options_);
+        Judgement judged;
+        judged.ratio = u / window.mean;
+        judged.flag = true;
+        return judged;
     }
 
     double plain_sum(int lane, Index last) const {
@@ -201,9 +220,7 @@ private:
             const Index at = t + ahead();
             if (at >= length_) return;
             const double u = x[static_cast<std::size_t>(at)];
-            Judgement judged = judge(u, window, options_);
-            if (likelihood_) add_likelihood(judged);
-            recorder.record(at, u, judged);
+            recorder.record(at, u, scored(u, window));
         });
     }
 

@@ -199,7 +199,7 @@ AdaptiveStream AdaptiveStream::restore(std::string_view bytes) {
     out.samples_ = samples;
     for (Adaptive& state : out.states_) {
         state.visit(in);
-        refuse(state.sound() && samples >= 0, "must be what SpikeStream.to_bytes() gave", "places outside of it");
+        refuse(state.restored() && samples >= 0, "must be what SpikeStream.to_bytes() gave", "places outside of it");
     }
     return out;
 }

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import ClassVar, Union
 
 from .. import _bridge, _core
-from .._bridge import Floats
 from ..errors import invalid
 
 USUAL_STEP_S = 300.0
