@@ -159,7 +159,7 @@ def test_frames_know_their_series():
 
 def test_the_table_is_for_a_person():
     found = summarize([[1.0, 1e6], [2.0, np.nan], [6.0, 3e6]], quantiles=(0.5, 0.999))
-    header, _, *rows = [" ".join(line.split()) for line in str(found).splitlines()]
+    header, _, *rows = [" ".join(line.split()) for line in found.table(160).splitlines()]
     assert header == "Series Samples Mean Sigma Slope per step Min P50 P99.9 Max Last"
     assert rows == [
         "0 3 3 2.16 2.5 1 2 5.992 6 6",
