@@ -190,6 +190,26 @@ def test_quantiles_come_as_asked():
     np.testing.assert_array_equal(summarize(usage, quantiles=np.array([0.5])).quantiles, backwards.quantiles[1])
 
 
+def test_a_summary_without_quantiles_is_shown():
+    found = summarize([[1.0, 4.0], [3.0, 4.0]], quantiles=())
+    assert "P50" not in str(found)
+    assert found.to_records()[0]["mean"] == 2.0
+    assert not found.quantiles.flags.writeable
+
+
+def test_quantiles_between_the_ends_of_doubles_range():
+    """Their distance is beyond it: an order statistic must not become NaN, nor what lies between them infinite."""
+    found = summarize([-1e308, 1e308, -1e308], quantiles=(0.0, 0.5, 1.0, 0.75))
+    assert found.quantiles[:3].tolist() == [-1e308, -1e308, 1e308]
+    assert found.quantiles[3] == pytest.approx(0.0, abs=1e293)
+
+
+def test_quantiles_asked_for_twice_are_exported_once():
+    found = summarize([1.0, 3.0], quantiles=(0.5, 0.5))
+    names = [column.name for column in found._columns()]
+    assert len(names) == len(set(names))
+
+
 RULE = r"quantiles: must be fractions in \[0, 1\]"
 WHOLE = r"threads: must be a whole number, 0 \(all of the machine's\) or more"
 
@@ -203,6 +223,7 @@ WHOLE = r"threads: must be a whole number, 0 \(all of the machine's\) or more"
         ({"quantiles": "0.5"}, rf"{RULE} \(got '0.5'\)"),
         ({"quantiles": ("0.5",)}, rf"{RULE} \(got '0.5'\)"),
         ({"quantiles": None}, rf"{RULE} \(got None\)"),
+        ({"quantiles": np.array(1.5)}, rf"{RULE} \(got 1.5\)"),
         ({"quantiles": (True,)}, rf"{RULE} \(got True\)"),
         ({"threads": -1}, r"threads: must be 0 \(all of the machine's\) or more, and no more .* \(got -1\)"),
         ({"threads": 10**20}, r"threads: must be 0 \(all of the machine's\) or more, and no more .* \(got 10+\)"),

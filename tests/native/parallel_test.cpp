@@ -110,6 +110,24 @@ TEST_P(Threads, LongJobsAreEndedThroughTheirPoll) {
                  Stop);
 }
 
+// The caller's own jobs are done, another's goes on: Ctrl-C must still end the loop.
+TEST(Parallel, TheCallerPollsWhileItWaits) {
+    using Clock = std::chrono::steady_clock;
+    const auto start = Clock::now();
+    const auto after = [&](int ms) { return Clock::now() - start > std::chrono::milliseconds(ms); };
+    const Poll poll = [&] {
+        if (after(100)) throw Stop{};
+    };
+    EXPECT_THROW(parallel(2, 2, poll,
+                          [&](Index worker, Index, const Poll& own) {
+                              while (worker == 1 && !after(3000)) own();
+                              // Until the other one has its job, this one must not take it.
+                              while (worker == 0 && !after(50)) std::this_thread::yield();
+                          }),
+                 Stop);
+    EXPECT_FALSE(after(1000));
+}
+
 // Where others have failed before the caller's first poll, there is no poll any more.
 TEST_P(Threads, ThePollsFailureComesBeforeAJobs) {
     bool polled = false;
