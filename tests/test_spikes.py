@@ -221,6 +221,19 @@ def test_results_keep_their_bounds(usage):
     assert sum(e.end - e.start for e in found.episodes) == found.count.sum()
 
 
+def test_silence_costs_what_load_costs():
+    """O(1) a sample for any window holds for an idle quota, too: its sums are exactly 0."""
+    rule = RollingSigma(window=5000)
+
+    def seconds(usage):
+        start = time.perf_counter()
+        detect_spikes(usage, detector=rule, outputs=("scores",))
+        return time.perf_counter() - start
+
+    silent, loud = np.zeros((50_000, 8)), np.ones((50_000, 8))
+    assert min(seconds(silent) for _ in range(3)) < 20 * min(seconds(loud) for _ in range(3))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
 def test_ctrl_c_ends_a_long_call():
     """Overlapping series make 4e9 samples of 8 MB: a minute's work, of which the caller sees less than a second."""

@@ -1,4 +1,4 @@
-// Moments, rolling moments, quantiles and summaries: hand-worked numbers, and slow twins with two passes.
+// Moments, rolling moments and quantiles: hand-worked numbers, and slow twins with two passes.
 #include "surgetank/series.hpp"
 
 #include <gtest/gtest.h>
@@ -96,57 +96,6 @@ TEST(RollingMoments, AnOutlierLeavesNoResidue) {
         EXPECT_EQ(m.mean, 5.0) << t;
         EXPECT_EQ(m.squares, 0.0) << t;
     });
-}
-
-TEST(Summarize, HandWorked) {
-    const std::vector<double> x{nan, 1, 3, nan, 7, nan};  // at sample numbers 1, 2, 4
-    const Summary s = summarize(x);
-    EXPECT_EQ(s.count, 3);
-    EXPECT_DOUBLE_EQ(s.mean, 11.0 / 3);
-    EXPECT_DOUBLE_EQ(s.sigma_population, std::sqrt(56.0 / 9));
-    EXPECT_DOUBLE_EQ(s.slope, 2.0);  // the three lie on a line, the gap counts
-    EXPECT_EQ(s.max, 7);
-    EXPECT_EQ(s.last, 7);
-    EXPECT_EQ(s.last_index, 4);
-}
-
-TEST(Summarize, OneSampleHasNoSlope) {
-    const Summary s = summarize(std::vector<double>{nan, 8, nan});
-    EXPECT_EQ(s.count, 1);
-    EXPECT_EQ(s.slope, 0);
-    EXPECT_EQ(s.sigma_population, 0);
-    EXPECT_EQ(s.max, 8);
-}
-
-TEST(Summarize, NothingObserved) {
-    for (const auto& x : {std::vector<double>{}, std::vector<double>{nan, nan}}) {
-        const Summary s = summarize(x);
-        EXPECT_EQ(s.count, 0);
-        EXPECT_EQ(s.last_index, -1);
-        for (const double v : {s.mean, s.sigma_population, s.slope, s.max, s.last}) EXPECT_TRUE(std::isnan(v));
-    }
-}
-
-TEST(Summarize, KeepsNegativeMaximum) { EXPECT_EQ(summarize(std::vector<double>{-5, -3, -4}).max, -3); }
-
-TEST(Summarize, ALevelOf1e9CostsNoDigitsOfTheTrend) {
-    std::vector<double> x(1000);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = 1e9 + 0.25 * static_cast<double>(i);
-    EXPECT_NEAR(summarize(x).slope, 0.25, 1e-12);
-}
-
-// Scaling by a power of two is exact, so that the double and the long double path can be compared.
-TEST(Summarize, ScalesBeyondTheSquaresOfDouble) {
-    const auto x = noise(500, 50, 0.1);
-    const Summary plain = summarize(x);
-    for (const int power : {-1000, 1000}) {
-        auto scaled = x;
-        for (auto& u : scaled) u = std::ldexp(u, power);
-        const Summary s = summarize(scaled);
-        EXPECT_NEAR(std::ldexp(s.mean, -power), plain.mean, 1e-13 * plain.mean);
-        EXPECT_NEAR(std::ldexp(s.sigma_population, -power), plain.sigma_population, 1e-12);
-        EXPECT_NEAR(std::ldexp(s.slope, -power), plain.slope, 1e-13);
-    }
 }
 
 struct QuantileCase {

@@ -227,7 +227,7 @@ TEST(RollingSigma, PollMayAbandonTheCall) {
     const auto stop_at_second = [&] {
         if (++polls == 2) throw Stop{};
     };
-    EXPECT_THROW(rolling_sigma(noise(20, 40), {}, everything, stop_at_second), Stop);
+    EXPECT_THROW(rolling_sigma(noise(20, 40), {}, everything, 1, stop_at_second), Stop);
     EXPECT_EQ(polls, 2);
 }
 
