@@ -7,6 +7,7 @@ import pytest
 
 from clear import clear_error
 from surgetank import (
+    AdaptiveDetector,
     ClassicPolicy,
     History,
     InvalidInput,
@@ -294,7 +295,7 @@ def test_every_policy_is_read_and_one_is_chosen(read):
     config = read('[policy]\nrisk = 0.01\nspike_window = 20\n[policy.classic]\ntrend = "hour"')
     assert config.policy == QuantilePolicy(risk=0.01)
     assert config.policies["classic"] == ClassicPolicy(trend="hour", detector=RollingSigma(window=20))
-    assert config.detector == RollingSigma(window=20)
+    assert config.detector == AdaptiveDetector()
 
 
 def test_the_command_line_offers_every_policy():

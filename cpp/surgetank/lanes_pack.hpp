@@ -165,11 +165,17 @@ SURGETANK_INLINE unsigned bits(const Mask& m) {
 
 /// Rows become columns within one square of registers.
 SURGETANK_INLINE void transpose(Register* r) {
-#define SURGETANK_SWAP(i, j, low, high)                            \
-    {                                                              \
-        const Register a = r[i], b = r[j];                         \
-        r[i] = __builtin_shufflevector(a, b, SURGETANK_LIST low);  \
-        r[j] = __builtin_shufflevector(a, b, SURGETANK_LIST high); \
+#if __has_builtin(__builtin_shufflevector)
+#define SURGETANK_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else  // GCC before 12
+    typedef std::int64_t Places __attribute__((vector_size(SURGETANK_REGISTER)));
+#define SURGETANK_PICK(a, b, ...) __builtin_shuffle(a, b, Places{__VA_ARGS__})
+#endif
+#define SURGETANK_SWAP(i, j, low, high)                   \
+    {                                                     \
+        const Register a = r[i], b = r[j];                \
+        r[i] = SURGETANK_PICK(a, b, SURGETANK_LIST low);  \
+        r[j] = SURGETANK_PICK(a, b, SURGETANK_LIST high); \
     }
 #define SURGETANK_LIST(...) __VA_ARGS__
 #if SURGETANK_REGISTER == 64
@@ -187,6 +193,7 @@ SURGETANK_INLINE void transpose(Register* r) {
 #endif
 #undef SURGETANK_LIST
 #undef SURGETANK_SWAP
+#undef SURGETANK_PICK
 }
 
 }  // namespace

@@ -20,7 +20,11 @@ inline Source source(const Samples& x, Index first) {
 }
 
 /// Groups of eight series to read together, stretch by stretch. Where instants are rows that lie pages apart, a row's
-/// address is translated once for all of them, and its cache lines are neighbours.
-inline Index together(const Samples& x) { return x.outerStride() == 1 && x.innerStride() > 1 ? 4 : 1; }
+/// address is translated once for all of them, and its cache lines are neighbours. Not where threads would stand idle.
+inline Index together(const Samples& x, Index threads) {
+    constexpr Index most = 4;
+    const bool rows_of_series = x.outerStride() == 1 && x.innerStride() > 1;
+    return rows_of_series && (threads == 1 || x.cols() >= 4 * most * width) ? most : 1;
+}
 
 }  // namespace surgetank::lanes

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -18,6 +19,28 @@ public:
     Loop(Index jobs, const std::function<void(Index, Index, const Poll&)>& work) : work_(work), failed_at_(jobs) {}
 
     void run(Index worker, const Poll& poll) {
+        take_jobs(worker, poll);
+        const std::lock_guard lock(mutex_);
+        ++ended_;
+        ended_now_.notify_all();
+    }
+
+    /// Returns true when all workers have ended, false after a tenth of a second.
+    bool wait(Index workers) {
+        std::unique_lock lock(mutex_);
+        return ended_now_.wait_for(lock, std::chrono::milliseconds(100), [&] { return ended_ == workers; });
+    }
+
+    void abandon() { abandoned_ = true; }
+    void stop_if_abandoned() const {
+        if (abandoned_) throw Abandoned();
+    }
+    void rethrow() const {
+        if (failure_) std::rethrow_exception(failure_);
+    }
+
+private:
+    void take_jobs(Index worker, const Poll& poll) {
         for (Index job = next_++; job < failed_at_; job = next_++) {
             try {
                 if (poll) poll();
@@ -35,20 +58,13 @@ public:
         }
     }
 
-    void abandon() { abandoned_ = true; }
-    void stop_if_abandoned() const {
-        if (abandoned_) throw Abandoned();
-    }
-    void rethrow() const {
-        if (failure_) std::rethrow_exception(failure_);
-    }
-
-private:
     const std::function<void(Index, Index, const Poll&)>& work_;
     std::atomic<Index> next_{0};
     std::atomic<Index> failed_at_;
     std::atomic<bool> abandoned_{false};
     std::mutex mutex_;
+    std::condition_variable ended_now_;
+    Index ended_ = 0;
     std::exception_ptr failure_;
 };
 
@@ -76,14 +92,22 @@ void parallel(Index jobs, Index threads, const Poll& poll,
     };
     std::vector<std::thread> others;
     const Index wanted = check_threads(threads, jobs);
+    others.reserve(static_cast<std::size_t>(wanted));
     for (Index worker = 1; worker < wanted; ++worker) {
         try {
             others.emplace_back([&loop, worker] { loop.run(worker, [&loop] { loop.stop_if_abandoned(); }); });
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {
             break;  // no more threads to be had: those there are do the work
         }
     }
     loop.run(0, own);
+    while (!loop.wait(static_cast<Index>(others.size()) + 1)) {
+        try {
+            own();  // the others may have long to go
+        } catch (const Abandoned&) {
+            break;
+        }
+    }
     for (auto& other : others) other.join();
     if (interrupted) std::rethrow_exception(interrupted);
     loop.rethrow();

@@ -5,8 +5,9 @@
 
 namespace surgetank::series {
 double between(double low, double high, double part) {
-    if (low == high) return low;  // two infinities, too
+    if (low == high || part == 0) return low;  // two infinities, too
     const double gap = high - low;
+    if (std::isinf(gap) && std::isfinite(low) && std::isfinite(high)) return low * (1 - part) + high * part;
     return part < 0.5 ? low + gap * part : high - gap * (1 - part);
 }
 

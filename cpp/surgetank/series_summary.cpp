@@ -193,7 +193,7 @@ public:
     }
 
     void quantiles(const Samples& x, Index first, Index series, const Summary* summaries,
-                   const std::vector<double>& wanted, Eigen::ArrayXXd& levels) {
+                   const std::vector<double>& wanted, Eigen::ArrayXXd& levels, const Poll& poll) {
         const auto length = static_cast<std::size_t>(x.rows());
         const bool contiguous = x.innerStride() == 1 || x.rows() <= 1;
         if (!contiguous) {
@@ -203,6 +203,7 @@ public:
         for (Index j = 0; j < series; ++j) {
             const Summary& summary = summaries[j];
             if (summary.count == 0) continue;
+            if (poll) poll();
             std::span<const double> values(
                 contiguous ? x.data() + (first + j) * x.outerStride() : columns_.data() + j * x.rows(), length);
             if (summary.count < x.rows()) {
@@ -234,16 +235,17 @@ std::vector<Summary> summarize(const Samples& x, Index threads, const Poll& poll
     std::vector<Summary> out(static_cast<std::size_t>(x.cols()));
     const bool wanted = levels != nullptr && !quantiles.empty();
     if (levels != nullptr) levels->setConstant(static_cast<Index>(quantiles.size()), x.cols(), nan);
-    const Index band = lanes::together(x) * lanes::width, bands = (x.cols() + band - 1) / band;
+    const Index together = lanes::together(x, threads), band = together * lanes::width,
+                bands = (x.cols() + band - 1) / band;
     std::vector<Worker> workers(static_cast<std::size_t>(check_threads(threads, bands)));
     parallel(bands, threads, poll, [&](Index worker, Index b, const Poll& own) {
         auto& mine = workers[static_cast<std::size_t>(worker)];
         Summary* const summaries = &out[static_cast<std::size_t>(b * band)];
-        mine.moments(x, b * band, lanes::together(x), summaries, own);
+        mine.moments(x, b * band, together, summaries, own);
         if (!wanted) return;
         for (Index first = b * band; first < std::min((b + 1) * band, x.cols()); first += lanes::width)
             mine.quantiles(x, first, std::min(lanes::width, x.cols() - first), &out[static_cast<std::size_t>(first)],
-                           quantiles, *levels);
+                           quantiles, *levels, own);
     });
     return out;
 }

@@ -1,6 +1,7 @@
 #include "surgetank/spikes_rolling.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <numbers>
@@ -55,8 +56,9 @@ struct Weights {
 // States of a block's suffixes; the last row stays empty.
 struct Suffixes {
     explicit Suffixes(Index window) {
-        for (auto* plane : {&mean, &squares, &count}) plane->resize(static_cast<std::size_t>(window) + 1);
+        for (auto* plane : {&mean, &squares}) plane->resize(static_cast<std::size_t>(window) + 1);
     }
+    void count_too() { count.resize(mean.size()); }
     std::vector<Row> mean, squares, count;
 };
 
@@ -89,13 +91,13 @@ public:
     }
 
     /// Judges the samples of the block that begins at `start`; blocks come in order.
-    void block(Index start) {
+    void block(Index start, const Poll& poll) {
         const Index end = std::min(start + options_.window, length_);
         const Index loaded = std::min(end + ahead(), length_) - start;
         const lanes::Facts facts = kernels_.load(source_, start, loaded, scratch_.x.data());
         if (facts.infinite & used()) refuse(loaded);
         extreme_ |= facts.extreme & used();
-        judge_block(start, end, (facts.missing | missing_before_) != 0, missing_before_ == 0);
+        judge_block(start, end, (facts.missing | missing_before_) != 0, missing_before_ == 0, poll);
         missing_before_ = facts.missing;
         std::swap(before_, after_);
     }
@@ -121,9 +123,13 @@ private:
         throw InvalidInput("usage: must be finite");  // not reached: one of them is infinite
     }
 
-    void judge_block(Index start, Index end, bool missing, bool whole_before) {
+    void judge_block(Index start, Index end, bool missing, bool whole_before, const Poll& poll) {
         const Index window = options_.window;
         lanes::Carried prefix, suffix;
+        if (missing) {  // a plane that few series need
+            before_.count_too();
+            after_.count_too();
+        }
         if (missing && whole_before)  // the block before had no gaps, so nobody counted
             for (Index j = 0; j < window; ++j)
                 std::fill_n(before_.count[static_cast<std::size_t>(j)].lane, lanes::width,
@@ -132,6 +138,7 @@ private:
         const Index rows = std::min(end, length_ - ahead()) - start;
         for (Index first = 0; first < rows; first += Scratch::chunk) {
             const Index many = std::min(Scratch::chunk, rows - first);
+            if (poll && first > 0 && first % poll_every == 0) poll();
             std::uint64_t hits = 0;
             kernels_.rolling({.x = scratch_.x.data(),
                               .first = first,
@@ -177,7 +184,8 @@ private:
         window.mean = window.sum = scratch_.mean[i].lane[lane];
         window.squares = scratch_.squares[i].lane[lane];
         // Only a plain sum of samples that cancel is exactly 0; far from 0 the mean has its sign.
-        if (window.mean * window.mean <= 1e-18 * window.squares) window.sum = plain_sum(lane, start + row);
+        if (window.squares > 0 && window.mean * window.mean <= 1e-18 * window.squares)
+            window.sum = plain_sum(lane, start, row);
         recorders_[static_cast<std::size_t>(lane)].record(at, u, every_ ? scored(u, window) : flagged(u, window));
     }
 
@@ -201,11 +209,29 @@ private:
         return judged;
     }
 
-    double plain_sum(int lane, Index last) const {
-        double sum = 0;
-        for (Index t = last - options_.window + 1; t <= last; ++t)
-            if (const double u = source_.start[source_.offset[lane] + t * source_.stride]; !std::isnan(u)) sum += u;
-        return sum;
+    // The window that ends at row `row` of the block: what the block before holds of it, and what this one does. Sums
+    // are made for a whole block at once, so that a series that always cancels costs no more than twice.
+    double plain_sum(int lane, Index start, Index row) {
+        Sums& sums = sums_[static_cast<std::size_t>(lane)];
+        if (sums.start != start) {
+            const auto window = static_cast<std::size_t>(options_.window);
+            sums.start = start;
+            sums.of_row.resize(window);
+            double after = 0, until = 0;
+            for (std::size_t i = window; i-- > 0;) {  // the block before's samples beyond row i
+                sums.of_row[i] = after;
+                if (start > 0) after += sample(lane, start - options_.window + static_cast<Index>(i));
+            }
+            const Index rows = std::min(options_.window, length_ - start);
+            for (Index i = 0; i < rows; ++i)
+                sums.of_row[static_cast<std::size_t>(i)] += until += sample(lane, start + i);
+        }
+        return sums.of_row[static_cast<std::size_t>(row)];
+    }
+
+    double sample(int lane, Index t) const {  // 0 where it is missing
+        const double u = source_.start[source_.offset[lane] + t * source_.stride];
+        return std::isnan(u) ? 0 : u;
     }
 
     // Squares would leave double's range: once more, in the wider type.
@@ -233,6 +259,11 @@ private:
     Scratch& scratch_;
     Suffixes before_, after_;
     unsigned extreme_ = 0, missing_before_ = 0;
+    struct Sums {
+        Index start = -1;  // of the block
+        std::vector<double> of_row;
+    };
+    std::array<Sums, lanes::width> sums_;
     std::vector<Recorder> recorders_;
 };
 
@@ -269,18 +300,20 @@ Spikes rolling_sigma(const Samples& usage, const RollingSigmaOptions& options, c
         return out;
     }
     const Weights weights(options.window);
-    const Index bands = (groups + lanes::together(usage) - 1) / lanes::together(usage);
+    // Planes of states for several groups would not stay near for a wide window.
+    const Index together = options.window <= 1024 ? lanes::together(usage, threads) : 1;
+    const Index bands = (groups + together - 1) / together;
     std::vector<Scratch> scratch(static_cast<std::size_t>(check_threads(threads, bands)), Scratch(options.window));
     std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups));
     parallel(bands, threads, poll, [&](Index worker, Index band, const Poll& own) {
-        const Index first = band * lanes::together(usage), end = std::min(first + lanes::together(usage), groups);
+        const Index first = band * together, end = std::min(first + together, groups);
         std::vector<Group> band_groups;
         for (Index group = first; group < end; ++group)
             band_groups.emplace_back(usage, group * lanes::width, options, outputs, weights,
                                      scratch[static_cast<std::size_t>(worker)], out);
         Index until_poll = poll_every;
         for (Index start = 0; start < usage.rows(); start += options.window) {
-            for (Group& eight : band_groups) eight.block(start);
+            for (Group& eight : band_groups) eight.block(start, own);
             if (own && (until_poll -= options.window * (end - first)) <= 0) {
                 own();
                 until_poll = poll_every;

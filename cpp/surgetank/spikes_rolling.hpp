@@ -3,7 +3,8 @@
 // the series and at least ⌈window/2⌉ of it is observed.
 // Source: the usual "mean + k·sigma" control chart (W. A. Shewhart, "Economic Control of Quality of Manufactured
 // Product", 1931), on a moving window.
-// Cost: O(1) time a sample for any window; without outputs, memory beyond the input is 24 windows of doubles a thread.
+// Cost: O(1) time a sample for any window; without outputs, memory beyond the input is about 50 windows of doubles a
+// thread (eight series side by side), and 160 in C order for windows up to 1,024.
 #pragma once
 
 #include "surgetank/spikes.hpp"

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import math
 import operator
-from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -134,8 +133,11 @@ def fraction(value: object, argument: str, *, rule: str = "must be a fraction in
 
 def fractions(values: object, argument: str) -> tuple[float, ...]:
     """A tuple of floats in [0, 1] from any iterable of them; a bare number is one."""
-    given = values if isinstance(values, Iterable) and not isinstance(values, str | bytes) else (values,)
     rule = "must be fractions in [0, 1]"
+    try:
+        given: tuple[object, ...] = (values,) if isinstance(values, str | bytes) else tuple(values)  # type: ignore[arg-type]
+    except TypeError:
+        given = (values,)
     return tuple(fraction(value, argument, rule=rule) for value in given)
 
 

@@ -168,11 +168,13 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_spikes(args: argparse.Namespace) -> int:
     from .history import History
-    from .spikes import detect_spikes
+    from .spikes import detect_spikes, detector_of
 
     config = _config(args)
-    own = {"window": args.window, "threshold": args.threshold, "exclude_current": args.exclude_current or None}
-    detector = replace(config.detector, **{name: value for name, value in own.items() if value is not None})
+    own = {name: getattr(args, name) for name in ("direction", "threshold", "window")}
+    own["exclude_current"] = args.exclude_current or None
+    given = {name: value for name, value in own.items() if value is not None}
+    detector = detector_of(given, args.detector, config.detector)
     if args.file is None:
         reading = {**_fixed(args), "tz": args.tz, "series": args.series, "column": args.column or None}
         for name, value in reading.items():

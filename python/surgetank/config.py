@@ -16,7 +16,7 @@ from .history import QuotaKey
 from .history.history import whole_step
 from .plan import Thresholds, matching
 from .scenario import SHIPPED_SCENARIOS, Scenario, each_region_fails, fail_together
-from .spikes import RollingSigma
+from .spikes import DETECTOR_OPTIONS, AdaptiveDetector, Detector, RollingSigma, detector_of
 
 TEMPLATE = """\
 # surgetank: what may fail, how much headroom to keep, and when to worry.
@@ -65,10 +65,16 @@ risk = 0.001                  # P(a quota's peak exceeds its need) while an even
 # [policy.classic]
 # trend = "sample"            # "hour": a week's growth at any step
 # history_s = 2592000         # 30 days
-# spike_window = 10           # samples; `surgetank spikes` reads these three as well
+# spike_window = 10           # samples
 # spike_threshold = 2.0       # standard deviations
 # spike_exclude_current = false
 # cost_cap = 1000.0
+
+# What `surgetank spikes` and `surgetank show` call a spike.
+# [spikes]
+# detector = "adaptive"       # or "rolling": threshold = 2.0 standard deviations above a trailing window = 10 samples
+# direction = "both"          # "up": upward spikes alone
+# threshold = 1.5             # decades of rarity: lower finds more
 
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
@@ -90,10 +96,11 @@ min_coverage = 0.0            # share of all quotas that must be known
 _SCENARIO_KEYS = tuple(f.name for f in fields(Scenario))
 _THRESHOLD_KEYS = ("warning_frac", "critical_frac")
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check"),
+    "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check", "spikes"),
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s"),
     "check": ("require", "min_coverage"),
+    "spikes": ("detector", *dict.fromkeys(option for options in DETECTOR_OPTIONS.values() for option in options)),
 }
 _SPIKE_KEYS = {f"spike_{f.name}": f.name for f in fields(RollingSigma)}
 _POLICY_KEYS = {  # a detector is spelled by its own keys
@@ -114,6 +121,7 @@ class Config:
     policies: Mapping[str, Policy] = field(default_factory=lambda: {name: kind() for name, kind in POLICIES.items()})
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
+    detector: Detector = field(default_factory=AdaptiveDetector)  #: what the commands `spikes` and `show` look with
     require: tuple[str, ...] | None = None
     min_coverage: float = 0.0
     source: Source | None = None
@@ -140,6 +148,7 @@ class Config:
             policies=policies,
             thresholds={"*": base, **thresholds},
             costs={name: _read(source, costs, ("costs", name), _price) for name in costs},
+            detector=_detector(source, _table(source, top.get("spikes", {}), "spikes")),
             require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
             min_coverage=_read(source, check, ("check", "min_coverage"), fraction) or 0.0,
             source=source,
@@ -149,12 +158,6 @@ class Config:
     def policy(self) -> Policy:
         """The policy to plan with."""
         return self.policies[self.policy_name]
-
-    @property
-    def detector(self) -> RollingSigma:
-        """What the command `spikes` looks for spikes with: the classic policy's."""
-        classic = self.policies[ClassicPolicy.name]
-        return classic.detector if isinstance(classic, ClassicPolicy) else RollingSigma()
 
     def check(self, keys: Sequence[QuotaKey]) -> None:
         """Find what only the quotas of a plan can show: a Region or a pattern that names none of them."""
@@ -320,6 +323,13 @@ def _policy(source: Source, name: str, placed: dict[str, tuple[Any, tuple[str, .
             said = said.replace(option, key, 1) if said.startswith(f"{option}:") else said
         key = said.partition(":")[0]
         raise source.at(said, *placed[key][1] if key in placed else ("policy",)) from None
+
+
+def _detector(source: Source, table: dict[str, Any]) -> Detector:
+    try:
+        return detector_of({key: value for key, value in table.items() if key != "detector"}, table.get("detector"))
+    except InvalidInput as error:
+        raise source.at(str(error), "spikes", str(error).partition(":")[0]) from None
 
 
 def _thresholds(source: Source, table: Any) -> tuple[Thresholds, dict[str, Thresholds]]:

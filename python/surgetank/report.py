@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._bridge import Floats
-from ._table import Tabular, for_json, percent, probability, quantity, render_html, span
+from ._table import Tabular, for_json, for_person, percent, probability, quantity, render_html, span
 from .errors import printable
 from .scenario import Scenario
+from .spikes import AdaptiveDetector, detect_spikes
 
 if TYPE_CHECKING:
     from .headroom import JointFit
@@ -146,8 +147,23 @@ def detail(plan: Plan, history: History, row: int) -> str:
     column = history.usage[:, history.keys.index(plan.keys[row])]
     if np.isfinite(column).any():
         low, high = quantity(float(np.nanmin(column))), quantity(float(np.nanmax(column)))
-        lines += [f"  {sparkline(column)}", f"  {span(len(column) * history.step_s)}, {low} to {high}", ""]
+        lines += [f"  {sparkline(column)}", f"  {span(len(column) * history.step_s)}, {low} to {high}"]
+        lines += [f"  {_spikes(column, history)}", ""]
     return "\n".join([*lines, columns["reason"]])
+
+
+def _spikes(column: Floats, history: History) -> str:
+    """The upward spikes of one series in a line: how many, the latest, the largest."""
+    found = detect_spikes(
+        column, step_s=history.step_s, detector=AdaptiveDetector("up"), outputs=("episodes",)
+    ).episodes
+    if not found:
+        return "no upward spikes"
+    many = "1 upward spike" if len(found) == 1 else f"{len(found)} upward spikes"
+    last = np.datetime64(int(history.start_s + found[-1].start * history.step_s), "s")
+    highest = max(found, key=lambda episode: episode.peak)
+    size = f"{quantity(highest.peak)}, {quantity(highest.ratio)} × usual"
+    return f"{many}, the latest {for_person(last)}; the highest {size}"
 
 
 def explained(plan: Plan, history: History, row: int) -> list[str]:

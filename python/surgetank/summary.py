@@ -36,8 +36,8 @@ class Summary(Tabular):
     quantiles: Floats  #: (Q, …), one row for each of ``probabilities``
 
     def _columns(self) -> list[Column]:
-        names = [f"p{100 * q:.10g}" for q in self.probabilities]
-        rows = self.quantiles.reshape(len(names), -1)
+        # Once each: exports need names that differ.
+        rows = {f"p{100 * q:.15g}": np.ravel(row) for q, row in zip(self.probabilities, self.quantiles, strict=True)}
         return [
             Column("series", self.series, "Series", numeric=False),
             Column("count", np.ravel(self.count), "Samples", quantity, priority=2),
@@ -45,7 +45,7 @@ class Summary(Tabular):
             Column("sigma_population", np.ravel(self.sigma_population), "Sigma", quantity, priority=1),
             Column("slope", np.ravel(self.slope), "Slope per step", quantity, priority=3),
             Column("min", np.ravel(self.min), "Min", quantity, priority=3),
-            *(Column(n, row, n.upper(), quantity, priority=1) for n, row in zip(names, rows, strict=True)),
+            *(Column(name, row, name.upper(), quantity, priority=1) for name, row in rows.items()),
             Column("max", np.ravel(self.max), "Max", quantity),
             Column("last", np.ravel(self.last), "Last", quantity, priority=2),
         ]
@@ -98,6 +98,7 @@ def summarize(
     columns: dict[str, Any] = {**raw}
     found = {name: _bridge.like_instant(v, given.shape) for name, v in columns.items() if name != "quantiles"}
     rows = np.empty((0, *given.shape)) if levels is None else levels.reshape((len(wanted), *given.shape))
+    rows.flags.writeable = False
     return Summary(series=given.names, probabilities=wanted, quantiles=rows, **found)
 
 

@@ -14,7 +14,7 @@ from .._bridge import Duration
 from .._table import at_least, for_json, percent, quantity
 from ..errors import invalid
 from ..scenario import Scenario
-from ..spikes import RollingSigma, detect_spikes
+from ..spikes import AdaptiveDetector, Detector, RollingSigma, detect_spikes
 from . import wording
 from .policy import DAY_S, Case, Row
 
@@ -54,8 +54,8 @@ class ClassicPolicy:
         was meant, at any step.
     history_s : float (seconds) or timedelta, default 30 days
         How much of the past is looked at.
-    detector : RollingSigma, default RollingSigma()
-        Finds the spikes whose P95 ratio sizes the spike term.
+    detector : RollingSigma or AdaptiveDetector("up"), default RollingSigma()
+        Finds the spikes whose P95 ratio sizes the spike term. The rule's own is the default.
 
     Raises
     ------
@@ -72,21 +72,23 @@ class ClassicPolicy:
     cost_cap: float = math.inf
     trend: str = "sample"
     history_s: Duration = 30 * 86400.0
-    detector: RollingSigma = field(default_factory=RollingSigma)
+    detector: Detector = field(default_factory=RollingSigma)
 
     def __post_init__(self) -> None:
         """Refuse what the core would refuse, now."""
         if not isinstance(self.trend, str) or self.trend not in ("sample", "hour"):
             raise invalid("trend", 'must be "sample" or "hour"', self.trend)
-        if not isinstance(self.detector, RollingSigma):
-            raise invalid("detector", "must be RollingSigma(...)", self.detector)
+        upward = isinstance(self.detector, AdaptiveDetector) and self.detector.direction == "up"
+        if not (upward or isinstance(self.detector, RollingSigma)):
+            rule = 'must be RollingSigma(...) or AdaptiveDetector("up"): drops size nothing'
+            raise invalid("detector", rule, self.detector)
         object.__setattr__(self, "history_s", _bridge.duration_s(self.history_s, "history_s", above=True))
         self._core_options()
 
     def size(self, case: Case) -> dict[str, Any]:
         """Give the fields of `Headroom` that the rule knows."""
         history_s = float(self.history_s)  # type: ignore[arg-type]
-        spikes = detect_spikes(case.last(history_s), detector=self.detector, outputs=())
+        spikes = detect_spikes(case.last(history_s), step_s=case.clock.step_s, detector=self.detector, outputs=())
         found = _core.classic_headroom(
             # The rule reads its history; status also reads the last day.
             case.last(max(history_s, DAY_S)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Union
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Union
 
 from .. import _bridge, _core
 from ..errors import invalid
@@ -122,3 +123,21 @@ def check_detector(detector: object, argument: str = "detector") -> None:
     """Refuse anything but a detector with its options."""
     if not isinstance(detector, AdaptiveDetector | RollingSigma):
         raise invalid(argument, "must be AdaptiveDetector(...) or RollingSigma(...)", detector)
+
+
+_KINDS: dict[str, type[AdaptiveDetector] | type[RollingSigma]] = {k.name: k for k in (AdaptiveDetector, RollingSigma)}
+DETECTOR_OPTIONS = {name: tuple(f.name for f in fields(kind)) for name, kind in _KINDS.items()}
+
+
+def detector_of(options: Mapping[str, Any], name: object = None, base: Detector | None = None) -> Detector:
+    """Give the detector that is meant: of that name, or else one that has these options; the rest is as in ``base``."""
+    base = AdaptiveDetector() if base is None else base
+    if name is None:
+        able = [kind for kind, known in DETECTOR_OPTIONS.items() if set(options) <= set(known)]
+        name = base.name if base.name in able or not able else able[0]
+    if not isinstance(name, str) or name not in _KINDS:
+        raise invalid("detector", f"must be {' or '.join(_KINDS)}", name)
+    for option, value in options.items():
+        if option not in DETECTOR_OPTIONS[name]:
+            raise invalid(option, f"is no option of the {name} detector", value)
+    return replace(base, **options) if base.name == name else _KINDS[name](**options)
