@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from oracles import rolling_sigma
-from surgetank import InvalidInput, RollingSigma, _core, detect_spikes
-from surgetank.spikes import OUTPUTS
+from surgetank import AdaptiveDetector, InvalidInput, RollingSigma, _core, detect_spikes
+from surgetank.spikes.detect import OUTPUTS
 
 RULES = (
     RollingSigma(),
@@ -25,6 +25,8 @@ RULES = (
     RollingSigma(window=33, threshold=2.5),
     RollingSigma(window=144, threshold=3.0, exclude_current=True),
 )
+CLASSIC = RollingSigma()
+BOTH = pytest.mark.parametrize("detector", [CLASSIC, AdaptiveDetector()], ids=lambda detector: detector.name)
 PER_SAMPLE = ("flags", "scores", "likelihood", "ratios")
 
 
@@ -33,6 +35,13 @@ def series(seed, length=400, missing=0.1):
     usage = 100 * random.lognormal(sigma=0.5, size=length)
     usage[random.random(length) < missing] = np.nan
     return usage
+
+
+def spiky_block():
+    """(120, 6) with what either detector calls a spike."""
+    block = np.stack([series(s, 120) for s in range(6)], axis=1)
+    block[100, ::2] = 1e5
+    return block
 
 
 def check_twin(usage, rule=None, *, exact=False):
@@ -61,7 +70,7 @@ def same(a, b):
 
 
 def test_one_outlier_worked_by_hand():
-    found = detect_spikes([5.0] * 9 + [50.0] + [5.0])
+    found = detect_spikes([5.0] * 9 + [50.0] + [5.0], detector=CLASSIC)
     assert found.flags.tolist() == [False] * 9 + [True, False]
     assert found.ratios[9] == pytest.approx(50 / 9.5, rel=1e-15)
     assert found.scores[9] == pytest.approx(9 / 10**0.5, rel=1e-15)  # the highest a window of 10 allows
@@ -74,7 +83,7 @@ def test_one_outlier_worked_by_hand():
 def test_p95_is_linear_interpolated():
     usage = np.ones(200)
     usage[[20, 60, 100, 140, 180]] = [10, 20, 30, 40, 50]
-    found = detect_spikes(usage)
+    found = detect_spikes(usage, detector=CLASSIC)
     assert found.count == 5
     assert found.p95_ratio == pytest.approx(np.quantile(found.ratios[found.flags], 0.95), rel=1e-15)
 
@@ -132,7 +141,7 @@ def test_real_data_equals_the_twin(shared_data):
 
 @pytest.fixture(scope="module")
 def block():
-    return np.stack([series(s, 120) for s in range(6)], axis=1)
+    return spiky_block()
 
 
 def test_defaults_are_the_cores():
@@ -141,23 +150,26 @@ def test_defaults_are_the_cores():
     assert visible == {name: getattr(core, name) for name in visible}
 
 
+@BOTH
 @pytest.mark.parametrize("asked", OUTPUTS)
-def test_only_what_was_asked_for_is_there(asked):
-    found = detect_spikes(series(0), outputs=asked)
+def test_only_what_was_asked_for_is_there(asked, detector):
+    found = detect_spikes(series(0), outputs=asked, detector=detector)
     getattr(found, asked)
     for name in set(OUTPUTS) - {asked, "episodes"}:
         with pytest.raises(InvalidInput, match=rf"^{name}: was not asked for; add it to outputs= \(got outputs="):
             getattr(found, name)
 
 
-def test_no_outputs_hold_no_arrays():
-    found = detect_spikes(np.ones((5000, 4)), outputs=())
+@BOTH
+def test_no_outputs_hold_no_arrays(detector):
+    found = detect_spikes(np.ones((5000, 4)), outputs=(), detector=detector)
     assert len(pickle.dumps(found)) < 2000
     assert found.count.tolist() == [0] * 4
 
 
-def test_results_are_frozen_readonly_and_picklable(block):
-    found = detect_spikes(block)
+@BOTH
+def test_results_are_frozen_readonly_and_picklable(block, detector):
+    found = detect_spikes(block, detector=detector)
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.count = 3
     for name in (*PER_SAMPLE, "count", "p95_ratio", "max_ratio"):
@@ -168,18 +180,21 @@ def test_results_are_frozen_readonly_and_picklable(block):
     assert str(back) == str(found)
 
 
-def test_results_can_be_compared_and_hashed(block):
+@BOTH
+def test_results_can_be_compared_and_hashed(block, detector):
     """A frozen dataclass invites both: results are equal to themselves, and NumPy's ambiguous truth never comes out."""
-    found = detect_spikes(block)
+    found = detect_spikes(block, detector=detector)
     assert found == found
-    assert found != detect_spikes(block)
+    assert found != detect_spikes(block, detector=detector)
     assert len({found, found}) == 1
 
 
-def test_threads_give_the_same_bits(block):
-    expected = detect_spikes(block)
+@BOTH
+def test_threads_give_the_same_bits(block, detector):
+    expected = detect_spikes(block, detector=detector)
+    assert expected.count.sum() >= 3
     with ThreadPoolExecutor(8) as pool:
-        for found in pool.map(detect_spikes, [block] * 64):
+        for found in pool.map(lambda usage: detect_spikes(usage, detector=detector), [block] * 64):
             same(found, expected)
 
 
@@ -191,31 +206,33 @@ USAGE = npst.arrays(
 @given(USAGE, st.integers(-300, 300))
 def test_scaling_by_a_power_of_two_changes_no_bit(usage, power):
     usage = np.where(usage < 1, 0, usage)  # so that no scaled sample leaves double precision
-    same(detect_spikes(np.ldexp(usage, power)), detect_spikes(usage))
+    same(detect_spikes(np.ldexp(usage, power), detector=CLASSIC), detect_spikes(usage, detector=CLASSIC))
 
 
 @given(USAGE, st.floats(1e-6, 1e6))
 def test_scaling_changes_no_ratio(usage, k):
-    plain, scaled = detect_spikes(usage), detect_spikes(usage * k)
+    plain, scaled = detect_spikes(usage, detector=CLASSIC), detect_spikes(usage * k, detector=CLASSIC)
     np.testing.assert_allclose(scaled.ratios, plain.ratios, rtol=1e-9)
     # Only a score that stands at the threshold itself may fall to either side.
     clear = ~np.isclose(plain.scores, 2.0, rtol=1e-6)
     np.testing.assert_array_equal(scaled.flags[clear], plain.flags[clear])
 
 
+@BOTH
 @given(USAGE, st.randoms())
-def test_series_do_not_know_each_other(usage, random):
+def test_series_do_not_know_each_other(detector, usage, random):
     order = random.sample(range(usage.shape[1]), usage.shape[1])
-    plain, moved = detect_spikes(usage), detect_spikes(usage[:, order])
+    plain, moved = (detect_spikes(u, detector=detector) for u in (usage, usage[:, order]))
     np.testing.assert_array_equal(moved.scores, plain.scores[:, order])
     np.testing.assert_array_equal(moved.count, plain.count[order])
 
 
+@BOTH
 @given(USAGE)
-def test_results_keep_their_bounds(usage):
-    found = detect_spikes(usage)
+def test_results_keep_their_bounds(detector, usage):
+    found = detect_spikes(usage, detector=detector)
     scores = found.scores[~np.isnan(found.scores)]
-    assert (scores <= 9 / 10**0.5 + 1e-9).all()
+    assert detector != CLASSIC or (scores <= 9 / 10**0.5 + 1e-9).all()
     assert ((found.likelihood[~np.isnan(found.scores)] >= 0) & (found.likelihood[~np.isnan(found.scores)] <= 1)).all()
     assert (found.count == found.flags.sum(axis=0)).all()
     assert sum(e.end - e.start for e in found.episodes) == found.count.sum()
@@ -235,13 +252,14 @@ def test_silence_costs_what_load_costs():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one process there")
-def test_ctrl_c_ends_a_long_call():
+@BOTH
+def test_ctrl_c_ends_a_long_call(detector):
     """Overlapping series make 4e9 samples of 8 MB: a minute's work, of which the caller sees less than a second."""
     code = (
         "import numpy as np, surgetank\n"
         "x = np.lib.stride_tricks.as_strided(np.ones(1_010_000), (1_000_000, 4_000), (8, 8))\n"
         "print('ready', flush=True)\n"
-        "surgetank.detect_spikes(x, outputs=())\n"
+        f"surgetank.detect_spikes(x, outputs=(), detector=surgetank.{detector!r})\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline().strip() == b"ready"

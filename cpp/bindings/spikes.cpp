@@ -40,7 +40,8 @@ py::dict found_by(const Samples& usage, const Options& options, const SpikeOutpu
     return columns(std::move(found), outputs);
 }
 
-// One call at a time: a stream is a sequence of samples, whichever thread brings them.
+// One call at a time: a stream is a sequence of samples, whichever thread brings them. A signal handler runs inside the
+// call that it interrupts, on the same thread: it may read (what was before that call), and is refused to update.
 class Stream {
 public:
     explicit Stream(AdaptiveStream stream) : stream_(std::move(stream)) {}
@@ -50,7 +51,16 @@ public:
         {
             const py::gil_scoped_release release;
             const std::lock_guard lock(mutex_);
-            found = stream_.update(usage, outputs, threads, poll_signals);
+            require(!updating_, "usage", "cannot be taken while the stream is busy with another update",
+                    "a call from inside");
+            updating_ = true;
+            try {
+                found = stream_.update(usage, outputs, threads, poll_signals);
+            } catch (...) {
+                updating_ = false;
+                throw;
+            }
+            updating_ = false;
         }
         return columns(std::move(found), outputs);
     }
@@ -63,7 +73,8 @@ public:
     }
 
 private:
-    std::mutex mutex_;
+    std::recursive_mutex mutex_;
+    bool updating_ = false;
     AdaptiveStream stream_;
 };
 
@@ -100,6 +111,9 @@ void register_spikes(py::module_& m) {
                     [](const py::bytes& bytes) {
                         return std::make_unique<Stream>(AdaptiveStream::restore(static_cast<std::string_view>(bytes)));
                     })
+        .def_property_readonly_static("head_length", [](const py::object&) { return AdaptiveStream::head_length; })
+        .def_static("length",
+                    [](const py::bytes& bytes) { return AdaptiveStream::length(static_cast<std::string_view>(bytes)); })
         .def_property_readonly("series", [](Stream& s) { return s.read([](const auto& at) { return at.series(); }); })
         .def_property_readonly("samples", [](Stream& s) { return s.read([](const auto& at) { return at.samples(); }); })
         .def_property_readonly("options",

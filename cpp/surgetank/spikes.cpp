@@ -31,17 +31,18 @@ void Recorder::record(Index t, double sample, const Judgement& judged) {
     if (outputs_.ratios) out_.ratios(t, series_) = judged.ratio;
     if (outputs_.flags) out_.flags(t, series_) = judged.flag;
     if (!judged.flag) return;
-    ratios_.push_back(judged.ratio);
+    ++flagged_;
+    if (!std::isnan(judged.ratio)) ratios_.push_back(judged.ratio);
     if (!outputs_.episodes) return;
     if (episodes.empty() || episodes.back().end != t) episodes.push_back({series_, t, t, sample, judged.ratio});
     auto& episode = episodes.back();
     episode.end = t + 1;
     episode.peak = std::max(episode.peak, sample);
-    episode.ratio = std::max(episode.ratio, judged.ratio);
+    episode.ratio = std::fmax(episode.ratio, judged.ratio);  // of those that have one
 }
 
 void Recorder::finish() {
-    out_.count(series_) = static_cast<Index>(ratios_.size());
+    out_.count(series_) = flagged_;
     if (ratios_.empty()) return;
     out_.max_ratio(series_) = *std::max_element(ratios_.begin(), ratios_.end());
     out_.p95_ratio(series_) = series::quantile(ratios_, 0.95);
@@ -52,6 +53,7 @@ void Recorder::restart() {
     if (outputs_.scores) out_.scores.col(series_).setConstant(nan);
     if (outputs_.likelihood) out_.likelihood.col(series_).setConstant(nan);
     if (outputs_.ratios) out_.ratios.col(series_).setConstant(nan);
+    flagged_ = 0;
     ratios_.clear();
     episodes.clear();
 }

@@ -30,7 +30,7 @@ struct Spikes {
     Eigen::ArrayXXd ratios;      // u/expected; NaN where undefined
     // Shape (N).
     Eigen::Array<Index, Eigen::Dynamic, 1> count;  // flagged samples
-    Eigen::ArrayXd p95_ratio, max_ratio;           // over the flagged samples; NaN where there are none
+    Eigen::ArrayXd p95_ratio, max_ratio;           // over the flagged samples that have a ratio; NaN where none has
     std::vector<Episode> episodes;                 // by series, then by time
 };
 
@@ -65,7 +65,8 @@ private:
     Spikes& out_;
     const SpikeOutputs& outputs_;
     Index series_;
-    std::vector<double> ratios_;  // of the flagged samples
+    Index flagged_ = 0;
+    std::vector<double> ratios_;  // of the flagged samples that have one
 };
 
 /// The episodes of many parts, in their order.

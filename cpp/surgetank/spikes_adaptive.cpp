@@ -241,17 +241,27 @@ Judgement Adaptive::add(double x) {
 namespace {
 
 bool within(std::int64_t place, std::size_t size) { return place >= 0 && place < static_cast<std::int64_t>(size); }
+// Counts that no series reaches: one more may still be added.
+bool countable(std::int64_t count) { return count >= 0 && count < std::int64_t{1} << 62; }
 
 }  // namespace
 
 bool Adaptive::restored() {
-    bool sound = within(delayed_, delay_.size()) && within(slot_, profile_.size()) && observed_ >= 0;
+    bool sound =
+        within(delayed_, delay_.size()) && within(slot_, profile_.size()) && countable(observed_) && countable(since_);
+    for (const LongMean* mean : {&level_, &movement_, &recent_, &spread_}) sound = sound && countable(mean->count);
     for (const WindowMean* window : {&hour_, &two_hours_, &day_, &moved_, &surprise_})
         sound = sound && within(window->place, window->at.size());
     for (Rarity& rarity : rarities_) {
         for (const std::int32_t bin : rarity.record) sound = sound && bin >= -1 && bin <= Rarity::bins;
         for (auto& side : rarity.counts) {
-            for (int i = 0; i <= Rarity::bins; ++i) sound = sound && side[static_cast<std::size_t>(i)] >= 0;
+            std::int64_t total = 0;
+            for (int i = 0; i <= Rarity::bins; ++i) {
+                const std::int32_t count = side[static_cast<std::size_t>(i)];
+                sound = sound && count >= 0;
+                total += count;
+            }
+            sound = sound && within(total, std::size_t{1} << 30);  // an int32 away from any overflow
             rarity.count_anew(side);
         }
     }

@@ -102,6 +102,7 @@ namespace {
 
 constexpr std::string_view magic = "surgetank spikes";
 constexpr std::uint64_t version = 1;
+constexpr std::int64_t most_series = std::int64_t{1} << 32, most_samples = std::int64_t{1} << 62;
 
 // Numbers as little-endian bytes, whatever the machine.
 template <class Number>
@@ -151,6 +152,41 @@ std::uint64_t checksum(std::string_view bytes) {
     return hash;
 }
 
+struct Head {
+    AdaptiveOptions options;
+    std::int64_t samples = 0, series = 0;
+    std::size_t length = 0;  // of everything
+};
+
+void refuse(bool holds, std::string_view rule, const std::string& value) { require(holds, "state", rule, value); }
+
+// What must come, before any of it is believed.
+Head read_head(Reader& in) {
+    Head head;
+    const std::size_t size = in.bytes.size();
+    refuse(in.bytes.starts_with(magic) && size >= AdaptiveStream::head_length,
+           "must be what SpikeStream.to_bytes() gave", fmt::format("{} other bytes", size));
+    in.place = magic.size();
+    std::uint64_t found = 0;
+    in(found);
+    refuse(found == version, fmt::format("must be of version {}", version), std::to_string(found));
+    in(head.options.threshold);
+    in(head.options.both);
+    in(head.options.step_s);
+    in(head.samples);
+    in(head.series);
+    const double threshold = head.options.threshold, step_s = head.options.step_s;
+    refuse(std::isfinite(threshold) && threshold > 0 && std::isfinite(step_s) && step_s > 0,
+           "must be what SpikeStream.to_bytes() gave", fmt::format("threshold {}, step_s {}", threshold, step_s));
+    refuse(head.series >= 1 && head.series <= most_series && head.samples >= 0 && head.samples < most_samples,
+           "must be what SpikeStream.to_bytes() gave",
+           fmt::format("{} samples of {} series", head.samples, head.series));
+    Counter each;
+    Adaptive(head.options).visit(each);
+    head.length = in.place + static_cast<std::size_t>(head.series) * each.bytes + sizeof(std::uint64_t);
+    return head;
+}
+
 }  // namespace
 
 std::string AdaptiveStream::save() const {
@@ -168,40 +204,26 @@ std::string AdaptiveStream::save() const {
 }
 
 AdaptiveStream AdaptiveStream::restore(std::string_view bytes) {
-    constexpr std::size_t head = magic.size() + sizeof version;
-    const auto refuse = [](bool holds, std::string_view rule, auto value) { require(holds, "state", rule, value); };
-    refuse(bytes.size() > head && bytes.starts_with(magic), "must be what SpikeStream.to_bytes() gave",
-           fmt::format("{} other bytes", bytes.size()));
-    Reader in{bytes, magic.size()};
-    std::uint64_t found = 0;
-    in(found);
-    refuse(found == version, fmt::format("must be of version {}", version), found);
-    const std::string_view body = bytes.substr(0, bytes.size() - sizeof found);
+    Reader in{bytes};
+    const Head head = read_head(in);
+    refuse(bytes.size() == head.length, "must be whole", fmt::format("{} of {} bytes", bytes.size(), head.length));
+    const std::string_view body = bytes.substr(0, bytes.size() - sizeof(std::uint64_t));
     Reader end{bytes, body.size()};
+    std::uint64_t found = 0;
     end(found);
     refuse(found == checksum(body), "must be whole and unchanged", "a checksum that does not match");
-    AdaptiveOptions options;
-    std::int64_t samples = 0, series = 0;
-    constexpr std::size_t options_size = sizeof(double) * 2 + 1 + sizeof samples + sizeof series;
-    refuse(body.size() >= head + options_size, "must be whole", fmt::format("{} bytes", bytes.size()));
-    in(options.threshold);
-    in(options.both);
-    in(options.step_s);
-    in(samples);
-    in(series);
-    check(options);
-    Counter each;
-    Adaptive(options).visit(each);
-    const std::size_t left = body.size() - in.place;
-    refuse(series >= 1 && left % each.bytes == 0 && left / each.bytes == static_cast<std::size_t>(series),
-           "must hold the state of every series", fmt::format("{} bytes for {} series", left, series));
-    AdaptiveStream out(options, series);
-    out.samples_ = samples;
+    AdaptiveStream out(head.options, head.series);
+    out.samples_ = head.samples;
     for (Adaptive& state : out.states_) {
         state.visit(in);
-        refuse(state.restored() && samples >= 0, "must be what SpikeStream.to_bytes() gave", "places outside of it");
+        refuse(state.restored(), "must be what SpikeStream.to_bytes() gave", "places outside of it");
     }
     return out;
+}
+
+std::size_t AdaptiveStream::length(std::string_view bytes) {
+    Reader in{bytes};
+    return read_head(in).length;
 }
 
 }  // namespace surgetank

@@ -30,6 +30,9 @@ public:
     std::string save() const;
     /// Throws InvalidInput for anything but what save() gave.
     static AdaptiveStream restore(std::string_view bytes);
+    /// How long must bytes be that begin like this? For who unpacks them: the first head_length say it.
+    static std::size_t length(std::string_view bytes);
+    static constexpr std::size_t head_length = 57;
 
 private:
     AdaptiveOptions options_;

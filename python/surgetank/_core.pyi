@@ -68,6 +68,9 @@ class AdaptiveStream:
     def save(self) -> bytes: ...
     @staticmethod
     def restore(bytes: bytes) -> AdaptiveStream: ...
+    head_length: int  # of the class
+    @staticmethod
+    def length(bytes: bytes) -> int: ...  # of all bytes that begin with these head_length
     @property
     def series(self) -> int: ...
     @property

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _bridge, _core
@@ -57,10 +58,10 @@ class SpikeStream:
         detector = AdaptiveDetector() if detector is None else detector
         if not isinstance(detector, AdaptiveDetector):
             raise invalid("detector", "must be AdaptiveDetector(...): only it keeps a state", detector)
-        if isinstance(series, bool) or not isinstance(series, int) or not 1 <= series <= 10**7:
+        if isinstance(series, bool) or not isinstance(series, int | np.integer) or not 1 <= series <= 10**7:
             raise invalid("series", "must be a whole number from 1 to 10,000,000", series)
         step = _bridge.duration_s(step_s, "step_s", above=True)
-        self._stream = _core.AdaptiveStream(detector._core_options(step), series)
+        self._stream = _core.AdaptiveStream(detector._core_options(step), int(series))
 
     @property
     def detector(self) -> AdaptiveDetector:
@@ -104,12 +105,15 @@ class SpikeStream:
         Raises
         ------
         InvalidInput
-            Empty or infinite usage, another number of series, an unknown output; the stream is as before.
+            Empty or infinite usage, another number of series, a History or frame of another step, an unknown output;
+            the stream is as before.
         """
         wanted, workers = wanted_outputs(outputs), _bridge.threads(threads)
         given = Given.read(usage)
         if given.matrix.shape[1] != self.series:
             raise invalid("usage", f"must have the stream's {self.series} series", f"shape {given.matrix.shape}")
+        if given.history is not None and given.history.step_s != self.step_s:
+            raise invalid("usage", f"must have the stream's step of {self.step_s:g} s", given.history.step_s)
         raw = self._stream.update(given.matrix, asked_of_core(wanted), workers)
         return spikes_of(raw, given, detector=self.detector, outputs=wanted)
 
@@ -128,14 +132,28 @@ class SpikeStream:
         """
         if not isinstance(state, bytes | bytearray | memoryview):
             raise invalid("state", "must be the bytes that SpikeStream.to_bytes() gave", state)
-        try:
-            plain = zlib.decompress(bytes(state))
-        except zlib.error as error:
-            raise InvalidInput("state: must be the bytes that SpikeStream.to_bytes() gave (got others)") from error
         stream = cls.__new__(cls)
-        stream._stream = _core.AdaptiveStream.restore(plain)
+        stream._stream = _core.AdaptiveStream.restore(_unpacked(bytes(state)))
         return stream
+
+    def __reduce__(self) -> tuple[Callable[[bytes], SpikeStream], tuple[bytes]]:
+        """Pickle and copy as `to_bytes` does."""
+        return type(self).from_bytes, (self.to_bytes(),)
 
     def __repr__(self) -> str:
         """Say what it watches and how far it is."""
         return f"SpikeStream({self.detector!r}, series={self.series}, step_s={self.step_s:g}, samples={self.samples})"
+
+
+def _unpacked(state: bytes) -> bytes:
+    """Decompress no more than the head says there is: a few bytes may stand for any number of them."""
+    unpack = zlib.decompressobj()
+    try:
+        head = unpack.decompress(state, _core.AdaptiveStream.head_length)
+        wanted = _core.AdaptiveStream.length(head)
+        plain = head + unpack.decompress(unpack.unconsumed_tail, wanted - len(head) + 1)
+    except zlib.error as error:
+        raise InvalidInput("state: must be the bytes that SpikeStream.to_bytes() gave (got others)") from error
+    if not unpack.eof or unpack.unused_data or unpack.unconsumed_tail:
+        raise InvalidInput("state: must be whole, and nothing more (got too few bytes or too many)")
+    return plain
