@@ -54,6 +54,7 @@ notebooks: $(VENV)/.check
 
 bench: $(VENV)/.bench
 	$(BIN)/python bench/_page.py --write
+	$(BIN)/python bench/bench_spikes_accuracy.py --write
 	$(BIN)/python bench/bench_spikes.py --write
 	$(BIN)/python bench/bench_headroom.py --write
 	$(BIN)/python bench/callgrind.py --write
