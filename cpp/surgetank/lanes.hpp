@@ -52,11 +52,14 @@ struct RollingBlock {
     Size first = 0, rows = 0;  // which rows of the block to do now, at most 64: in order, from 0
     Size window = 0, ahead = 0;
     bool missing = false;  // any in this block or the one before
-    // The state of the block before's samples from j on, in row j of window + 1; the last row is empty. And the same of
-    // this block, for the next; counts only where samples are missing.
-    const Row *before_mean = nullptr, *before_squares = nullptr, *before_count = nullptr;
-    Row *after_mean = nullptr, *after_squares = nullptr, *after_count = nullptr;
-    // For windows without gaps, by row: 1/(row + 1), (row + 1)/window, and that times what the suffix holds.
+    // The states of the block before's samples from j on, for j in 1..window (the last is empty), from these rows on in
+    // steps of `way`. A row that has been read takes the state of this block's samples from window + 1 − j on, for the
+    // next block, which goes the other way: so one plane is enough, and stays in the nearest cache. Counts only where
+    // samples are missing.
+    Row *suffix_mean = nullptr, *suffix_squares = nullptr, *suffix_count = nullptr;
+    int way = 1;
+    // 1/n for n in 0..window (of 0: 1). And for windows without gaps, by row, (row + 1)·1/window, and that times what
+    // the suffix holds.
     const double *inverse = nullptr, *share = nullptr, *cross = nullptr;
     double threshold_squared = 0;                  // at most 1e300
     double needed = 0;                             // samples a window must hold

@@ -16,31 +16,31 @@ SURGETANK_INLINE void store(Row& row, const Pack& a) { ::store(row.lane, a); }
 constexpr double most_size = 1e140, least_size = 1e-120;
 
 struct Seen {
-    Mask fine, tiny;  // all within ±most (NaN is not); any below `least`, but not 0
+    Mask missing, big, tiny;  // NaN; any above `most`; any below `least`, but not 0
 };
 
-SURGETANK_INLINE Seen nothing_seen() { return {all(0) <= all(0), all(0) < all(0)}; }
+SURGETANK_INLINE Seen nothing_seen() {
+    const Mask none = all(0) < all(0);
+    return {none, none, none};
+}
 
 SURGETANK_INLINE void look(const Pack& x, Seen& seen) {
     const Pack size = absolute(x);
-    seen.fine = seen.fine & (size <= all(most_size));
+    seen.missing = seen.missing | (x != x);
+    seen.big = seen.big | (all(most_size) < size);
     seen.tiny = seen.tiny | ((size < all(least_size)) & (all(0) < size));
 }
 
 // Are all samples of a register of an ordinary size? Zero counts as odd here, and is found to be fine when looked at.
-SURGETANK_INLINE Truth ordinary(Register x) {
-    return between(absolute_of(x), Register{} + least_size, Register{} + most_size);
-}
+SURGETANK_INLINE Truth ordinary(Register x) { return between(absolute_of(x), each(least_size), each(most_size)); }
 
-// Which samples are missing, infinite, extreme: looked at once more only where not all are fine.
-Facts sort_out(const Row* x, Size rows, const Seen& seen) {
-    Facts out;
-    out.extreme = bits(seen.tiny);
-    if (bits(seen.fine) == 0xff) return out;
+// Infinite and extreme samples are told apart only where there is one.
+Facts facts(const Row* x, Size rows, const Seen& seen) {
+    Facts out{.missing = bits(seen.missing), .extreme = bits(seen.tiny)};
+    if (bits(seen.big) == 0) return out;
     for (Size t = 0; t < rows; ++t) {
-        const Pack u = load(x[t]), size = absolute(u);
+        const Pack size = absolute(load(x[t]));
         const unsigned infinite = bits(all(__builtin_inf()) <= size);
-        out.missing |= ~bits(u == u) & 0xffu;
         out.infinite |= infinite;
         out.extreme |= bits(all(most_size) < size) & ~infinite;
     }
@@ -81,7 +81,7 @@ Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
             look(x, seen);
             store(out[t], x);
         }
-        return sort_out(out, rows, seen);
+        return facts(out, rows, seen);
     }
     Size t = 0;
     if (source.stride == 1) {
@@ -91,7 +91,7 @@ Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
         for (Size j = 0; j < width; ++j) out[t].lane[j] = from[source.offset[j] + t * source.stride];
         look(load(out[t]), seen);
     }
-    return sort_out(out, rows, seen);
+    return facts(out, rows, seen);
 }
 
 void load_columns(const Source& source, Size first, Size rows, double* out, Size pitch) {
@@ -113,7 +113,7 @@ void load_columns(const Source& source, Size first, Size rows, double* out, Size
 }
 
 // Rules for both forms below, with gaps and without: the same operations in the same order, so the same bits.
-// `inverse` is 1/count, then multiplied: a division that many rows share.
+// `inverse` is 1/count, then multiplied: a division that many rows share. (Where there may be gaps: in a table.)
 
 struct State {
     Pack mean, squares, count;  // count: where there may be gaps
@@ -133,39 +133,43 @@ SURGETANK_INLINE void welford(const Pack& x, const Pack& inverse, Pack& mean, Pa
 
 // One sample more of a running state; where there may be gaps, those lanes stay as they are.
 template <bool gaps>
-SURGETANK_INLINE void step(Pack x, double inverse, State& s) {
+SURGETANK_INLINE void step(Pack x, const double* inverse, Size count, State& s) {
     if constexpr (gaps) {
         const Mask observed = x == x;
         x = where(observed, x, s.mean);
         s.count = s.count + where(observed, all(1), all(0));
-        welford(x, all(1) / where(all(0) < s.count, s.count, all(1)), s.mean, s.squares);
+        welford(x, reciprocal(s.count, inverse), s.mean, s.squares);
     } else {
-        welford(x, all(inverse), s.mean, s.squares);
+        welford(x, all(inverse[count]), s.mean, s.squares);
     }
 }
 
 template <bool gaps>
-SURGETANK_INLINE void rolling_rows(const RollingBlock& b) {
+SURGETANK_INLINE void rolling_rows(const RollingBlock& block) {
+    const RollingBlock b = block;  // in registers: nothing that is stored below can change it
     State prefix = load(*b.prefix), suffix = load(*b.suffix);
     // Somewhat below the threshold, on either side of the mean: what passes is judged exactly elsewhere.
     const double bar = b.threshold_squared * (1 - 1e-9);
+    const Pack shared_bar = all(bar / static_cast<double>(b.window - 1)), needed = all(b.needed);
     std::uint64_t hits = 0;
     for (Size i = 0; i < b.rows; ++i) {
         const Size row = b.first + i, back = b.window - 1 - row;
+        const Size place = b.way * row;
+        const Pack before_mean = load(b.suffix_mean[place]), before_squares = load(b.suffix_squares[place]);
         // The suffixes that the next block will need are made on the way: two chains of sums instead of one after
         // another.
-        step<gaps>(load(b.x[back]), b.inverse[row], suffix);
-        store(b.after_mean[back], suffix.mean);
-        store(b.after_squares[back], suffix.squares);
-        step<gaps>(load(b.x[row]), b.inverse[row], prefix);
-
-        const Pack before_mean = load(b.before_mean[row + 1]), before_squares = load(b.before_squares[row + 1]);
-        Pack share = all(b.share[row]), cross = all(b.cross[row]), both;
+        store(b.suffix_mean[place], suffix.mean);
+        store(b.suffix_squares[place], suffix.squares);
+        Pack share = all(b.share[row]), cross = all(b.cross[row]), before_count, both;
         if constexpr (gaps) {
-            store(b.after_count[back], suffix.count);
-            const Pack before_count = load(b.before_count[row + 1]);
+            before_count = load(b.suffix_count[place]);
+            store(b.suffix_count[place], suffix.count);
+        }
+        step<gaps>(load(b.x[back]), b.inverse, row + 1, suffix);
+        step<gaps>(load(b.x[row]), b.inverse, row + 1, prefix);
+        if constexpr (gaps) {
             both = before_count + prefix.count;
-            share = prefix.count / both;
+            share = prefix.count * reciprocal(both, b.inverse);
             cross = before_count * share;
             store(b.count[i], both);
         }
@@ -178,8 +182,8 @@ SURGETANK_INLINE void rolling_rows(const RollingBlock& b) {
         const Pack above = load(b.x[row + b.ahead]) - mean;
         unsigned candidates;
         if constexpr (gaps)
-            candidates = bits((squares * all(bar) < above * above * (both - all(1))) & (all(b.needed) <= both));
-        else candidates = bits(squares * all(bar / static_cast<double>(b.window - 1)) < above * above);
+            candidates = bits((squares * all(bar) < above * above * (both - all(1))) & (needed <= both));
+        else candidates = bits(squares * shared_bar < above * above);
         b.candidate[i] = static_cast<unsigned char>(candidates);
         hits |= std::uint64_t{candidates != 0} << i;
     }

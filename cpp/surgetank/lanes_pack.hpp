@@ -36,6 +36,7 @@ typedef __mmask8 Truth;
 SURGETANK_INLINE Truth less(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
 SURGETANK_INLINE Truth most(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 SURGETANK_INLINE Truth same(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+SURGETANK_INLINE Truth differ(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm512_mask_blend_pd(m, b, a); }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return m; }
 SURGETANK_INLINE Truth between(Register a, Register low, Register high) {  // as integers, which order like sizes
@@ -46,6 +47,7 @@ typedef std::int64_t Truth __attribute__((vector_size(32)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LT_OQ); }
 SURGETANK_INLINE Truth most(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LE_OQ); }
 SURGETANK_INLINE Truth same(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+SURGETANK_INLINE Truth differ(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm256_blendv_pd(b, a, (__m256d)m); }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return static_cast<unsigned>(_mm256_movemask_pd((__m256d)m)); }
 #elif defined(__SSE2__)
@@ -53,6 +55,7 @@ typedef std::int64_t Truth __attribute__((vector_size(16)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm_cmplt_pd(a, b); }
 SURGETANK_INLINE Truth most(Register a, Register b) { return (Truth)_mm_cmple_pd(a, b); }
 SURGETANK_INLINE Truth same(Register a, Register b) { return (Truth)_mm_cmpeq_pd(a, b); }
+SURGETANK_INLINE Truth differ(Register a, Register b) { return (Truth)_mm_cmpneq_pd(a, b); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) {
     return (Register)(((Truth)a & m) | ((Truth)b & ~m));
 }
@@ -62,6 +65,7 @@ typedef std::int64_t Truth __attribute__((vector_size(16)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return a < b; }
 SURGETANK_INLINE Truth most(Register a, Register b) { return a <= b; }
 SURGETANK_INLINE Truth same(Register a, Register b) { return a == b; }
+SURGETANK_INLINE Truth differ(Register a, Register b) { return a != b; }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return m ? a : b; }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return (m[0] != 0 ? 1u : 0u) | (m[1] != 0 ? 2u : 0u); }
 #endif
@@ -90,9 +94,18 @@ SURGETANK_INLINE Pack load(const double* from) {
 SURGETANK_INLINE void store(double* to, const Pack& a) {
     SURGETANK_EACH* reinterpret_cast<Anywhere*>(to + k * in_register) = a.r[k];
 }
+SURGETANK_INLINE Register each(double x) {  // not 0 + x, which −0 makes an addition
+#if SURGETANK_REGISTER == 64
+    return Register{x, x, x, x, x, x, x, x};
+#elif SURGETANK_REGISTER == 32
+    return Register{x, x, x, x};
+#else
+    return Register{x, x};
+#endif
+}
 SURGETANK_INLINE Pack all(double x) {
     Pack out;
-    SURGETANK_EACH out.r[k] = Register{} + x;
+    SURGETANK_EACH out.r[k] = each(x);
     return out;
 }
 SURGETANK_INLINE Pack operator+(const Pack& a, const Pack& b) {
@@ -130,6 +143,11 @@ SURGETANK_INLINE Mask operator==(const Pack& a, const Pack& b) {
     SURGETANK_EACH out.r[k] = same(a.r[k], b.r[k]);
     return out;
 }
+SURGETANK_INLINE Mask operator!=(const Pack& a, const Pack& b) {
+    Mask out;
+    SURGETANK_EACH out.r[k] = differ(a.r[k], b.r[k]);
+    return out;
+}
 SURGETANK_INLINE Mask operator&(const Mask& a, const Mask& b) {
     Mask out;
     SURGETANK_EACH out.r[k] = static_cast<Truth>(a.r[k] & b.r[k]);
@@ -153,6 +171,17 @@ SURGETANK_INLINE Register absolute_of(Register a) {
 SURGETANK_INLINE Pack absolute(const Pack& a) {
     Pack out;
     SURGETANK_EACH out.r[k] = absolute_of(a.r[k]);
+    return out;
+}
+
+/// 1/count in each lane, of 0: 1. `table` holds them; only AVX-512 looks a number up faster than it divides.
+SURGETANK_INLINE Pack reciprocal(const Pack& count, [[maybe_unused]] const double* table) {
+    Pack out;
+#if SURGETANK_REGISTER == 64
+    out.r[0] = _mm512_i64gather_pd(_mm512_cvttpd_epi64(count.r[0]), table, 8);
+#else
+    SURGETANK_EACH out.r[k] = each(1) / choose(most(each(1), count.r[k]), count.r[k], each(1));
+#endif
     return out;
 }
 

@@ -1,9 +1,11 @@
 #include "surgetank/series.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numbers>
 
 namespace surgetank::series {
+
 double between(double low, double high, double part) {
     if (low == high || part == 0) return low;  // two infinities, too
     const double gap = high - low;
@@ -12,9 +14,15 @@ double between(double low, double high, double part) {
 }
 
 double quantile(std::span<double> values, double q) {
+    constexpr std::size_t few = 8;  // that lie above: sorted sooner than all are partitioned
     if (values.empty()) return nan;
     const double position = q * static_cast<double>(values.size() - 1);
     const auto below = static_cast<std::size_t>(position);
+    if (const std::size_t above = values.size() - below; above <= few && above > 1) {
+        const auto end = values.begin() + static_cast<std::ptrdiff_t>(above);
+        std::partial_sort(values.begin(), end, values.end(), std::greater<>());
+        return between(*(end - 1), *(end - 2), position - static_cast<double>(below));
+    }
     const auto at = values.begin() + static_cast<std::ptrdiff_t>(below);
     std::nth_element(values.begin(), at, values.end());
     if (below + 1 >= values.size()) return *at;

@@ -43,23 +43,28 @@ constexpr Index poll_every = 1 << 19;  // rows, about a tenth of a second
 struct Weights {
     explicit Weights(Index window) {
         const auto n = static_cast<double>(window);
+        inverse.push_back(1);
+        for (Index row = 0; row < window; ++row) inverse.push_back(1 / static_cast<double>(row + 1));
         for (Index row = 0; row < window; ++row) {
             const auto after = static_cast<double>(row + 1);
-            inverse.push_back(1 / after);
-            share.push_back(after / n);
+            share.push_back(after * inverse.back());
             cross.push_back((n - after) * share.back());
         }
     }
     std::vector<double> inverse, share, cross;
 };
 
-// States of a block's suffixes; the last row stays empty.
+// States of the block before's samples from j on, j in 1..window: upwards after an even number of blocks, else
+// downwards.
 struct Suffixes {
     explicit Suffixes(Index window) {
-        for (auto* plane : {&mean, &squares}) plane->resize(static_cast<std::size_t>(window) + 1);
+        for (auto* plane : {&mean, &squares}) plane->resize(static_cast<std::size_t>(window));
     }
-    void count_too() { count.resize(mean.size()); }
     std::vector<Row> mean, squares, count;
+    bool upwards = true;
+
+    void count_too() { count.resize(mean.size()); }
+    std::size_t first() const { return upwards ? 0 : mean.size() - 1; }  // j = 1
 };
 
 // One thread's memory.
@@ -85,8 +90,7 @@ public:
           likelihood_(outputs.likelihood),
           weights_(weights),
           scratch_(scratch),
-          before_(options.window),
-          after_(options.window) {
+          suffixes_(options.window) {
         for (Index j = 0; j < series_; ++j) recorders_.emplace_back(out, outputs, first + j);
     }
 
@@ -99,7 +103,7 @@ public:
         extreme_ |= facts.extreme & used();
         judge_block(start, end, (facts.missing | missing_before_) != 0, missing_before_ == 0, poll);
         missing_before_ = facts.missing;
-        std::swap(before_, after_);
+        suffixes_.upwards = !suffixes_.upwards;
     }
 
     std::vector<Episode> finish(const Poll& poll) {
@@ -126,13 +130,11 @@ private:
     void judge_block(Index start, Index end, bool missing, bool whole_before, const Poll& poll) {
         const Index window = options_.window;
         lanes::Carried prefix, suffix;
-        if (missing) {  // a plane that few series need
-            before_.count_too();
-            after_.count_too();
-        }
-        if (missing && whole_before)  // the block before had no gaps, so nobody counted
-            for (Index j = 0; j < window; ++j)
-                std::fill_n(before_.count[static_cast<std::size_t>(j)].lane, lanes::width,
+        const Index at = static_cast<Index>(suffixes_.first()), way = suffixes_.upwards ? 1 : -1;
+        if (missing) suffixes_.count_too();  // a plane that few series need
+        if (missing && whole_before)         // the block before had no gaps, so nobody counted
+            for (Index j = 1; j <= window; ++j)
+                std::fill_n(suffixes_.count[static_cast<std::size_t>(at + way * (j - 1))].lane, lanes::width,
                             static_cast<double>(window - j));
         // A row whose sample lies beyond the series is left out; it can only be the last.
         const Index rows = std::min(end, length_ - ahead()) - start;
@@ -146,12 +148,10 @@ private:
                               .window = window,
                               .ahead = ahead(),
                               .missing = missing,
-                              .before_mean = before_.mean.data(),
-                              .before_squares = before_.squares.data(),
-                              .before_count = before_.count.data(),
-                              .after_mean = after_.mean.data(),
-                              .after_squares = after_.squares.data(),
-                              .after_count = after_.count.data(),
+                              .suffix_mean = suffixes_.mean.data() + at,
+                              .suffix_squares = suffixes_.squares.data() + at,
+                              .suffix_count = missing ? suffixes_.count.data() + at : nullptr,
+                              .way = static_cast<int>(way),
                               .inverse = weights_.inverse.data(),
                               .share = weights_.share.data(),
                               .cross = weights_.cross.data(),
@@ -257,7 +257,7 @@ private:
     const bool every_, likelihood_;  // is every sample's score wanted? its likelihood?
     const Weights& weights_;
     Scratch& scratch_;
-    Suffixes before_, after_;
+    Suffixes suffixes_;
     unsigned extreme_ = 0, missing_before_ = 0;
     struct Sums {
         Index start = -1;  // of the block
