@@ -30,9 +30,10 @@ PUBLISHED = {
     "CAD OSE": ("74.1", "71.7", "76.9", ".718", "", "", ""),
     "Numenta HTM": ("71.2", "64.2", "75.5", ".536", "", "", ""),
 }
-THRESHOLDS = (1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9)
-RISES, QUIETS, HALF_LIFE = (0.35, 0.5, 0.65), (90, 120, 150), 4000  # decades; samples of 300 s
-DEFAULTS = (1.5, 0.5, 120)
+THRESHOLDS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8)
+RISES, QUIETS = (0.5, 0.6, 0.7), (90, 120, 150)  # decades; samples of 300 s
+HALF_LIFE, START = 4000, 0.25  # of the habituation
+DEFAULTS = (1.4, 0.6, 120)
 FOLDS, SPLITS, DRAWS = 5, 8, 1000
 
 
@@ -74,17 +75,21 @@ def by_threshold(series: list[Labelled]) -> str:
 
 
 def decades(one: Labelled) -> np.ndarray:
-    """Scores that nothing has habituated: with a threshold that is never reached."""
+    """Rarities before habituation: scores with a threshold that is never reached, and what it began with."""
     never = AdaptiveDetector(threshold=1e6)
-    return surgetank.detect_spikes(one.usage, step_s=one.step_s, detector=never, outputs=("scores",)).scores
+    scores = surgetank.detect_spikes(one.usage, step_s=one.step_s, detector=never, outputs=("scores",)).scores
+    return scores + START * _decay(one.step_s) ** np.cumsum(~np.isnan(scores))
+
+
+def _decay(step_s: float) -> float:
+    return 2 ** (-step_s / 300 / HALF_LIFE)
 
 
 def replayed(rare: np.ndarray, step_s: float, threshold: float, rise: float, quiet: float) -> np.ndarray:
     """Alarms for these decades of rarity, if spikes raise the bar by `rise` and follow each other after `quiet`."""
-    per = 300 / step_s
-    quiet, decay = max(3, quiet * per), 2 ** (-1 / (HALF_LIFE * per))
+    quiet, decay = max(3, quiet * 300 / step_s), _decay(step_s)
     observed = np.cumsum(~np.isnan(rare))
-    found, habituation, bar, before, last = [], 0.0, np.inf, -1, -np.inf
+    found, habituation, bar, before, last = [], START, np.inf, -1, -np.inf
     for t in np.flatnonzero(rare >= threshold):
         passed = observed[t] - (observed[before] if before >= 0 else 0)
         habituation *= decay**passed

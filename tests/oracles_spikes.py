@@ -38,9 +38,13 @@ class Ranks:
     """How rare is a deviation of this size and sign among all before it? In decades."""
 
     def __init__(self):
-        self.unit, self.counts, self.record = 0.0, ([0] * 400, [0] * 400), [-1, -1]
+        self.unit, self.counts, self.record, self.learnt = 0.0, ([0] * 400, [0] * 400), [-1, -1], 0
 
-    def add(self, deviation, learnt, scored):
+    def add(self, deviation, wanted):
+        """A deviation of None is not there yet."""
+        if deviation is None:
+            return 0.0
+        learnt, self.learnt = self.learnt, self.learnt + 1
         if deviation == 0:
             self.record = [max(0, record) for record in self.record]
             return 0.0
@@ -48,7 +52,7 @@ class Ranks:
         self.unit = self.unit or size
         bin_ = self._bin(size)
         decades = 0.0
-        if scored:
+        if wanted and learnt >= LEARNT_ONLY:
             as_large = sum(self.counts[side][bin_:])
             decades = -math.log10((as_large + 1) / (learnt + 1))
             decades += max(0, bin_ - self.record[side]) * 6 * math.log10(2) / 4
@@ -66,7 +70,7 @@ class Ranks:
 class Adaptive:
     """One series, sample by sample."""
 
-    def __init__(self, step_s=300.0, threshold=1.5, direction="both"):
+    def __init__(self, step_s=300.0, threshold=1.4, direction="both"):
         per = 300 / min(max(step_s, 1.0), 86400.0)
         whole = lambda samples: max(1, math.floor(samples * per + 0.5))  # noqa: E731
         self.threshold, self.up_only = threshold, direction == "up"
@@ -79,7 +83,7 @@ class Adaptive:
         self.ranks = [Ranks() for _ in range(5)]
         self.decay, self.quiet = 2 ** (-1 / (4000 * per)), max(3, 120 * per)
         self.seen, self.slot, self.since = [], -1, math.inf
-        self.before, self.habituation, self.bar = 0.0, 0.0, math.inf
+        self.before, self.habituation, self.bar = 0.0, 0.25, math.inf
 
     def add(self, x):
         """(flag, score, likelihood, ratio)."""
@@ -88,9 +92,9 @@ class Adaptive:
         if math.isnan(x):
             return False, math.nan, math.nan, math.nan
         ratio = x / self.recent.mean if self.recent.mean else math.nan
-        deviations, z, learnt = self._deviations(x), self._effect(x), len(self.seen)
+        deviations, z = self._deviations(x), self._effect(x)
         decades = [
-            ranks.add(d, learnt, learnt >= LEARNT_ONLY and not (self.up_only and d < 0))
+            ranks.add(d, wanted=not (self.up_only and d is not None and d < 0))
             for ranks, d in zip(self.ranks, deviations, strict=True)
         ]
         self.seen.append(x)
@@ -100,7 +104,7 @@ class Adaptive:
         score = smooth - self.habituation
         if score >= self.threshold and self.since > self.quiet:
             self.bar = min(smooth, self.threshold + self.habituation)  # what it had to reach
-            self.habituation += 0.5
+            self.habituation += 0.6
             self.since = 0
         elif smooth < self.bar:
             self.bar = math.inf
@@ -110,7 +114,7 @@ class Adaptive:
         """From the long mean, now and in the last hour; from the day before; of movement; from this time of day."""
         first, level = not self.seen, self.level.mean
         now, hour, lately = x - level, self.hour.add(x) - level, self.two_hours.add(x)
-        earlier = lately - self.day.add(self.seen[-self.lag]) if len(self.seen) >= self.lag else 0.0
+        earlier = lately - self.day.add(self.seen[-self.lag]) if len(self.seen) >= self.lag else None
         self.level.add(x)
 
         movement = 0.0 if first else abs(x - self.seen[-1])
@@ -121,15 +125,18 @@ class Adaptive:
             calm = times - 1 if times >= 1 else 1 - 1 / times
         self.movement.add(movement)
 
-        slot = self.slot % len(self.profile)
-        residual = x - self.profile[slot] if self.visits[slot] else 0.0
+        slot, unexpected = self.slot % len(self.profile), None
         self.visits[slot] += 1
-        self.profile[slot] += max(0.3, 1 / self.visits[slot]) * residual if self.visits[slot] > 1 else x
-        unexpected = self.surprise.add(residual)
+        if self.visits[slot] == 1:
+            self.profile[slot] = x
+        else:
+            residual = x - self.profile[slot]
+            self.profile[slot] += max(0.3, 1 / self.visits[slot]) * residual
+            unexpected = self.surprise.add(residual)
 
         noise = 2.0**-40 * max(abs(x), abs(self.level.mean))
         found = [0.0 if first else now, 0.0 if first else hour, earlier, calm, unexpected]
-        return [0.0 if abs(d) <= (2.0**-40 if j == 3 else noise) else d for j, d in enumerate(found)]
+        return [d and (0.0 if abs(d) <= (2.0**-40 if j == 3 else noise) else d) for j, d in enumerate(found)]
 
     def _effect(self, x):
         """Standard deviations from the mean of the last days."""

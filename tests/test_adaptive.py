@@ -114,7 +114,7 @@ def test_the_fiftieth_sample_is_the_last_that_is_only_learnt_from():
     usage = np.random.default_rng(0).normal(100, 1, 52)
     usage[50:] = 1e6
     found = detect_spikes(usage, detector=AdaptiveDetector(threshold=0.1))
-    assert (found.scores[:50] == 0).all()
+    assert (found.likelihood[:50] == 0).all()
     assert found.scores[50] > 1
     assert found.flags.tolist() == [False] * 50 + [True] * 2
 
@@ -123,13 +123,22 @@ def test_habituation_is_taken_from_the_score_and_not_from_the_likelihood():
     usage = np.random.default_rng(0).normal(100, 1, 1100)
     usage[1000] = 200
     found = detect_spikes(usage)
-    assert [e.start for e in found.episodes if e.start > 288] == [1000]
+    assert [e.start for e in found.episodes if e.start > 500] == [1000]
     before = [e.start for e in found.episodes]
     decades = -np.log10(1 - found.likelihood)
     for t in (*before, *(s + 1 for s in before), 1050):
-        # Each spike before raised it by 1/2 as it began, and 4,000 samples halve it.
-        raised = sum(0.5 * 2 ** (-(t - s) / 4000) for s in before if s < t)
+        # It begins at 1/4, each spike before raised it by 0.6 as it began, and 4,000 samples halve it.
+        raised = 0.25 * 2 ** (-(t + 1) / 4000) + sum(0.6 * 2 ** (-(t - s) / 4000) for s in before if s < t)
         assert decades[t] - found.scores[t] == pytest.approx(raised, abs=1e-6)
+
+
+def test_the_second_day_is_no_spike_because_the_first_had_no_day_before():
+    """What is not there yet is not learnt from as 0: else the first residual from the time of day is the rarest ever."""
+    days = 300 + 100 * np.sin(2 * np.pi * np.arange(4 * 288) / 288)
+    usage = days + np.random.default_rng(8).normal(0, 3, days.size)
+    found = detect_spikes(usage)
+    assert not found.flags[288 - 3 : 288 + 50].any()
+    assert found.likelihood[288:291].max() < 1 - 10**-1.0
 
 
 def test_a_spike_with_nothing_before_it_has_no_ratio_and_hides_no_other():

@@ -64,7 +64,7 @@ def test_labelled_runs_of_the_telemetry_merge(tmp_path):
     np.testing.assert_array_equal(one.usage, np.arange(300))
 
 
-@pytest.mark.parametrize("parameters", [(1.5, 0.5, 120), (1.1, 0.5, 120), (0.3, 0.5, 120)])
+@pytest.mark.parametrize("parameters", [(1.4, 0.6, 120), (1.0, 0.6, 120), (0.3, 0.6, 120)])
 def test_the_replayed_alarms_are_the_detectors(parameters):
     rng = np.random.default_rng(3)
     usage = rng.pareto(1.5, 6000)

@@ -11,7 +11,8 @@ namespace {
 
 // Samples of 300 s, of which the durations below are made.
 constexpr double level_tau = 6000, recent_tau = 1000, hour = 12, two_hours = 24, day = 288, quarter = 3;
-constexpr double habituation_half = 4000, habituation_step = 0.5, quiet = 120, least_quiet = 3;
+constexpr double habituation_half = 4000, quiet = 120;
+constexpr double habituation_start = 0.25, habituation_step = 0.6, least_quiet = 3;
 // Decades a bin beyond the record, decades at most, and samples that are only learnt from.
 constexpr double decade = 0.30102999566398119521, beyond_record = 6 * decade / 4, most_decades = 15;
 constexpr std::int64_t warm_up = 50;
@@ -72,7 +73,9 @@ double WindowMean::add(double x) {
     return mean;
 }
 
-double Rarity::add(double deviation, bool scored, double log2_total) {
+double Rarity::add(double deviation, bool wanted) {
+    if (std::isnan(deviation)) return 0;
+    const std::int64_t before = total++;
     const double size = std::abs(deviation);
     if (!(size > 0)) {
         for (auto& bin : record) bin = std::max(bin, 0);
@@ -85,13 +88,13 @@ double Rarity::add(double deviation, bool scored, double log2_total) {
     const std::size_t side = deviation > 0 ? 0 : 1;
     std::int32_t* const own = counts[side].data();
     double rarity = 0;
-    if (scored) {
+    if (wanted && before >= warm_up) {
         std::int32_t as_large = own[bin];
         for (int level = 0, from = 0; level < levels; from += most >> level++) {
             const int at = bin >> level;  // what lies to the right of it within its pair
             as_large += own[from + (at | 1)] & ((at & 1) - 1);
         }
-        rarity = (log2_total - log2_of(static_cast<double>(as_large) + 1)) * decade;
+        rarity = (log2_of(static_cast<double>(total)) - log2_of(static_cast<double>(as_large) + 1)) * decade;
         if (bin > record[side]) rarity += beyond_record * (bin - record[side]);
         rarity = std::min(rarity, most_decades);
     }
@@ -130,6 +133,7 @@ Adaptive::Adaptive(const AdaptiveOptions& options)
       delay_(static_cast<std::size_t>(samples(two_hours, options.step_s))),
       profile_(static_cast<std::size_t>(samples(day, options.step_s))),
       visits_(profile_.size()),
+      habituation_(habituation_start),
       since_(std::int64_t{1} << 40) {}
 
 // Every baseline is read before it hears of x.
@@ -142,7 +146,7 @@ void Adaptive::measure(double x, double (&d)[deviations]) {
 
     auto& oldest = delay_[static_cast<std::size_t>(delayed_)];
     if (++delayed_ == static_cast<std::int64_t>(delay_.size())) delayed_ = 0;
-    d[2] = observed_ >= static_cast<std::int64_t>(delay_.size()) ? lately - day_.add(oldest) : 0;
+    d[2] = observed_ >= static_cast<std::int64_t>(delay_.size()) ? lately - day_.add(oldest) : nan;
     oldest = x;
 
     const double movement = first ? 0 : std::abs(x - before_), moved = moved_.add(movement);
@@ -155,15 +159,15 @@ void Adaptive::measure(double x, double (&d)[deviations]) {
     before_ = x;
 
     const auto slot = static_cast<std::size_t>(slot_);
-    double unexpected = 0;
+    d[4] = nan;
     if (visits_[slot] == 0) {
         profile_[slot] = x;
     } else {
-        unexpected = x - profile_[slot];
+        const double unexpected = x - profile_[slot];
         profile_[slot] += std::max(0.3, 1 / (visits_[slot] + 1.0)) * unexpected;
+        d[4] = surprise_.add(unexpected);
     }
     if (visits_[slot] < 4) ++visits_[slot];  // beyond, the weight is 0.3
-    d[4] = surprise_.add(unexpected);
 
     // What rounding leaves is no deviation.
     const double noise = rounding * std::max(std::abs(x), std::abs(level_.mean));
@@ -212,11 +216,9 @@ Judgement Adaptive::add(double x) {
     next_slot();
     const double z = effect(u);
 
-    const bool scored = observed_ >= warm_up;
-    const double log2_total = log2_of(static_cast<double>(observed_ + 1));
     double sum = 0;
     for (std::size_t j = 0; j < deviations; ++j) {
-        const double rarity = rarities_[j].add(d[j], scored && (both_ || d[j] > 0), log2_total);
+        const double rarity = rarities_[j].add(d[j], both_ || d[j] > 0);
         sum += rarity * rarity;
     }
     ++observed_;
@@ -253,6 +255,7 @@ bool Adaptive::restored() {
     for (const WindowMean* window : {&hour_, &two_hours_, &day_, &moved_, &surprise_})
         sound = sound && within(window->place, window->at.size());
     for (Rarity& rarity : rarities_) {
+        sound = sound && countable(rarity.total);
         for (const std::int32_t bin : rarity.record) sound = sound && bin >= -1 && bin <= Rarity::bins;
         for (auto& side : rarity.counts) {
             std::int64_t total = 0;

@@ -4,16 +4,17 @@
 // Method. Five deviations of each sample from what was there before it: from the long mean; of the last hour from the
 // long mean; of the last two hours from the day that ended two hours ago; of the last two hours' movement from the
 // usual movement; of the last quarter of an hour from this time of day. Each is ranked within its own history, by sign,
-// in log-spaced bins: s = −log₁₀ of the share of earlier deviations at least as large, and more beyond the record. F =
-// √mean(s²) · √(log₂(1 + z)/2), z the distance from the mean of the last days in standard deviations; G = 0.4 F now
-// + 0.6 F before. A spike begins where G − h ≥ threshold, h being raised by every spike and halving in two weeks
-// (habituation), at the earliest ten hours after the last one, and lasts until G falls below what it had to reach.
-// Durations are for 5-minute samples, and scale to any step. Missing samples change nothing but the time of day.
-// Parameters were chosen by cross-validation over files (bench/README.md).
-// Sources: ranks in one's own past as evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic
-// Learning in a Random World", 2005); the data and the score are A. Lavin and S. Ahmad, "Evaluating real-time anomaly
-// detection algorithms: the Numenta Anomaly Benchmark", 2015. The rule itself is ours. Cost: O(√bins) a sample. Memory:
-// about 50 KB a series at 5 minutes, beside the samples of a day.
+// in log-spaced bins: s = −log₁₀ of the share of earlier deviations at least as large, and more beyond the record; 0
+// until there are 50 of them. F = √mean(s²) · √(log₂(1 + z)/2), z the distance from the mean of the last days in
+// standard deviations; G = 0.4 F now
+// + 0.6 F before. A spike begins where G − h ≥ threshold, at the earliest ten hours after the last one, and lasts until
+// G falls below what it had to reach. h (habituation) begins at 0.25, is raised by 0.6 by every spike, and halves in
+// two weeks. Durations are for 5-minute samples, and scale to any step. Missing samples change nothing but the time of
+// day. Parameters were chosen by cross-validation over files (bench/README.md). Sources: ranks in one's own past as
+// evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005);
+// the data and the score are A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms: the Numenta
+// Anomaly Benchmark", 2015. The rule itself is ours. Cost: O(√bins) a sample. Memory: about 50 KB a series at 5
+// minutes, beside the samples of a day.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +28,7 @@
 namespace surgetank {
 
 struct AdaptiveOptions {
-    double threshold = 1.5;  // decades of rarity: lower finds more, and cries wolf more
+    double threshold = 1.4;  // decades of rarity: lower finds more, and cries wolf more
     bool both = true;        // false: upward spikes alone
     double step_s = 300;     // seconds between samples
 };
@@ -69,10 +70,12 @@ struct WindowMean {
 struct Rarity {
     static constexpr int half = 160, bins = 2 * half + 1;  // four bins an octave, 40 octaves either side of the first
     static constexpr int levels = 9, most = 1 << levels;
-    double add(double deviation, bool scored, double log2_total);
+    /// NaN: there is none yet. `wanted`: else it is learnt from, and scored 0.
+    double add(double deviation, bool wanted);
     static void count_anew(std::array<std::int32_t, 2 * most>& side);
 
     double unit = 0;  // the first deviation that is not 0
+    std::int64_t total = 0;
     // Above and below: how many deviations fell in each bin, in each pair of bins, in each four…, the coarser counts
     // after the finer. Ten numbers are touched a sample, and which ones depends on no branch.
     std::array<std::array<std::int32_t, 2 * most>, 2> counts{};
@@ -106,7 +109,7 @@ private:
     std::vector<double> profile_;  // by time of day
     std::vector<std::uint8_t> visits_;
     std::array<Rarity, deviations> rarities_;
-    double before_ = nan, unit_ = 0, weight_ = 0, habituation_ = 0, bar_ = inf;
+    double before_ = nan, unit_ = 0, weight_ = 0, habituation_, bar_ = inf;
     std::int64_t slot_ = 0, observed_ = 0, since_;
 };
 
@@ -134,6 +137,7 @@ void Adaptive::visit(Archive&& archive) {
     for (std::uint8_t& visits : visits_) archive(visits);
     for (Rarity& rarity : rarities_) {
         archive(rarity.unit);
+        archive(rarity.total);
         for (auto& side : rarity.counts)
             for (int bin = 0; bin <= Rarity::bins; ++bin) archive(side[static_cast<std::size_t>(bin)]);
         for (std::int32_t& bin : rarity.record) archive(bin);

@@ -74,7 +74,7 @@ risk = 0.001                  # P(a quota's peak exceeds its need) while an even
 # [spikes]
 # detector = "adaptive"       # or "rolling": threshold = 2.0 standard deviations above a trailing window = 10 samples
 # direction = "both"          # "up": upward spikes alone
-# threshold = 1.5             # decades of rarity: lower finds more
+# threshold = 1.4             # decades of rarity: lower finds more
 
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
