@@ -133,7 +133,7 @@ def test_habituation_is_taken_from_the_score_and_not_from_the_likelihood():
 
 
 def test_the_second_day_is_no_spike_because_the_first_had_no_day_before():
-    """What is not there yet is not learnt from as 0: else the first residual from the time of day is the rarest ever."""
+    """What is not there yet is not learnt from as 0: else the first residual from the time of day is the rarest."""
     days = 300 + 100 * np.sin(2 * np.pi * np.arange(4 * 288) / 288)
     usage = days + np.random.default_rng(8).normal(0, 3, days.size)
     found = detect_spikes(usage)

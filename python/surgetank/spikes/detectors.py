@@ -36,11 +36,11 @@ class AdaptiveDetector:
     Five deviations of each sample from what was there before it (from the long mean; the last hour's and the last two
     hours' mean; how much it moves; the time of day) are ranked within their own past, by sign. The score is the root
     mean square of these rarities (−log₁₀ of the share at least as large) times an effect size, smoothed over two
-    samples, less a habituation that every spike raises by 0.6 and two weeks halve. A spike begins where the score reaches the
-    threshold, at the earliest ten hours after the last one began, and lasts while it stays as unusual. The first 50
-    samples of each deviation are only learnt from; the first days are judged by what little is known. A missing sample
-    changes nothing. Durations scale with the step: an hour is 12 samples of 5 minutes. What is ordinary for the day, but
-    not for its hour, counts little: a surge at night that stays below the noon peak is rare, but not large.
+    samples, less a habituation that every spike raises by 0.6 and two weeks halve. A spike begins where the score
+    reaches the threshold, at the earliest ten hours after the last one began, and lasts while it stays as unusual. The
+    first 50 samples of each deviation are only learnt from; the first days are judged by what little is known. A
+    missing sample changes nothing. Durations scale with the step: an hour is 12 samples of 5 minutes. What is ordinary
+    for the day but not for its hour counts little: a surge at night that stays below the noon peak is rare, not large.
 
     Only the past is looked at, so that a batch and a `SpikeStream` say the same. Parameters were chosen by
     cross-validation over labelled series (A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms:
