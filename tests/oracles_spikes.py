@@ -143,7 +143,7 @@ class Adaptive:
         z = 0.0
         if self.recent.seen:
             off = x - self.recent.mean
-            if self.spread.seen and off:
+            if self.spread.seen and (off > 0 or (off and not self.up_only)):
                 z = min(abs(off) / math.sqrt(self.spread.mean), 1023.0) if self.spread.mean > 0 else 1023.0
             self.spread.add(off * off)
         self.recent.add(x)

@@ -110,6 +110,31 @@ def test_the_direction_decides_who_hears_of_a_drop():
     assert not detect_spikes(dropped, detector=AdaptiveDetector("up")).flags[T:].any()
 
 
+def test_a_drop_is_no_upward_spike_however_much_it_moves():
+    calm = 100 + np.arange(300) % 2
+    for depth in (1, 50, 90, 1e6):
+        dropped = np.where(np.arange(300) == 200, 100 - depth, calm)
+        found = detect_spikes(dropped, detector=AdaptiveDetector("up"))
+        assert not found.flags.any(), depth
+        assert found.scores[200] < 0.2, depth
+        assert detect_spikes(dropped).flags[200], depth
+
+
+def test_real_upward_spikes_begin_above_the_mean(shared_data):
+    """Or one sample later: what is judged is smoothed over two. (Of no mean, or of 0, nothing is above.)"""
+    begun = 0
+    for file in sorted(shared_data.glob("nab/*/*.csv"))[::2]:
+        usage = np.genfromtxt(file, delimiter=",", skip_header=1, usecols=1)
+        if usage.min() < 0:
+            continue  # there a ratio says nothing
+        found = detect_spikes(usage, detector=AdaptiveDetector("up"))
+        for e in found.episodes:
+            ratios = found.ratios[e.start - 1 : e.start + 1]
+            assert ((ratios > 1) | np.isnan(ratios)).any(), (file.name, e)
+            begun += 1
+    assert begun > 20
+
+
 def test_the_fiftieth_sample_is_the_last_that_is_only_learnt_from():
     usage = np.random.default_rng(0).normal(100, 1, 52)
     usage[50:] = 1e6

@@ -180,7 +180,8 @@ void Adaptive::next_slot() {
     if (++slot_ == static_cast<std::int64_t>(profile_.size())) slot_ = 0;
 }
 
-// How many standard deviations x lies from the mean of the last days, at most most_z.
+// How many standard deviations x lies from the mean of the last days, at most most_z; 0 below it where only upward
+// spikes are looked for, because a drop is much movement, too.
 double Adaptive::effect(double x) {
     double z = 0;
     if (!recent_.empty()) {
@@ -195,6 +196,7 @@ double Adaptive::effect(double x) {
         if (!spread_.empty()) {
             if (spread_.mean > 0) z = std::min(std::abs(off) / std::sqrt(spread_.mean), most_z);
             else if (off != 0) z = most_z;
+            if (!both_ && off < 0) z = 0;
         }
         spread_.add(off * off);
     }

@@ -6,15 +6,19 @@
 // usual movement; of the last quarter of an hour from this time of day. Each is ranked within its own history, by sign,
 // in log-spaced bins: s = −log₁₀ of the share of earlier deviations at least as large, and more beyond the record; 0
 // until there are 50 of them. F = √mean(s²) · √(log₂(1 + z)/2), z the distance from the mean of the last days in
-// standard deviations; G = 0.4 F now
-// + 0.6 F before. A spike begins where G − h ≥ threshold, at the earliest ten hours after the last one, and lasts until
-// G falls below what it had to reach. h (habituation) begins at 0.25, is raised by 0.6 by every spike, and halves in
-// two weeks. Durations are for 5-minute samples, and scale to any step. Missing samples change nothing but the time of
-// day. Parameters were chosen by cross-validation over files (bench/README.md). Sources: ranks in one's own past as
-// evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005);
-// the data and the score are A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms: the Numenta
-// Anomaly Benchmark", 2015. The rule itself is ours. Cost: O(√bins) a sample. Memory: about 50 KB a series at 5
-// minutes, beside the samples of a day.
+// standard deviations; G = 0.4 F now + 0.6 F before. For upward spikes alone, downward deviations have s = 0, and
+// samples below that mean z = 0. A spike begins where G − h ≥ threshold, at the earliest ten hours after the last one,
+// and lasts until G falls below what it had to reach. h (habituation) begins at 0.25, is raised by 0.6 by every spike,
+// and halves in two weeks.
+//
+// Durations are for 5-minute samples, and scale to any step. Missing samples change nothing but the time of day.
+// Parameters were chosen by cross-validation over files (bench/README.md).
+//
+// Sources: ranks in one's own past as evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic
+// Learning in a Random World", 2005); the data and the score are A. Lavin and S. Ahmad, "Evaluating real-time anomaly
+// detection algorithms: the Numenta Anomaly Benchmark", 2015. The rule itself is ours.
+//
+// Cost: O(log bins) a sample. Memory: about 50 KB a series at 5 minutes, the samples of a day included.
 #pragma once
 
 #include <algorithm>

@@ -66,7 +66,7 @@ def detect_spikes(
     >>> day = [5.0 + hour % 3 for hour in range(24)]
     >>> found = surgetank.detect_spikes([*day * 7, 50.0, *day], step_s=3600, outputs=("flags",))
     >>> int(found.count), round(float(found.max_ratio), 3), int(found.flags.argmax())
-    (1, 8.333, 168)
+    (3, 8.326, 168)
     """
     detector = AdaptiveDetector() if detector is None else detector
     check_detector(detector)

@@ -22,7 +22,8 @@ class AdaptiveDetector:
     Parameters
     ----------
     direction : {"both", "up"}, default "both"
-        "up" finds upward spikes only, which is what capacity is about. "both" also finds drops and flat lines.
+        "up" finds upward spikes only, which is what capacity is about: what rises above the mean of the last days.
+        "both" also finds drops and flat lines.
     threshold : float, default 1.4
         Decades of rarity, about: 1.0 finds more and cries wolf more, 2.0 the other way round.
 
