@@ -41,6 +41,17 @@ struct Source {
     bool side_by_side = false;  // offset[j] = j: a row of eight is contiguous (C order)
 };
 
+/// Mean and sum of squared deviations from it, of some samples of each series.
+struct Moments {
+    Row mean{}, squares{};
+};
+
+/// How to add a block's first row + 1 samples to the rest of a window: 1/(row + 1), (row + 1)·1/window, and that times
+/// the rest's number.
+struct Weights {
+    double inverse, share, cross;
+};
+
 /// A running state between calls.
 struct Carried {
     Row mean{}, squares{}, count{};  // count: where samples are missing
@@ -56,16 +67,17 @@ struct RollingBlock {
     // steps of `way`. A row that has been read takes the state of this block's samples from window + 1 − j on, for the
     // next block, which goes the other way: so one plane is enough, and stays in the nearest cache. Counts only where
     // samples are missing.
-    Row *suffix_mean = nullptr, *suffix_squares = nullptr, *suffix_count = nullptr;
+    Moments* suffixes = nullptr;
+    Row* suffix_counts = nullptr;
     int way = 1;
-    // 1/n for n in 0..window (of 0: 1). And for windows without gaps, by row, (row + 1)·1/window, and that times what
-    // the suffix holds.
-    const double *inverse = nullptr, *share = nullptr, *cross = nullptr;
+    const Weights* weights = nullptr;              // by row, for windows without gaps
+    const double* inverse = nullptr;               // 1/n for n in 0..window (of 0: 1), for those with gaps
     double threshold_squared = 0;                  // at most 1e300
     double needed = 0;                             // samples a window must hold
     Carried *prefix = nullptr, *suffix = nullptr;  // empty before row 0
     // The windows' states, row 0 being `first`, and a bit for each lane whose sample may exceed the threshold.
-    Row *mean = nullptr, *squares = nullptr, *count = nullptr;
+    Moments* windows = nullptr;
+    Row* counts = nullptr;
     unsigned char* candidate = nullptr;
     std::uint64_t* hits = nullptr;  // a bit for each of `rows` that has a candidate
 };

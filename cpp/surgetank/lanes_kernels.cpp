@@ -70,13 +70,19 @@ SURGETANK_INLINE void load_square(const double* from, const Size* offset, Row* o
     for (int i = 0; i < in_register; ++i) look(load(out[i]), seen);
 }
 
+// Rows lie pages apart: no hardware looks that far ahead. And eight samples are seldom one line of memory.
+SURGETANK_INLINE void prefetch(const double* row) {
+    __builtin_prefetch(row);
+    __builtin_prefetch(row + width - 1);
+}
+
 Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
     const double* const from = source.start + first * source.stride;
     Seen seen = nothing_seen();
     if (source.side_by_side) {
         for (Size t = 0; t < rows; ++t) {
             const double* const row = from + t * source.stride;
-            __builtin_prefetch(row + 24 * source.stride);  // rows lie pages apart: no hardware looks that far ahead
+            prefetch(row + 24 * source.stride);
             const Pack x = ::load(row);
             look(x, seen);
             store(out[t], x);
@@ -99,7 +105,7 @@ void load_columns(const Source& source, Size first, Size rows, double* out, Size
     Size t = 0;
     if (source.side_by_side) {
         for (; t + in_register <= rows; t += in_register) {
-            for (int i = 0; i < in_register; ++i) __builtin_prefetch(from + (t + i + 24) * source.stride);
+            for (int i = 0; i < in_register; ++i) prefetch(from + (t + i + 24) * source.stride);
             SURGETANK_EACH {
                 Register r[in_register];
                 SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) r[i] =
@@ -133,14 +139,14 @@ SURGETANK_INLINE void welford(const Pack& x, const Pack& inverse, Pack& mean, Pa
 
 // One sample more of a running state; where there may be gaps, those lanes stay as they are.
 template <bool gaps>
-SURGETANK_INLINE void step(Pack x, const double* inverse, Size count, State& s) {
+SURGETANK_INLINE void step(Pack x, double inverse, const double* inverses, State& s) {
     if constexpr (gaps) {
         const Mask observed = x == x;
         x = where(observed, x, s.mean);
         s.count = s.count + where(observed, all(1), all(0));
-        welford(x, reciprocal(s.count, inverse), s.mean, s.squares);
+        welford(x, reciprocal(s.count, inverses), s.mean, s.squares);
     } else {
-        welford(x, all(inverse[count]), s.mean, s.squares);
+        welford(x, all(inverse), s.mean, s.squares);
     }
 }
 
@@ -154,31 +160,32 @@ SURGETANK_INLINE void rolling_rows(const RollingBlock& block) {
     std::uint64_t hits = 0;
     for (Size i = 0; i < b.rows; ++i) {
         const Size row = b.first + i, back = b.window - 1 - row;
-        const Size place = b.way * row;
-        const Pack before_mean = load(b.suffix_mean[place]), before_squares = load(b.suffix_squares[place]);
+        Moments& kept = b.suffixes[b.way * row];
+        const Weights& weights = b.weights[row];
+        const Pack before_mean = load(kept.mean), before_squares = load(kept.squares);
         // The suffixes that the next block will need are made on the way: two chains of sums instead of one after
         // another.
-        store(b.suffix_mean[place], suffix.mean);
-        store(b.suffix_squares[place], suffix.squares);
-        Pack share = all(b.share[row]), cross = all(b.cross[row]), before_count, both;
+        [[maybe_unused]] const Pack before_suffix = suffix.count;
+        store(kept.mean, suffix.mean);
+        store(kept.squares, suffix.squares);
+        step<gaps>(load(b.x[back]), weights.inverse, b.inverse, suffix);
+        step<gaps>(load(b.x[row]), weights.inverse, b.inverse, prefix);
+        Pack share = all(weights.share), cross = all(weights.cross), both;
         if constexpr (gaps) {
-            before_count = load(b.suffix_count[place]);
-            store(b.suffix_count[place], suffix.count);
-        }
-        step<gaps>(load(b.x[back]), b.inverse, row + 1, suffix);
-        step<gaps>(load(b.x[row]), b.inverse, row + 1, prefix);
-        if constexpr (gaps) {
+            Row& kept_count = b.suffix_counts[b.way * row];
+            const Pack before_count = load(kept_count);
+            store(kept_count, before_suffix);
             both = before_count + prefix.count;
             share = prefix.count * reciprocal(both, b.inverse);
             cross = before_count * share;
-            store(b.count[i], both);
+            store(b.counts[i], both);
         }
         // Chan's formula. An empty side has mean 0 and weight 0, and leaves the other's bits as they are.
         const Pack apart = prefix.mean - before_mean;
         const Pack mean = before_mean + apart * share;
         const Pack squares = before_squares + prefix.squares + apart * apart * cross;
-        store(b.mean[i], mean);
-        store(b.squares[i], squares);
+        store(b.windows[i].mean, mean);
+        store(b.windows[i].squares, squares);
         const Pack above = load(b.x[row + b.ahead]) - mean;
         unsigned candidates;
         if constexpr (gaps)

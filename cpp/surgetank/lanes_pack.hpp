@@ -178,7 +178,8 @@ SURGETANK_INLINE Pack absolute(const Pack& a) {
 SURGETANK_INLINE Pack reciprocal(const Pack& count, [[maybe_unused]] const double* table) {
     Pack out;
 #if SURGETANK_REGISTER == 64
-    out.r[0] = _mm512_i64gather_pd(_mm512_cvttpd_epi64(count.r[0]), table, 8);
+    // With a source, which is not used: GCC 12 warns of the form without.
+    out.r[0] = _mm512_mask_i64gather_pd(each(1), all_lanes, _mm512_maskz_cvttpd_epi64(all_lanes, count.r[0]), table, 8);
 #else
     SURGETANK_EACH out.r[k] = each(1) / choose(most(each(1), count.r[k]), count.r[k], each(1));
 #endif

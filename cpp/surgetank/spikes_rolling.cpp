@@ -47,24 +47,24 @@ struct Weights {
         for (Index row = 0; row < window; ++row) inverse.push_back(1 / static_cast<double>(row + 1));
         for (Index row = 0; row < window; ++row) {
             const auto after = static_cast<double>(row + 1);
-            share.push_back(after * inverse.back());
-            cross.push_back((n - after) * share.back());
+            const double share = after * inverse.back();
+            of_row.push_back({inverse[static_cast<std::size_t>(row) + 1], share, (n - after) * share});
         }
     }
-    std::vector<double> inverse, share, cross;
+    std::vector<double> inverse;
+    std::vector<lanes::Weights> of_row;
 };
 
 // States of the block before's samples from j on, j in 1..window: upwards after an even number of blocks, else
 // downwards.
 struct Suffixes {
-    explicit Suffixes(Index window) {
-        for (auto* plane : {&mean, &squares}) plane->resize(static_cast<std::size_t>(window));
-    }
-    std::vector<Row> mean, squares, count;
+    explicit Suffixes(Index window) : moments(static_cast<std::size_t>(window)) {}
+    std::vector<lanes::Moments> moments;
+    std::vector<Row> count;
     bool upwards = true;
 
-    void count_too() { count.resize(mean.size()); }
-    std::size_t first() const { return upwards ? 0 : mean.size() - 1; }  // j = 1
+    void count_too() { count.resize(moments.size()); }
+    std::size_t first() const { return upwards ? 0 : moments.size() - 1; }  // j = 1
 };
 
 // One thread's memory.
@@ -73,7 +73,8 @@ struct Scratch {
 
     static constexpr Index chunk = 32;  // rows of windows at a time, so that they stay in the nearest cache
     std::vector<Row> x;
-    Row mean[chunk], squares[chunk], count[chunk];
+    lanes::Moments windows[chunk];
+    Row count[chunk];
     unsigned char candidate[chunk];
 };
 
@@ -148,20 +149,17 @@ private:
                               .window = window,
                               .ahead = ahead(),
                               .missing = missing,
-                              .suffix_mean = suffixes_.mean.data() + at,
-                              .suffix_squares = suffixes_.squares.data() + at,
-                              .suffix_count = missing ? suffixes_.count.data() + at : nullptr,
+                              .suffixes = suffixes_.moments.data() + at,
+                              .suffix_counts = missing ? suffixes_.count.data() + at : nullptr,
                               .way = static_cast<int>(way),
+                              .weights = weights_.of_row.data(),
                               .inverse = weights_.inverse.data(),
-                              .share = weights_.share.data(),
-                              .cross = weights_.cross.data(),
                               .threshold_squared = std::min(options_.threshold * options_.threshold, 1e300),
                               .needed = static_cast<double>((window + 1) / 2),
                               .prefix = &prefix,
                               .suffix = &suffix,
-                              .mean = scratch_.mean,
-                              .squares = scratch_.squares,
-                              .count = scratch_.count,
+                              .windows = scratch_.windows,
+                              .counts = scratch_.count,
                               .candidate = scratch_.candidate,
                               .hits = &hits});
             if (every_) hits = ~std::uint64_t{0} >> (64 - many);
@@ -181,8 +179,8 @@ private:
         const double u = scratch_.x[static_cast<std::size_t>(at - start)].lane[lane];
         series::Moments<double> window;
         window.count = missing ? static_cast<Index>(scratch_.count[i].lane[lane]) : options_.window;
-        window.mean = window.sum = scratch_.mean[i].lane[lane];
-        window.squares = scratch_.squares[i].lane[lane];
+        window.mean = window.sum = scratch_.windows[i].mean.lane[lane];
+        window.squares = scratch_.windows[i].squares.lane[lane];
         // Only a plain sum of samples that cancel is exactly 0; far from 0 the mean has its sign.
         if (window.squares > 0 && window.mean * window.mean <= 1e-18 * window.squares)
             window.sum = plain_sum(lane, start, row);

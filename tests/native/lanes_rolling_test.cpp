@@ -39,23 +39,27 @@ struct How {
 };
 
 struct States {
-    explicit States(Index window) : mean(rows(window)), squares(rows(window)), count(rows(window)) {
-        for (Index j = 0; j < window; ++j) mean.data()[j] = squares.data()[j] = count.data()[j] = Row{};
+    explicit States(Index window) : moments(static_cast<std::size_t>(window)), count(static_cast<std::size_t>(window)) {
+        for (Index j = 0; j < window; ++j) {
+            moments.data()[j] = Moments{};
+            count.data()[j] = Row{};
+        }
     }
-    static std::size_t rows(Index window) { return static_cast<std::size_t>(window); }
-    Guarded<Row> mean, squares, count;
+    Guarded<Moments> moments;
+    Guarded<Row> count;
 };
 
 Windows rolled(const Kernels& kernels, const std::vector<Row>& x, How how) {
     const auto window = how.window;
-    std::vector<double> inverse{1}, share, cross;
+    std::vector<double> inverse{1};
+    std::vector<Weights> weight;
     for (Index n = 1; n <= window; ++n) inverse.push_back(1 / static_cast<double>(n));
     for (Index row = 0; row < window; ++row) {
-        const auto after = static_cast<double>(row + 1), n = static_cast<double>(window);
-        share.push_back(after * inverse.back());
-        cross.push_back((n - after) * share.back());
+        const auto after = static_cast<double>(row + 1), share = after * inverse.back();
+        weight.push_back({1 / after, share, (static_cast<double>(window) - after) * share});
     }
-    const Guarded<double> inverses(inverse), shares(share), crosses(cross);
+    const Guarded<double> inverses(inverse);
+    const Guarded<Weights> weights(weight);
     const States states(window);
     Windows out;
     for (Index start = 0; start < 2 * window; start += window) {
@@ -65,8 +69,9 @@ Windows rolled(const Kernels& kernels, const std::vector<Row>& x, How how) {
         const Index place = upwards ? 0 : window - 1;
         for (Index first = 0; first < window; first += how.chunk) {
             const Index many = std::min(how.chunk, window - first);
-            const Guarded<Row> mean(static_cast<std::size_t>(many)), squares(mean.size()), count(mean.size());
-            const Guarded<unsigned char> candidate(mean.size());
+            const Guarded<Moments> found(static_cast<std::size_t>(many));
+            const Guarded<Row> count(found.size());
+            const Guarded<unsigned char> candidate(found.size());
             std::uint64_t hits = 0;
             kernels.rolling({.x = block.data(),
                              .first = first,
@@ -74,20 +79,17 @@ Windows rolled(const Kernels& kernels, const std::vector<Row>& x, How how) {
                              .window = window,
                              .ahead = how.ahead,
                              .missing = how.missing,
-                             .suffix_mean = states.mean.data() + place,
-                             .suffix_squares = states.squares.data() + place,
-                             .suffix_count = states.count.data() + place,
+                             .suffixes = states.moments.data() + place,
+                             .suffix_counts = states.count.data() + place,
                              .way = upwards ? 1 : -1,
+                             .weights = weights.data(),
                              .inverse = inverses.data(),
-                             .share = shares.data(),
-                             .cross = crosses.data(),
                              .threshold_squared = how.threshold * how.threshold,
                              .needed = static_cast<double>((window + 1) / 2),
                              .prefix = &prefix,
                              .suffix = &suffix,
-                             .mean = mean.data(),
-                             .squares = squares.data(),
-                             .count = count.data(),
+                             .windows = found.data(),
+                             .counts = count.data(),
                              .candidate = candidate.data(),
                              .hits = &hits});
             for (Index i = 0; i < many; ++i) EXPECT_EQ(hits >> i & 1, candidate.data()[i] != 0);
@@ -95,8 +97,10 @@ Windows rolled(const Kernels& kernels, const std::vector<Row>& x, How how) {
                 const auto items = from.copy();
                 to.insert(to.end(), items.begin(), items.end());
             };
-            append(out.mean, mean);
-            append(out.squares, squares);
+            for (const Moments& moments : found.copy()) {
+                out.mean.push_back(moments.mean);
+                out.squares.push_back(moments.squares);
+            }
             if (how.missing) append(out.count, count);
             append(out.candidate, candidate);
         }
