@@ -1,6 +1,9 @@
-"""Reading a CSV of usage, and importing it into the store, beside pandas reading the same file."""
+"""Reading a CSV of usage, and importing it into the store, beside pandas reading the same file; `import surgetank`."""
 
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +33,37 @@ def into_store(path, folder):
         return opened.import_usage(path)
 
 
+# Each in a process of its own, after NumPy.
+LOADS = {
+    "`import surgetank`": "import surgetank",
+    "and `detect_spikes`": "import surgetank; surgetank.detect_spikes",
+    "and `plan`": "import surgetank; surgetank.plan",
+    "for comparison: `import pandas`": "import pandas",
+}
+
+
+def loading(rounds=15):
+    """Milliseconds beyond `import numpy`: median of the rounds, with the least and the most."""
+    beyond = {name: [] for name in LOADS}
+    for _ in range(rounds):
+        base = seconds("pass")
+        for name, code in LOADS.items():
+            beyond[name].append(1e3 * (seconds(code) - base))
+    rows = []
+    for name, times in beyond.items():
+        least, *_, most = ordered = sorted(times)
+        rows.append([name, f"{ordered[rounds // 2]:.1f} ms ({least:.1f} to {most:.1f})"])
+    publish("loading", table(["in a new process", "beyond NumPy"], rows))
+
+
+def seconds(code):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", f"import numpy; {code}"], check=True)
+    return time.perf_counter() - start
+
+
 def main():
+    loading()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for series in (1, 12, 116):

@@ -116,11 +116,43 @@ def test_import_is_light():
     """A Lambda pays for every import: NumPy, the core, and nothing that a plan does not need."""
     heavy = ["rich", "pandas", "polars", "pyarrow", "sqlite3", "csv", "tomllib", "tomli", "zoneinfo", "boto3"]
     heavy += ["matplotlib", "argparse"]
-    code = f"import sys, surgetank; print([m for m in {heavy!r} if m in sys.modules])"
+    used = "[getattr(surgetank, name) for name in surgetank.__all__ if name != 'Store']"
+    code = f"import sys, surgetank; {used}; print([m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     baseline = f"import sys, numpy; print([m for m in {heavy!r} if m in sys.modules])"
     numpy_only = subprocess.run([sys.executable, "-c", baseline], capture_output=True, text=True, check=True)
     assert run.stdout == numpy_only.stdout
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_what_is_not_used_is_not_loaded():
+    """Only the core is, in which the instruction set is chosen; each public name brings its own module."""
+    loaded = "; print(*sorted(m for m in sys.modules if m.startswith('surgetank.')))"
+    assert run(f"import sys, surgetank{loaded}") == ["surgetank._core", "surgetank.errors"]
+    brought = run(f"import sys, surgetank; surgetank.SpikeStream{loaded}")
+    assert "surgetank.spikes" in brought
+    assert "surgetank.headroom" not in brought
+    other = "n != 'SHIPPED_SCENARIOS' and getattr(surgetank, n).__name__ != n"
+    assert run(f"import surgetank; print(*(n for n in surgetank.__all__ if {other}))") == []
+
+
+def test_a_function_is_not_hidden_by_the_module_of_its_name():
+    assert run("import surgetank.plan; print(type(surgetank.plan).__name__)") == ["function"]
+    assert run("import surgetank.verdict; print(callable(surgetank.plan))") == ["True"]
+    assert run("from surgetank import plan; print(type(plan).__name__)") == ["function"]
+    assert run("import surgetank; surgetank.Plan; surgetank.check; print(type(surgetank.plan).__name__)") == [
+        "function"
+    ]
+
+
+def test_the_public_names_are_there_before_they_are_loaded():
+    assert run("import surgetank; print(set(surgetank.__all__) <= set(dir(surgetank)))") == ["True"]
+    assert run("from surgetank import *; print(detect_spikes.__module__)") == ["surgetank.spikes.detect"]
+    said = run("import surgetank\ntry:\n surgetank.spike\nexcept AttributeError as e:\n print(e)")
+    assert " ".join(said) == "module 'surgetank' has no attribute 'spike'"
 
 
 def test_files_stay_short():

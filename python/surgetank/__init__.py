@@ -3,19 +3,23 @@
 The names below are in the order of the flow: history, then detect, size, plan.
 """
 
+import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+from . import _core as _core  # the instruction set is chosen now
 from .errors import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
-from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
-from .history import History, ImportReport, Quota, QuotaKey
-from .plan import Plan, Thresholds, plan
-from .scenario import SHIPPED_SCENARIOS, Scenario
-from .spikes import AdaptiveDetector, Episode, RollingSigma, Spikes, SpikeStream, detect_spikes
-from .summary import Summary, cpu, summarize
-from .verdict import Verdict, check
 
 if TYPE_CHECKING:
+    from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
+    from .history import History, ImportReport, Quota, QuotaKey
     from .history.sqlite import Store
+    from .plan import Plan, Thresholds, plan
+    from .scenario import SHIPPED_SCENARIOS, Scenario
+    from .spikes import AdaptiveDetector, Episode, RollingSigma, Spikes, SpikeStream, detect_spikes
+    from .summary import Summary, cpu, summarize
+    from .verdict import Verdict, check
 
 __version__ = "0.1.0"
 
@@ -53,16 +57,41 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "cpu",
 ]
 
+# A job that imports surgetank pays for what it uses: each name is loaded, with its module, on first use.
+_HOMES = {
+    "history": ("History", "ImportReport", "Quota", "QuotaKey"),
+    "history.sqlite": ("Store",),
+    "scenario": ("Scenario", "SHIPPED_SCENARIOS"),
+    "summary": ("summarize", "Summary", "cpu"),
+    "spikes": ("detect_spikes", "AdaptiveDetector", "RollingSigma", "SpikeStream", "Spikes", "Episode"),
+    "headroom": ("size_headroom", "probability_enough", "QuantilePolicy", "ClassicPolicy", "Headroom"),
+    "plan": ("plan", "Plan", "Thresholds"),
+    "verdict": ("check", "Verdict"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
 
 def __getattr__(name: str) -> object:
-    """Load the store on first use: most jobs that import surgetank never open one."""
-    if name == "Store":
-        from .history.sqlite import Store
-
-        return Store
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Load a public name on first use, and keep it."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    """Name what is public, the store included."""
+    """Name what is public, loaded or not."""
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Whoever imports the module `surgetank.plan` makes Python set it as `surgetank.plan`, which is the function."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _HOME and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -5,11 +5,9 @@ A result says which columns it has (`_columns`); everything a reader sees or exp
 
 from __future__ import annotations
 
-import html
 import io
 import math
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -114,6 +112,8 @@ class Tabular:
 
     def table(self, width: int | None = None, *, color: bool = False) -> str:
         """Text table that fits ``width`` columns (default: the terminal's; 160 into a pipe)."""
+        import shutil
+
         return render_text(self, width or shutil.get_terminal_size((160, 24)).columns, color=color)
 
     def __str__(self) -> str:
@@ -258,6 +258,8 @@ def for_terminal(text: str) -> str:
 
 def render_html(result: Tabular) -> str:
     """Give the same table for a notebook: plain HTML, everything escaped."""
+    import html
+
     columns = _shown(result)
     align = ["right" if c.numeric else "left" for c in columns]
     parts = ['<div class="surgetank">']
