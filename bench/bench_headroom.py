@@ -152,6 +152,8 @@ def classic_section():
     for k in range(6):
         twin = classic_headroom(usage[:, k], quota=quota[k], step_s=300)
         np.testing.assert_allclose(found.needed[k], twin["needed"], rtol=1e-12)
+        terms = max(twin["base"], now := usage[-1, k], 0.5 * now, 10.0)
+        np.testing.assert_allclose(classic_with_numpy(usage, quota)[k], terms, rtol=1e-9)
     print("needed agrees with the slow twin to 1e-12")
     rows = []
     for count in SIZES:

@@ -22,7 +22,7 @@ DRAWN = ("numba, fused, as first written", "numba, fused, no branches", "bottlen
 PANELS = {
     "series": ((1, 8, 64, 512, 2048), lambda n: (4320, n, 144)),
     "samples a series": ((288, 1152, 4608, 18432, 73728), lambda n: (n, 64, 144)),
-    "samples in the window": ((8, 32, 128, 512, 2048), lambda n: (4320, 64, n)),
+    "samples in the window": ((16, 32, 128, 512, 2048), lambda n: (4320, 64, n)),
 }
 SLIDING_AT_MOST = 3e8  # samples times window: seconds, not minutes
 
@@ -30,12 +30,14 @@ SLIDING_AT_MOST = 3e8  # samples times window: seconds, not minutes
 def cost(samples, series, window):
     """Nanoseconds a sample, by way."""
     usage = np.asfortranarray(np.random.default_rng(15).gamma(4, 25, (samples, series)))
-    detector = surgetank.RollingSigma(window=window, threshold=min(THRESHOLD, (window - 1) / window**0.5))
+    detector = surgetank.RollingSigma(window=window, threshold=THRESHOLD)
+    count = surgetank.detect_spikes(usage, detector=detector, outputs=()).count
     ways = {OURS: lambda: surgetank.detect_spikes(usage, detector=detector, outputs=(), threads=1)}
     for peer in available():
         sliding = peer.name == SLIDING
         if peer.name in DRAWN and not (sliding and usage.size * window > SLIDING_AT_MOST):
             prepared = peer.prepare(usage)
+            np.testing.assert_array_equal(peer.all_counts(prepared, window), count, err_msg=peer.name)
             ways[peer.name] = lambda peer=peer, prepared=prepared: peer.all_counts(prepared, window)
     found = compare(f"{samples:,} samples × {series:,} series, window {window:,}", ways, rounds=3)
     return {name: 1e9 * timing.best_s / usage.size for name, timing in found.items()}

@@ -50,6 +50,8 @@ class Ranks:
             return 0.0
         size, side = abs(deviation), int(deviation < 0)
         self.unit = self.unit or size
+        while size / self.unit * 1.1 >= 2.0**40:
+            self._raise()
         bin_ = self._bin(size)
         decades = 0.0
         if wanted and learnt >= LEARNT_ONLY:
@@ -61,6 +63,12 @@ class Ranks:
         self.record[1 - side] = max(self.record[1 - side], 0)
         return min(decades, MOST_DECADES)
 
+    def _raise(self):
+        """All bins by 40 octaves; what is below them goes into the lowest."""
+        self.unit *= 2.0**40
+        self.counts = tuple([0, sum(side[1:162]), *side[162:], *[0] * 160] for side in self.counts)
+        self.record = [max(bin_ - 160, 1) if bin_ > 0 else bin_ for bin_ in self.record]
+
     def _bin(self, size):
         """Four a doubling (1, 1.25, 1.5, 1.75), from 2⁻⁴⁰ to 2⁴⁰ times the first deviation, moved by 1.1."""
         mantissa, exponent = math.frexp(size / self.unit * 1.1)
@@ -70,7 +78,7 @@ class Ranks:
 class Adaptive:
     """One series, sample by sample."""
 
-    def __init__(self, step_s=300.0, threshold=1.4, direction="both"):
+    def __init__(self, step_s=300.0, threshold=1.45, direction="both"):
         per = 300 / min(max(step_s, 1.0), 86400.0)
         whole = lambda samples: max(1, math.floor(samples * per + 0.5))  # noqa: E731
         self.threshold, self.up_only = threshold, direction == "up"
@@ -83,7 +91,7 @@ class Adaptive:
         self.ranks = [Ranks() for _ in range(5)]
         self.decay, self.quiet = 2 ** (-1 / (4000 * per)), max(3, 120 * per)
         self.seen, self.slot, self.since = [], -1, math.inf
-        self.before, self.habituation, self.bar = 0.0, 0.25, math.inf
+        self.before, self.habituation, self.bar, self.top = 0.0, 0.3, math.inf, 0.0
 
     def add(self, x):
         """(flag, score, likelihood, ratio)."""
@@ -92,6 +100,9 @@ class Adaptive:
         if math.isnan(x):
             return False, math.nan, math.nan, math.nan
         ratio = x / self.recent.mean if self.recent.mean else math.nan
+        if len(self.seen) >= LEARNT_ONLY and self.spread.mean > 0:  # not beyond 50 standard deviations
+            reach = 50 * math.sqrt(self.spread.mean)
+            x = min(max(x, self.recent.mean - reach), self.recent.mean + reach)
         deviations, z = self._deviations(x), self._effect(x)
         decades = [
             ranks.add(d, wanted=not (self.up_only and d is not None and d < 0))
@@ -102,13 +113,18 @@ class Adaptive:
         smooth, self.before = 0.4 * now + 0.6 * self.before, now
         self.habituation *= self.decay
         score = smooth - self.habituation
-        if score >= self.threshold and self.since > self.quiet:
+        rarer_than_the_last = self.bar == math.inf and smooth >= self.top + 0.5
+        knows_a_day = len(self.seen) > len(self.profile)
+        if score >= self.threshold and (self.since > self.quiet or rarer_than_the_last):
+            self.top = smooth
             self.bar = min(smooth, self.threshold + self.habituation)  # what it had to reach
-            self.habituation += 0.6
+            self.habituation += 0.5
             self.since = 0
         elif smooth < self.bar:
             self.bar = math.inf
-        return smooth >= self.bar, score, 1 - 10**-smooth, ratio
+        if smooth >= self.bar:
+            self.top = max(self.top, smooth)
+        return smooth >= self.bar and knows_a_day, score, 1 - 10**-smooth, ratio
 
     def _deviations(self, x):
         """From the long mean, now and in the last hour; from the day before; of movement; from this time of day."""

@@ -44,7 +44,7 @@ def layout(step_s):
         put(f"rarity{j}.above", "<i", BINS)
         put(f"rarity{j}.below", "<i", BINS)
         put(f"rarity{j}.record", "<i", 2)
-    for number in ("before", "unit", "weight", "habituation", "bar"):
+    for number in ("before", "unit", "last_rarity", "habituation", "bar", "top"):
         put(number, "<d")
     for count in ("slot", "observed", "since"):
         put(count, "<q")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "surgetank"
 CPP = ROOT / "cpp"
 
-# Each layer may use itself's modules to its left, and nothing to its right.
+# Each layer may use itself and those above it in this list.
 LAYERS = (
     {"errors", "_core"},
     {"_bridge", "_table", "_toml"},

@@ -81,8 +81,8 @@ def test_a_page_without_its_markers_is_left_alone(page):
 def test_every_bench_has_its_section_in_the_page():
     page = _page.PAGE.read_text(encoding="utf-8")
     sources = "\n".join(path.read_text(encoding="utf-8") for path in _page.PAGE.parent.glob("*.py"))
-    sections = set(re.findall(r'\bpublish\("(\w+)"', sources))
-    assert len(sections) >= 8
+    sections = re.findall(r'\bpublish\(\s*"(\w+)"', sources)
+    assert sorted(set(sections)) == sorted(re.findall(r"<!-- (\w+):begin -->", page))
     for section in sections:
         _page.replace(page, section, "")
 
@@ -90,4 +90,4 @@ def test_every_bench_has_its_section_in_the_page():
 def test_ratios_are_of_rounds_and_the_first_way_is_one():
     timings = _compare.timed({"first": lambda: sum(range(10)), "second": lambda: sum(range(10_000))}, rounds=3)
     assert timings["first"].times == "×1.00 (1.00–1.00)"
-    assert timings["second"].low <= timings["second"].ratio <= timings["second"].high
+    assert timings["second"].low > 1

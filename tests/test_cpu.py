@@ -8,7 +8,17 @@ import sys
 import numpy as np
 import pytest
 
-from surgetank import ClassicPolicy, QuantilePolicy, RollingSigma, _core, cpu, detect_spikes, size_headroom, summarize
+from surgetank import (
+    AdaptiveDetector,
+    ClassicPolicy,
+    QuantilePolicy,
+    RollingSigma,
+    _core,
+    cpu,
+    detect_spikes,
+    size_headroom,
+    summarize,
+)
 
 LEVELS = ("plain", "x86-64-v2", "x86-64-v3", "x86-64-v4")
 PER_SAMPLE = ("flags", "scores", "likelihood", "ratios")
@@ -40,6 +50,13 @@ def worlds():
     return {"whole": whole, "gappy": gappy, "hard": hard, "few": hard[:, 10:15], "one": gappy[:, 0]}
 
 
+RULES = (
+    AdaptiveDetector(threshold=0.5),
+    RollingSigma(),
+    RollingSigma(window=37, threshold=1.5, exclude_current=True),
+)
+
+
 def digest():
     """One line for every call, so that a difference names the call that made it."""
     lines = []
@@ -52,11 +69,11 @@ def digest():
         for order in "CF":
             usage = np.array(samples, order=order)
             for threads in (1, 2):
-                for rule in (RollingSigma(), RollingSigma(window=37, threshold=1.5, exclude_current=True)):
+                for rule in RULES:
                     found = detect_spikes(usage, detector=rule, threads=threads)
                     columns = [getattr(found, name) for name in (*PER_SAMPLE, "count", "p95_ratio", "max_ratio")]
                     runs = [(e.start, e.end, e.peak, e.ratio) for e in found.episodes]
-                    note(f"spikes {world} {rule.window}", *columns, np.array(runs))
+                    note(f"spikes {world} {rule}", *columns, np.array(runs))
                 found = summarize(usage, quantiles=(0.5, 0.999, 0.0), threads=threads)
                 names = ("count", "mean", "sigma_population", "slope", "min", "max", "last", "last_index", "quantiles")
                 note(f"summary {world}", *(getattr(found, name) for name in names))
@@ -77,7 +94,7 @@ def test_orders_and_threads_give_the_same_bits(expected):
     for line in expected:
         kept, what = line.split(" ", 1)
         assert bits.setdefault(what, kept) == kept, what
-    assert len(bits) == 5 * 3 + 2
+    assert len(bits) == 5 * (len(RULES) + 1) + 2
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -107,7 +124,12 @@ def test_a_wrong_level_is_refused_by_name(wrong):
     """By whatever needs the kernels first: an import could only fail with a traceback, also on the command line."""
     known = ", ".join(_core.cpu_levels())
     rule = f"SURGETANK_CPU: must be empty or what this machine and build can run: {known} (got {wrong})"
-    for call in ("cpu()", "detect_spikes([1.0] * 99, detector=s.RollingSigma())", "summarize([1.0])"):
+    for call in (
+        "cpu()",
+        "detect_spikes([1.0] * 99)",
+        "detect_spikes([1.0] * 99, detector=s.RollingSigma())",
+        "summarize([1.0])",
+    ):
         code = f"import surgetank as s\ntry:\n s.{call}\nexcept s.InvalidInput as e:\n print(e)"
         assert run(code, wrong).stdout == f"{rule}\n", call
     command = run("import sys; from surgetank.cli import main; sys.exit(main(['demo', '--store', ':memory:']))", wrong)

@@ -269,3 +269,16 @@ def test_ctrl_c_ends_a_long_call(detector):
         stderr = process.communicate(timeout=60)[1]
     assert time.monotonic() - sent < 1.0
     assert b"KeyboardInterrupt" in stderr
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize("exclude_current", [False, True])
+def test_windows_about_as_long_as_the_series(more, exclude_current):
+    """Block borders: the twin of spikes at windows of T − 1, T, T + 1, and just below and above its half."""
+    for length in (3, 16, 33, 65):
+        usage = series(length, length, 0.1)
+        for window in {length + more, length // 2 + more} - {0, 1}:
+            rule = RollingSigma(window=window, threshold=0.4, exclude_current=exclude_current)
+            found, twin = detect_spikes(usage, detector=rule), rolling_sigma(usage, **vars(rule))
+            np.testing.assert_array_equal(found.flags, twin["flags"])
+            np.testing.assert_allclose(found.scores, twin["scores"], rtol=1e-9)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import oracles
-from surgetank import History, InvalidInput, RollingSigma, detect_spikes, summarize
+from surgetank import History, InvalidInput, detect_spikes, summarize
 from test_spikes import HARD, series
 from test_spikes_input import FORMS
 
@@ -257,19 +257,6 @@ def test_options_are_refused_with_the_rule(options, message):
 def test_usage_is_refused_with_the_rule(usage, message):
     with pytest.raises(InvalidInput, match=rf"^{message}$"):
         summarize(usage)
-
-
-@pytest.mark.parametrize("more", [-1, 0, 1])
-@pytest.mark.parametrize("exclude_current", [False, True])
-def test_windows_about_as_long_as_the_series(more, exclude_current):
-    """Block borders: the twin of spikes at windows of T − 1, T, T + 1, and just below and above its half."""
-    for length in (3, 16, 33, 65):
-        usage = series(length, length, 0.1)
-        for window in {length + more, length // 2 + more} - {0, 1}:
-            rule = RollingSigma(window=window, threshold=0.4, exclude_current=exclude_current)
-            found, twin = detect_spikes(usage, detector=rule), oracles.rolling_sigma(usage, **vars(rule))
-            np.testing.assert_array_equal(found.flags, twin["flags"])
-            np.testing.assert_allclose(found.scores, twin["scores"], rtol=1e-9)
 
 
 USAGE = npst.arrays(

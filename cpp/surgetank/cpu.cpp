@@ -29,7 +29,10 @@ Level level_of(std::string_view wanted) {
         known += (known.empty() ? "" : ", ") + std::string(name(level));
         best = level;
     }
-    require(wanted.empty(), "SURGETANK_CPU", "must be empty or what this machine and build can run: " + known, wanted);
+    std::string shown(wanted);  // bytes that may be no text
+    for (char& c : shown)
+        if (c < ' ' || c > '~') c = '?';
+    require(wanted.empty(), "SURGETANK_CPU", "must be empty or what this machine and build can run: " + known, shown);
     return best;
 }
 

@@ -29,7 +29,7 @@ struct alignas(64) Row {
 struct Facts {
     unsigned missing = 0;   // NaN
     unsigned infinite = 0;  // ±inf
-    unsigned extreme = 0;   // finite, but squares could leave double's range (see series::extreme)
+    unsigned extreme = 0;  // finite, but squares could leave double's range: computed in long double, where it is wider
 };
 
 /// Where eight series lie: sample t of lane j is at start[offset[j] + t·stride]. Lanes beyond the last series repeat
@@ -82,9 +82,15 @@ struct RollingBlock {
     std::uint64_t* hits = nullptr;  // a bit for each of `rows` that has a candidate
 };
 
-/// One-pass state of eight series: Welford's, with the co-moment of (sample number, value).
+/// One-pass state of eight series: Welford's, with the co-moment of (sample number, value); numbers: their sum.
 struct Running {
-    Row count, mean, squares, together, number_mean, number_squares, min, max, last, last_index;
+    Row count, mean, squares, together, numbers, number_squares, min, max, last, last_index;
+};
+
+/// What every series without a gap so far has in common: 1/count, sample number less mean number, and the state of the
+/// numbers with this sample.
+struct Step {
+    double inverse, from_number, numbers, number_squares;
 };
 
 /// The routines of one instruction set.
@@ -94,8 +100,13 @@ struct Kernels {
     /// The same into eight contiguous columns of `pitch` doubles, without looking.
     void (*columns)(const Source& source, Size first, Size rows, double* out, Size pitch);
     void (*rolling)(const RollingBlock& block);
-    /// Adds rows, the first of them being sample number `number`. gaps: in them, or before them.
-    void (*add)(const Row* x, Size rows, Size number, bool gaps, Running& state);
+    /// Adds rows, the first of them being sample number `number`, where there may be gaps in them or before them.
+    void (*add)(const Row* x, Size rows, Size number, Running& state);
+    /// The same without gaps, to one state or two at once: their chains of sums run side by side. One step a row.
+    void (*add_whole)(const Row* const* x, Size states, Size rows, Size number, const Step* steps,
+                      Running* const* state);
+    /// Writes the steps of samples [0, rows).
+    void (*count)(Size rows, Step* steps);
     /// bins[i] = ⌊(x[i] − low)·scale⌋, which must lie in [0, 256).
     void (*bin)(const double* x, Size n, double low, double scale, unsigned char* bins);
     /// Appends x[i] where bins[i] = wanted to out (room for them all); returns how many.

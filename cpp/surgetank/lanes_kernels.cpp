@@ -16,7 +16,7 @@ SURGETANK_INLINE void store(Row& row, const Pack& a) { ::store(row.lane, a); }
 constexpr double most_size = 1e140, least_size = 1e-120;
 
 struct Seen {
-    Mask missing, big, tiny;  // NaN; any above `most`; any below `least`, but not 0
+    Mask missing, big, tiny;  // NaN; any above most_size; any below least_size, but not 0
 };
 
 SURGETANK_INLINE Seen nothing_seen() {
@@ -49,7 +49,7 @@ Facts facts(const Row* x, Size rows, const Seen& seen) {
 
 // A square of in_register × in_register samples: from contiguous series into rows, or the other way round.
 SURGETANK_INLINE void write_square(Register* r, double* to, Size pitch) {
-    transpose(r);
+    columns(r);
     SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) * reinterpret_cast<Anywhere*>(to + i * pitch) = r[i];
 }
 
@@ -59,10 +59,8 @@ SURGETANK_INLINE void load_square(const double* from, const Size* offset, Row* o
     SURGETANK_EACH {
         Register r[in_register];
         Truth fine = ~(Truth{});
-        SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) {
-            r[i] = *reinterpret_cast<const Anywhere*>(from + offset[k * in_register + i]);
-            fine = static_cast<Truth>(fine & ordinary(r[i]));
-        }
+        load_halves(r, from, offset + k * in_register);
+        SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) fine = static_cast<Truth>(fine & ordinary(r[i]));
         odd |= lanes_of(fine) ^ all_lanes;
         write_square(r, out[0].lane + k * in_register, width);
     }
@@ -80,12 +78,18 @@ Facts load_rows(const Source& source, Size first, Size rows, Row* out) {
     const double* const from = source.start + first * source.stride;
     Seen seen = nothing_seen();
     if (source.side_by_side) {
-        for (Size t = 0; t < rows; ++t) {
-            const double* const row = from + t * source.stride;
-            prefetch(row + 24 * source.stride);
-            const Pack x = ::load(row);
-            look(x, seen);
-            store(out[t], x);
+        for (Size t = 0; t < rows;) {
+            unsigned odd = 0;
+            const Size begin = t, end = t + 8 < rows ? t + 8 : rows;
+            for (; t < end; ++t) {
+                const double* const row = from + t * source.stride;
+                prefetch(row + 24 * source.stride);
+                const Pack x = ::load(row);
+                SURGETANK_EACH odd |= lanes_of(ordinary(x.r[k])) ^ all_lanes;
+                store(out[t], x);
+            }
+            if (odd == 0) continue;
+            for (Size i = begin; i < end; ++i) look(load(out[i]), seen);
         }
         return facts(out, rows, seen);
     }
@@ -107,9 +111,10 @@ void load_columns(const Source& source, Size first, Size rows, double* out, Size
         for (; t + in_register <= rows; t += in_register) {
             for (int i = 0; i < in_register; ++i) prefetch(from + (t + i + 24) * source.stride);
             SURGETANK_EACH {
+                Size rows_at[in_register];
+                SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) rows_at[i] = (t + i) * source.stride;
                 Register r[in_register];
-                SURGETANK_UNROLL for (int i = 0; i < in_register; ++i) r[i] =
-                    *reinterpret_cast<const Anywhere*>(from + (t + i) * source.stride + k * in_register);
+                load_halves(r, from + k * in_register, rows_at);
                 write_square(r, out + t + k * in_register * pitch, pitch);
             }
         }
@@ -204,64 +209,103 @@ void rolling(const RollingBlock& b) {
     else rolling_rows<false>(b);
 }
 
-template <bool gaps>
-SURGETANK_INLINE void add_rows(const Row* from, Size rows, Size number, Running& s) {
+// The numbers of the samples seen so far, one more seen: their state, and how far it is from their mean then.
+template <class Real>
+SURGETANK_INLINE Real next_number(const Real& at, const Real& before, const Real& inverse, const Real& numbers,
+                                  Real& number_squares) {
+    const Real from = at - numbers * inverse;
+    number_squares = number_squares + before * from;
+    return from;
+}
+
+void count(Size rows, Step* steps) {
+    double mean = 0, numbers = 0, squares = 0;
+    for (Size t = 0; t < rows; ++t) {
+        const auto at = static_cast<double>(t);
+        const double inverse = 1 / (at + 1);
+        numbers += at;
+        const double from = next_number(at, at - mean, inverse, numbers, squares);
+        mean = numbers * inverse;
+        steps[t] = {inverse, from, numbers, squares};
+    }
+}
+
+template <int states>
+SURGETANK_INLINE void add_rows(const Row* const* from, Size rows, Size number, const Step* steps, Running* const* to) {
+    Pack mean[states], squares[states], together[states], min[states], max[states];
+    const Row* x[states];
+    SURGETANK_UNROLL for (int j = 0; j < states; ++j) {
+        x[j] = from[j];
+        mean[j] = load(to[j]->mean);
+        squares[j] = load(to[j]->squares);
+        together[j] = load(to[j]->together);
+        min[j] = load(to[j]->min);
+        max[j] = load(to[j]->max);
+    }
+    for (Size i = 0; i < rows; ++i) {
+        const Pack inverse = all(steps[i].inverse), from_number = all(steps[i].from_number);
+        SURGETANK_UNROLL for (int j = 0; j < states; ++j) {
+            const Pack sample = load(x[j][i]), delta = sample - mean[j];
+            min[j] = lesser(sample, min[j]);
+            max[j] = greater(sample, max[j]);
+            welford(sample, inverse, mean[j], squares[j]);
+            together[j] = together[j] + delta * from_number;
+        }
+    }
+    const Step& end = steps[rows - 1];
+    for (int j = 0; j < states; ++j) {
+        Running& s = *to[j];
+        store(s.mean, mean[j]);
+        store(s.squares, squares[j]);
+        store(s.together, together[j]);
+        store(s.min, min[j]);
+        store(s.max, max[j]);
+        store(s.count, all(static_cast<double>(number + rows)));
+        store(s.numbers, all(end.numbers));
+        store(s.number_squares, all(end.number_squares));
+        store(s.last, load(x[j][rows - 1]));
+        store(s.last_index, all(static_cast<double>(number + rows - 1)));
+    }
+}
+
+void add_whole(const Row* const* x, Size states, Size rows, Size number, const Step* steps, Running* const* state) {
+    if (rows == 0) return;
+    if (states == 2 && registers == 1) return add_rows<2>(x, rows, number, steps, state);
+    for (Size j = 0; j < states; ++j) add_rows<1>(x + j, rows, number, steps, state + j);
+}
+
+void add(const Row* from, Size rows, Size number, Running& s) {
     const Pack zero = all(0), one = all(1);
     Pack count = load(s.count), mean = load(s.mean), squares = load(s.squares), together = load(s.together);
-    Pack number_mean = load(s.number_mean), number_squares = load(s.number_squares);
+    Pack numbers = load(s.numbers), number_squares = load(s.number_squares);
     Pack min = load(s.min), max = load(s.max), last = load(s.last), last_index = load(s.last_index);
-    // Without a gap so far all lanes have seen the same numbers: once for all of them, the same operations.
-    double samples = s.count.lane[0], one_mean = s.number_mean.lane[0], one_squares = s.number_squares.lane[0];
+    Pack inverse = one / where(zero < count, count, one);
     for (Size i = 0; i < rows; ++i) {
-        Pack x = load(from[i]), from_number;
-        const auto at = static_cast<double>(number + i);
-        min = where(x < min, x, min);  // false for NaN
-        max = where(max < x, x, max);
-        Pack inverse;
-        if constexpr (gaps) {
-            const Mask observed = x == x;
-            last = where(observed, x, last);
-            last_index = where(observed, all(at), last_index);
-            x = where(observed, x, mean);
-            count = count + where(observed, one, zero);
-            inverse = one / where(zero < count, count, one);
-            const Pack seen = where(observed, all(at), number_mean);
-            welford(seen, inverse, number_mean, number_squares);
-            from_number = seen - number_mean;
-        } else {
-            samples += 1;
-            const double part = 1 / samples, delta = at - one_mean;
-            one_mean += delta * part;
-            one_squares += delta * (at - one_mean);
-            inverse = all(part);
-            from_number = all(at - one_mean);
-        }
-        const Pack delta = x - mean;
+        const Pack sample = load(from[i]), at = all(static_cast<double>(number + i));
+        const Mask observed = sample == sample;
+        min = lesser(sample, min);  // false for NaN
+        max = greater(sample, max);
+        last = where(observed, sample, last);
+        last_index = where(observed, at, last_index);
+        const Pack x = where(observed, sample, mean), delta = x - mean;
+        const Pack before = where(observed, at - numbers * inverse, zero);
+        count = count + where(observed, one, zero);
+        numbers = numbers + where(observed, at, zero);
+        inverse = one / where(zero < count, count, one);
+        const Pack from_number = next_number(at, before, inverse, numbers, number_squares);
         welford(x, inverse, mean, squares);
         together = together + delta * from_number;
-    }
-    if (!gaps && rows > 0) {
-        count = all(samples);
-        number_mean = all(one_mean);
-        number_squares = all(one_squares);
-        last = load(from[rows - 1]);
-        last_index = all(static_cast<double>(number + rows - 1));
     }
     store(s.count, count);
     store(s.mean, mean);
     store(s.squares, squares);
     store(s.together, together);
-    store(s.number_mean, number_mean);
+    store(s.numbers, numbers);
     store(s.number_squares, number_squares);
     store(s.min, min);
     store(s.max, max);
     store(s.last, last);
     store(s.last_index, last_index);
-}
-
-void add(const Row* x, Size rows, Size number, bool gaps, Running& state) {
-    if (gaps) add_rows<true>(x, rows, number, state);
-    else add_rows<false>(x, rows, number, state);
 }
 
 void bin(const double* x, Size n, double low, double scale, unsigned char* bins) {
@@ -298,6 +342,6 @@ Size observed(const double* x, Size n, double* out) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{load_rows, load_columns, rolling, add, bin, collect, observed};
+const Kernels table{load_rows, load_columns, rolling, add, add_whole, count, bin, collect, observed};
 
 }  // namespace surgetank::lanes::SURGETANK_LEVEL

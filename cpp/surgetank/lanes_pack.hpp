@@ -34,9 +34,11 @@ constexpr unsigned all_lanes = (1u << in_register) - 1;
 #if SURGETANK_REGISTER == 64
 typedef __mmask8 Truth;
 SURGETANK_INLINE Truth less(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LT_OQ); }
-SURGETANK_INLINE Truth most(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
+SURGETANK_INLINE Truth at_most(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ); }
 SURGETANK_INLINE Truth same(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
 SURGETANK_INLINE Truth differ(Register a, Register b) { return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ); }
+SURGETANK_INLINE Register lesser(Register a, Register b) { return _mm512_min_pd(a, b); }
+SURGETANK_INLINE Register greater(Register a, Register b) { return _mm512_max_pd(a, b); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm512_mask_blend_pd(m, b, a); }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return m; }
 SURGETANK_INLINE Truth between(Register a, Register low, Register high) {  // as integers, which order like sizes
@@ -45,17 +47,21 @@ SURGETANK_INLINE Truth between(Register a, Register low, Register high) {  // as
 #elif SURGETANK_REGISTER == 32
 typedef std::int64_t Truth __attribute__((vector_size(32)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LT_OQ); }
-SURGETANK_INLINE Truth most(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LE_OQ); }
+SURGETANK_INLINE Truth at_most(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_LE_OQ); }
 SURGETANK_INLINE Truth same(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
 SURGETANK_INLINE Truth differ(Register a, Register b) { return (Truth)_mm256_cmp_pd(a, b, _CMP_NEQ_UQ); }
+SURGETANK_INLINE Register lesser(Register a, Register b) { return _mm256_min_pd(a, b); }
+SURGETANK_INLINE Register greater(Register a, Register b) { return _mm256_max_pd(a, b); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return _mm256_blendv_pd(b, a, (__m256d)m); }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return static_cast<unsigned>(_mm256_movemask_pd((__m256d)m)); }
 #elif defined(__SSE2__)
 typedef std::int64_t Truth __attribute__((vector_size(16)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return (Truth)_mm_cmplt_pd(a, b); }
-SURGETANK_INLINE Truth most(Register a, Register b) { return (Truth)_mm_cmple_pd(a, b); }
+SURGETANK_INLINE Truth at_most(Register a, Register b) { return (Truth)_mm_cmple_pd(a, b); }
 SURGETANK_INLINE Truth same(Register a, Register b) { return (Truth)_mm_cmpeq_pd(a, b); }
 SURGETANK_INLINE Truth differ(Register a, Register b) { return (Truth)_mm_cmpneq_pd(a, b); }
+SURGETANK_INLINE Register lesser(Register a, Register b) { return _mm_min_pd(a, b); }
+SURGETANK_INLINE Register greater(Register a, Register b) { return _mm_max_pd(a, b); }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) {
     return (Register)(((Truth)a & m) | ((Truth)b & ~m));
 }
@@ -63,15 +69,17 @@ SURGETANK_INLINE unsigned lanes_of(Truth m) { return static_cast<unsigned>(_mm_m
 #else
 typedef std::int64_t Truth __attribute__((vector_size(16)));
 SURGETANK_INLINE Truth less(Register a, Register b) { return a < b; }
-SURGETANK_INLINE Truth most(Register a, Register b) { return a <= b; }
+SURGETANK_INLINE Truth at_most(Register a, Register b) { return a <= b; }
 SURGETANK_INLINE Truth same(Register a, Register b) { return a == b; }
 SURGETANK_INLINE Truth differ(Register a, Register b) { return a != b; }
+SURGETANK_INLINE Register lesser(Register a, Register b) { return a < b ? a : b; }
+SURGETANK_INLINE Register greater(Register a, Register b) { return a > b ? a : b; }
 SURGETANK_INLINE Register choose(Truth m, Register a, Register b) { return m ? a : b; }
 SURGETANK_INLINE unsigned lanes_of(Truth m) { return (m[0] != 0 ? 1u : 0u) | (m[1] != 0 ? 2u : 0u); }
 #endif
 
 #if SURGETANK_REGISTER != 64
-SURGETANK_INLINE Truth between(Register a, Register low, Register high) { return most(low, a) & most(a, high); }
+SURGETANK_INLINE Truth between(Register a, Register low, Register high) { return at_most(low, a) & at_most(a, high); }
 #endif
 
 struct Mask {
@@ -135,7 +143,7 @@ SURGETANK_INLINE Mask operator<(const Pack& a, const Pack& b) {
 }
 SURGETANK_INLINE Mask operator<=(const Pack& a, const Pack& b) {
     Mask out;
-    SURGETANK_EACH out.r[k] = most(a.r[k], b.r[k]);
+    SURGETANK_EACH out.r[k] = at_most(a.r[k], b.r[k]);
     return out;
 }
 SURGETANK_INLINE Mask operator==(const Pack& a, const Pack& b) {
@@ -158,6 +166,17 @@ SURGETANK_INLINE Mask operator|(const Mask& a, const Mask& b) {
     SURGETANK_EACH out.r[k] = static_cast<Truth>(a.r[k] | b.r[k]);
     return out;
 }
+/// a where it is less (b where one is NaN, or both are 0), and the same for more.
+SURGETANK_INLINE Pack lesser(const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = lesser(a.r[k], b.r[k]);
+    return out;
+}
+SURGETANK_INLINE Pack greater(const Pack& a, const Pack& b) {
+    Pack out;
+    SURGETANK_EACH out.r[k] = greater(a.r[k], b.r[k]);
+    return out;
+}
 /// Where `m`: a, elsewhere b.
 SURGETANK_INLINE Pack where(const Mask& m, const Pack& a, const Pack& b) {
     Pack out;
@@ -178,10 +197,9 @@ SURGETANK_INLINE Pack absolute(const Pack& a) {
 SURGETANK_INLINE Pack reciprocal(const Pack& count, [[maybe_unused]] const double* table) {
     Pack out;
 #if SURGETANK_REGISTER == 64
-    // With a source, which is not used: GCC 12 warns of the form without.
-    out.r[0] = _mm512_mask_i64gather_pd(each(1), all_lanes, _mm512_maskz_cvttpd_epi64(all_lanes, count.r[0]), table, 8);
+    out.r[0] = _mm512_i64gather_pd(_mm512_cvttpd_epi64(count.r[0]), table, 8);
 #else
-    SURGETANK_EACH out.r[k] = each(1) / choose(most(each(1), count.r[k]), count.r[k], each(1));
+    SURGETANK_EACH out.r[k] = each(1) / choose(at_most(each(1), count.r[k]), count.r[k], each(1));
 #endif
     return out;
 }
@@ -193,13 +211,11 @@ SURGETANK_INLINE unsigned bits(const Mask& m) {
     return out;
 }
 
-/// Rows become columns within one square of registers.
-SURGETANK_INLINE void transpose(Register* r) {
 #if __has_builtin(__builtin_shufflevector)
 #define SURGETANK_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else  // GCC before 12
-    typedef std::int64_t Places __attribute__((vector_size(SURGETANK_REGISTER)));
 #define SURGETANK_PICK(a, b, ...) __builtin_shuffle(a, b, Places{__VA_ARGS__})
+typedef std::int64_t Places __attribute__((vector_size(SURGETANK_REGISTER)));
 #endif
 #define SURGETANK_SWAP(i, j, low, high)                   \
     {                                                     \
@@ -208,22 +224,42 @@ SURGETANK_INLINE void transpose(Register* r) {
         r[j] = SURGETANK_PICK(a, b, SURGETANK_LIST high); \
     }
 #define SURGETANK_LIST(...) __VA_ARGS__
+
+/// Loads a square of registers from rows at from + offset[i], the halves of rows i and i + half the square swapped so
+/// that `columns` does the rest. (Halves are put together as they are loaded: one shuffle in three is saved.)
+SURGETANK_INLINE void load_halves(Register* r, const double* from, const std::ptrdiff_t* offset) {
 #if SURGETANK_REGISTER == 64
-    SURGETANK_UNROLL for (int i = 0; i < 4; ++i)
-        SURGETANK_SWAP(i, i + 4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
-            SURGETANK_UNROLL for (int k = 0; k < 4; ++k)
-                SURGETANK_SWAP(k + (k & 2), k + (k & 2) + 2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
-                    SURGETANK_UNROLL for (int i = 0; i < 8; i += 2)
-                        SURGETANK_SWAP(i, i + 1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+    SURGETANK_UNROLL for (int i = 0; i < 4; ++i) {
+        const double *const a = from + offset[i], *const b = from + offset[i + 4];
+        r[i] = _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(a)), _mm256_loadu_pd(b), 1);
+        r[i + 4] = _mm512_insertf64x4(_mm512_castpd256_pd512(_mm256_loadu_pd(a + 4)), _mm256_loadu_pd(b + 4), 1);
+    }
 #elif SURGETANK_REGISTER == 32
-    SURGETANK_UNROLL for (int i = 0; i < 2; ++i) SURGETANK_SWAP(i, i + 2, (0, 1, 4, 5), (2, 3, 6, 7))
-        SURGETANK_UNROLL for (int i = 0; i < 4; i += 2) SURGETANK_SWAP(i, i + 1, (0, 4, 2, 6), (1, 5, 3, 7))
+    SURGETANK_UNROLL for (int i = 0; i < 2; ++i) {
+        const double *const a = from + offset[i], *const b = from + offset[i + 2];
+        r[i] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(a)), _mm_loadu_pd(b), 1);
+        r[i + 2] = _mm256_insertf128_pd(_mm256_castpd128_pd256(_mm_loadu_pd(a + 2)), _mm_loadu_pd(b + 2), 1);
+    }
+#else
+    SURGETANK_UNROLL for (int i = 0; i < 2; ++i) r[i] = *reinterpret_cast<const Anywhere*>(from + offset[i]);
+#endif
+}
+
+/// Rows whose halves are swapped become columns.
+SURGETANK_INLINE void columns(Register* r) {
+#if SURGETANK_REGISTER == 64
+    SURGETANK_UNROLL for (int k = 0; k < 4; ++k)
+        SURGETANK_SWAP(k + (k & 2), k + (k & 2) + 2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+            SURGETANK_UNROLL for (int i = 0; i < 8; i += 2)
+                SURGETANK_SWAP(i, i + 1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+#elif SURGETANK_REGISTER == 32
+    SURGETANK_UNROLL for (int i = 0; i < 4; i += 2) SURGETANK_SWAP(i, i + 1, (0, 4, 2, 6), (1, 5, 3, 7))
 #else
     SURGETANK_SWAP(0, 1, (0, 2), (1, 3))
 #endif
+}
 #undef SURGETANK_LIST
 #undef SURGETANK_SWAP
 #undef SURGETANK_PICK
-}
 
 }  // namespace

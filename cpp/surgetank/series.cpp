@@ -8,6 +8,7 @@ namespace surgetank::series {
 
 double between(double low, double high, double part) {
     if (low == high || part == 0) return low;  // two infinities, too
+    if (std::isinf(high)) return high;         // of numbers and infinities only the nearer end is a number
     const double gap = high - low;
     if (std::isinf(gap) && std::isfinite(low) && std::isfinite(high)) return low * (1 - part) + high * part;
     return part < 0.5 ? low + gap * part : high - gap * (1 - part);
@@ -65,13 +66,6 @@ double normal_quantile(double p) {
         if (std::abs(step) < 1e-13) break;
     }
     return z;
-}
-
-bool extreme(std::span<const double> x) {
-    // 1e140 leaves room for squares times any number of samples, 1e-120 for squares of differences in the last digit.
-    for (const double u : x)
-        if (const double size = std::abs(u); size > 1e140 || (size < 1e-120 && size > 0)) return true;
-    return false;
 }
 
 }  // namespace surgetank::series

@@ -106,10 +106,6 @@ double narrow(Real x) {
     return x < -most ? -inf : static_cast<double>(x);
 }
 
-/// True where squares of the values could overflow or vanish in double: such a series is computed in long double.
-/// (Where long double is no wider than double, such values are beyond what this library answers.)
-bool extreme(std::span<const double> x);
-
 /// Calls visit(series, samples) for every column of `x` with its samples contiguous and oldest first.
 /// Columns that are contiguous are passed in place; others are gathered eight at a time, a cache line a row.
 template <class Visit>

@@ -171,19 +171,36 @@ struct Group {
 // One thread's memory, and what it does with it.
 class Worker {
 public:
-    void moments(const Samples& x, Index first, Index groups, Summary* out, const Poll& poll) {
+    static constexpr Index at_once = 2;  // groups, in lanes::Kernels::add_whole
+
+    void moments(const Samples& x, Index first, Index groups, const std::vector<lanes::Step>& steps, Summary* out,
+                 const Poll& poll) {
         std::vector<Group> all;
         for (Index g = 0; g < groups && first + g * lanes::width < x.cols(); ++g)
             all.emplace_back(lanes::source(x, first + g * lanes::width));
         for (Index t = 0; t < x.rows(); t += tile) {
             if (poll && t % poll_every == 0) poll();
             const Index rows = std::min(tile, x.rows() - t);
+            const lanes::Step* const steps_here = t + rows <= std::ssize(steps) ? steps.data() + t : nullptr;
+            const lanes::Row* whole[at_once];
+            lanes::Running* states[at_once];
+            Index waiting = 0;
             for (Group& eight : all) {
-                const lanes::Facts facts = kernels_.load(eight.source, t, rows, rows_);
+                lanes::Row* const mine = rows_[waiting];
+                const lanes::Facts facts = kernels_.load(eight.source, t, rows, mine);
                 eight.extreme |= facts.extreme;
                 eight.gaps = eight.gaps || facts.missing;
-                kernels_.add(rows_, rows, t, eight.gaps, eight.state);
+                if (eight.gaps || steps_here == nullptr) {
+                    kernels_.add(mine, rows, t, eight.state);
+                    continue;
+                }
+                whole[waiting] = mine;
+                states[waiting++] = &eight.state;
+                if (waiting < at_once) continue;
+                kernels_.add_whole(whole, waiting, rows, t, steps_here, states);
+                waiting = 0;
             }
+            if (waiting > 0) kernels_.add_whole(whole, waiting, rows, t, steps_here, states);
         }
         for (Index i = 0; i < groups * lanes::width && first + i < x.cols(); ++i) {
             const Group& eight = all[static_cast<std::size_t>(i / lanes::width)];
@@ -219,12 +236,12 @@ public:
     }
 
 private:
-    static constexpr Index tile = 256, poll_every = Index{tile} << 11;
+    static constexpr Index tile = 128, poll_every = Index{tile} << 12;
 
     const lanes::Kernels& kernels_ = lanes::kernels();
     Selection selection_{kernels_};
     std::vector<double> columns_, observed_;
-    Row rows_[tile];
+    Row rows_[at_once][tile];
 };
 
 }  // namespace
@@ -235,13 +252,17 @@ std::vector<Summary> summarize(const Samples& x, Index threads, const Poll& poll
     std::vector<Summary> out(static_cast<std::size_t>(x.cols()));
     const bool wanted = levels != nullptr && !quantiles.empty();
     if (levels != nullptr) levels->setConstant(static_cast<Index>(quantiles.size()), x.cols(), nan);
-    const Index together = lanes::together(x, threads), band = together * lanes::width,
-                bands = (x.cols() + band - 1) / band;
+    const bool pairs = x.cols() >= 4 * Worker::at_once * lanes::width * check_threads(threads, x.cols());
+    const Index together = std::max(lanes::together(x, threads), pairs ? Worker::at_once : 1),
+                band = together * lanes::width, bands = (x.cols() + band - 1) / band;
+    // For longer series the form for gaps, which gives the same bits, saves the memory.
+    std::vector<lanes::Step> steps(static_cast<std::size_t>(std::min(x.rows(), Index{1} << 14)));
+    lanes::kernels().count(std::ssize(steps), steps.data());
     std::vector<Worker> workers(static_cast<std::size_t>(check_threads(threads, bands)));
     parallel(bands, threads, poll, [&](Index worker, Index b, const Poll& own) {
         auto& mine = workers[static_cast<std::size_t>(worker)];
         Summary* const summaries = &out[static_cast<std::size_t>(b * band)];
-        mine.moments(x, b * band, together, summaries, own);
+        mine.moments(x, b * band, together, steps, summaries, own);
         if (!wanted) return;
         for (Index first = b * band; first < std::min((b + 1) * band, x.cols()); first += lanes::width)
             mine.quantiles(x, first, std::min(lanes::width, x.cols() - first), &out[static_cast<std::size_t>(first)],

@@ -34,11 +34,18 @@ void Recorder::record(Index t, double sample, const Judgement& judged) {
     ++flagged_;
     if (!std::isnan(judged.ratio)) ratios_.push_back(judged.ratio);
     if (!outputs_.episodes) return;
-    if (episodes.empty() || episodes.back().end != t) episodes.push_back({series_, t, t, sample, judged.ratio});
+    if (episodes.empty() || episodes.back().end != t) {
+        episodes.push_back({series_, t, t, sample, judged.ratio});
+        peak_has_ratio_ = !std::isnan(judged.ratio);
+    }
     auto& episode = episodes.back();
     episode.end = t + 1;
-    episode.peak = std::max(episode.peak, sample);
-    episode.ratio = std::fmax(episode.ratio, judged.ratio);  // of those that have one
+    if (sample > episode.peak) {
+        episode.peak = sample;
+        peak_has_ratio_ = !std::isnan(judged.ratio);
+    }
+    // The largest; none where the peak has none, because nothing was expected then.
+    episode.ratio = peak_has_ratio_ ? std::fmax(episode.ratio, judged.ratio) : nan;
 }
 
 void Recorder::finish() {

@@ -66,7 +66,8 @@ private:
     const SpikeOutputs& outputs_;
     Index series_;
     Index flagged_ = 0;
-    std::vector<double> ratios_;  // of the flagged samples that have one
+    bool peak_has_ratio_ = false;  // of the last episode
+    std::vector<double> ratios_;   // of the flagged samples that have one
 };
 
 /// The episodes of many parts, in their order.

@@ -4,19 +4,28 @@
 #include <bit>
 #include <cmath>
 #include <numbers>
+#include <utility>
 
 namespace surgetank {
+
+void check(const AdaptiveOptions& options) {
+    require(std::isfinite(options.threshold) && options.threshold > 0, "threshold", "must be a positive finite number",
+            options.threshold);
+    require(std::isfinite(options.step_s) && options.step_s > 0, "step_s", "must be a positive number of seconds",
+            options.step_s);
+}
+
 namespace spikes {
 namespace {
 
 // Samples of 300 s, of which the durations below are made.
 constexpr double level_tau = 6000, recent_tau = 1000, hour = 12, two_hours = 24, day = 288, quarter = 3;
 constexpr double habituation_half = 4000, quiet = 120;
-constexpr double habituation_start = 0.25, habituation_step = 0.6, least_quiet = 3;
+constexpr double habituation_start = 0.3, habituation_step = 0.5, least_quiet = 3, escalation = 0.5;
 // Decades a bin beyond the record, decades at most, and samples that are only learnt from.
 constexpr double decade = 0.30102999566398119521, beyond_record = 6 * decade / 4, most_decades = 15;
 constexpr std::int64_t warm_up = 50;
-constexpr double most_z = 1023, rounding = 0x1p-40, most_size = 0x1p900;
+constexpr double most_z = 1023, most_learnt_z = 50, rounding = 0x1p-40, most_size = 0x1p900;
 
 double scale(double step_s) { return 300 / std::clamp(step_s, 1.0, 86400.0); }
 Index samples(double of_300_s, double step_s) {
@@ -82,6 +91,7 @@ double Rarity::add(double deviation, bool wanted) {
         return 0;
     }
     if (unit == 0) unit = size;
+    while (size / unit * 1.1 >= 0x1p40) raise();
     // The bin is the exponent and two bits of the mantissa; 1.1 keeps common ratios (1, 1.25, 1.5, 2) off the edges.
     const auto place = static_cast<std::int64_t>(std::bit_cast<std::uint64_t>(size / unit * 1.1) >> 50) - (1023 << 2);
     const auto bin = static_cast<int>(std::clamp<std::int64_t>(place + half, 0, 2 * half)) + 1;
@@ -102,6 +112,20 @@ double Rarity::add(double deviation, bool wanted) {
     record[side] = std::max(record[side], bin);
     record[1 - side] = std::max(record[1 - side], 0);
     return rarity;
+}
+
+void Rarity::raise() {
+    constexpr int up = half;
+    unit *= 0x1p40;
+    for (auto& side : counts) {
+        for (int bin = 1; bin <= bins; ++bin) {
+            const int count = std::exchange(side[static_cast<std::size_t>(bin)], 0);
+            side[static_cast<std::size_t>(std::max(bin - up, 1))] += count;
+        }
+        count_anew(side);
+    }
+    for (std::int32_t& bin : record)
+        if (bin > 0) bin = std::max(bin - up, 1);
 }
 
 void Rarity::count_anew(std::array<std::int32_t, 2 * most>& side) {
@@ -212,7 +236,12 @@ Judgement Adaptive::add(double x) {
         return out;
     }
     if (recent_.mean != 0) out.ratio = x / recent_.mean;
-    const double u = std::clamp(x, -most_size, most_size);  // sums and differences stay within double
+    double u = std::clamp(x, -most_size, most_size);  // sums and differences stay within double
+    // Beyond 50 standard deviations it is as rare as can be, and what is learnt of it must not outweigh weeks.
+    if (observed_ >= warm_up && spread_.mean > 0) {
+        const double reach = most_learnt_z * std::sqrt(spread_.mean) / unit_;
+        u = std::clamp(u, recent_.mean - reach, recent_.mean + reach);
+    }
     double d[deviations];
     measure(u, d);
     next_slot();
@@ -223,22 +252,25 @@ Judgement Adaptive::add(double x) {
         const double rarity = rarities_[j].add(d[j], both_ || d[j] > 0);
         sum += rarity * rarity;
     }
-    ++observed_;
-    const double score = std::sqrt(sum / deviations) * std::sqrt(log2_of(1 + z) / 2);
-    const double smooth = 0.4 * score + 0.6 * weight_;
-    weight_ = score;
+    const bool knows_a_day = observed_++ >= static_cast<std::int64_t>(profile_.size());
+    const double rare = std::sqrt(sum / deviations) * std::sqrt(log2_of(1 + z) / 2);
+    const double smooth = 0.4 * rare + 0.6 * last_rarity_;
+    last_rarity_ = rare;
     habituation_ *= decay_;
     out.score = smooth - habituation_;
     out.likelihood = smooth;  // made a probability where it is asked for
-    const bool begins = out.score >= threshold_ && static_cast<double>(since_) > quiet_;
+    const bool due = static_cast<double>(since_) > quiet_ || (bar_ == inf && smooth >= top_ + escalation);
+    const bool begins = out.score >= threshold_ && due;
     if (begins) {
         bar_ = std::min(smooth, smooth - out.score + threshold_);
+        top_ = smooth;
         habituation_ += habituation_step;
         since_ = 0;
     } else if (smooth < bar_) {
         bar_ = inf;
     }
-    out.flag = smooth >= bar_;
+    if (smooth >= bar_) top_ = std::max(top_, smooth);
+    out.flag = smooth >= bar_ && knows_a_day;
     return out;
 }
 

@@ -4,14 +4,16 @@
 // Method. Five deviations of each sample from what was there before it: from the long mean; of the last hour from the
 // long mean; of the last two hours from the day that ended two hours ago; of the last two hours' movement from the
 // usual movement; of the last quarter of an hour from this time of day. Each is ranked within its own history, by sign,
-// in log-spaced bins: s = −log₁₀ of the share of earlier deviations at least as large, and more beyond the record; 0
-// until there are 50 of them. F = √mean(s²) · √(log₂(1 + z)/2), z the distance from the mean of the last days in
-// standard deviations; G = 0.4 F now + 0.6 F before. For upward spikes alone, downward deviations have s = 0, and
-// samples below that mean z = 0. A spike begins where G − h ≥ threshold, at the earliest ten hours after the last one,
-// and lasts until G falls below what it had to reach. h (habituation) begins at 0.25, is raised by 0.6 by every spike,
-// and halves in two weeks.
+// in log-spaced bins (samples beyond 50 standard deviations of the last days count as such): s = −log₁₀ of the share of
+// earlier deviations at least as large, and more beyond the record; 0 until there are 50 of them. F = √mean(s²) ·
+// √(log₂(1 + z)/2), z the distance from the mean of the last days in standard deviations; G = 0.4 F now + 0.6 F before.
+// For upward spikes alone, downward deviations have s = 0, and samples below that mean z = 0. A spike begins where G −
+// h ≥ threshold, at the earliest ten hours (and three samples) after the last one, unless it is half a decade rarer
+// than that; it lasts until G falls below what it had to reach. h (habituation) begins at 0.3, is raised by 0.5 by
+// every spike, and halves in two weeks. Spikes of the first day are learnt from, and not told.
 //
-// Durations are for 5-minute samples, and scale to any step. Missing samples change nothing but the time of day.
+// Durations are for 5-minute samples, and scale to any step. A missing sample is not learnt from, and ends an
+// episode; the time of day and the wait after a spike go on.
 // Parameters were chosen by cross-validation over files (bench/README.md).
 //
 // Sources: ranks in one's own past as evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic
@@ -32,9 +34,9 @@
 namespace surgetank {
 
 struct AdaptiveOptions {
-    double threshold = 1.4;  // decades of rarity: lower finds more, and cries wolf more
-    bool both = true;        // false: upward spikes alone
-    double step_s = 300;     // seconds between samples
+    double threshold = 1.45;  // decades of rarity: lower finds more, and cries wolf more
+    bool both = true;         // false: upward spikes alone
+    double step_s = 300;      // seconds between samples
 };
 
 /// Throws InvalidInput for a threshold or a step that is not a positive finite number. (Steps below 1 s or above 1 d
@@ -76,6 +78,7 @@ struct Rarity {
     static constexpr int levels = 9, most = 1 << levels;
     /// NaN: there is none yet. `wanted`: else it is learnt from, and scored 0.
     double add(double deviation, bool wanted);
+    void raise();  // the bins, by 40 octaves: for a deviation above them all
     static void count_anew(std::array<std::int32_t, 2 * most>& side);
 
     double unit = 0;  // the first deviation that is not 0
@@ -95,7 +98,8 @@ public:
     /// Calls archive(field) for every number that changes, in a fixed order.
     template <class Archive>
     void visit(Archive&& archive);
-    /// After numbers have come from outside: makes anew what follows from them; false where one leads out of an array.
+    /// After numbers have come from outside: makes anew what follows from them; false where one leads out of an array,
+    /// or a count is close to overflow.
     bool restored();
 
 private:
@@ -113,7 +117,7 @@ private:
     std::vector<double> profile_;  // by time of day
     std::vector<std::uint8_t> visits_;
     std::array<Rarity, deviations> rarities_;
-    double before_ = nan, unit_ = 0, weight_ = 0, habituation_, bar_ = inf;
+    double before_ = nan, unit_ = 0, last_rarity_ = 0, habituation_, bar_ = inf, top_ = 0;
     std::int64_t slot_ = 0, observed_ = 0, since_;
 };
 
@@ -146,7 +150,7 @@ void Adaptive::visit(Archive&& archive) {
             for (int bin = 0; bin <= Rarity::bins; ++bin) archive(side[static_cast<std::size_t>(bin)]);
         for (std::int32_t& bin : rarity.record) archive(bin);
     }
-    for (double* x : {&before_, &unit_, &weight_, &habituation_, &bar_}) archive(*x);
+    for (double* x : {&before_, &unit_, &last_rarity_, &habituation_, &bar_, &top_}) archive(*x);
     for (std::int64_t* count : {&slot_, &observed_, &since_}) archive(*count);
 }
 

@@ -17,6 +17,8 @@ using lanes::Row;
 using spikes::Judgement;
 using spikes::Recorder;
 
+constexpr double nearly = 0.999;  // of the highest score that a sample in its own window can have
+
 // One sample against its window.
 template <class Real>
 Judgement judge(double sample, const series::Moments<Real>& window, const RollingSigmaOptions& options) {
@@ -30,8 +32,7 @@ Judgement judge(double sample, const series::Moments<Real>& window, const Rollin
     else if (sd == 0 && above != 0) out.score = above > 0 ? inf : -inf;
     // In its own window a sample cannot score higher; rounding can.
     const auto n = static_cast<double>(window.count);
-    if (!options.exclude_current && out.score > options.threshold &&
-        out.score * out.score * n > 0.999 * (n - 1) * (n - 1))
+    if (!options.exclude_current && out.score * out.score * n > nearly * (n - 1) * (n - 1))
         out.score = std::min(out.score, (n - 1) / std::sqrt(n));
     out.flag = window.sum > 0 && mean > 0 && out.score > options.threshold;
     return out;
@@ -200,7 +201,8 @@ private:
         const double above = u - window.mean, n = static_cast<double>(window.count);
         const double reach = above * above * (n - 1), bar = options_.threshold * options_.threshold * window.squares;
         if (!(above > 0 && window.sum > 0 && window.mean > 0)) return {};
-        if (!(reach > bar * (1 + 1e-9) && bar > 0)) return judge(u, window, options_);
+        const bool highest = !options_.exclude_current && reach * n > nearly * (n - 1) * (n - 1) * window.squares;
+        if (highest || !(reach > bar * (1 + 1e-9) && bar > 0)) return judge(u, window, options_);
         Judgement judged;
         judged.ratio = u / window.mean;
         judged.flag = true;

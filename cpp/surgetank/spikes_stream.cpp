@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <cmath>
 #include <numbers>
 #include <type_traits>
@@ -21,6 +22,7 @@ constexpr Index chunk = 512;  // samples of eight series at a time: what is gath
 // Eight series (or what is left of them), whose states lie at `states`.
 std::vector<Episode> judge_group(const Samples& usage, Index first, Adaptive* states, const SpikeOutputs& outputs,
                                  Spikes& out, const Poll& poll) {
+    const lanes::Kernels& kernels = lanes::kernels();  // needed or not, so that a wrong SURGETANK_CPU is always told
     const Index series = std::min(lanes::width, usage.cols() - first);
     const lanes::Source source = lanes::source(usage, first);
     const bool contiguous = usage.innerStride() == 1 || usage.rows() <= 1;
@@ -30,7 +32,7 @@ std::vector<Episode> judge_group(const Samples& usage, Index first, Adaptive* st
     for (Index start = 0; start < usage.rows(); start += chunk) {
         if (poll && start % (64 * chunk) == 0) poll();
         const Index rows = std::min(chunk, usage.rows() - start);
-        if (!contiguous) lanes::kernels().columns(source, start, rows, gathered.data(), chunk);
+        if (!contiguous) kernels.columns(source, start, rows, gathered.data(), chunk);
         for (Index j = 0; j < series; ++j) {
             const double* x = contiguous ? source.start + source.offset[j] + start : gathered.data() + j * chunk;
             auto& recorder = recorders[static_cast<std::size_t>(j)];
@@ -53,13 +55,6 @@ std::vector<Episode> judge_group(const Samples& usage, Index first, Adaptive* st
 Index groups_of(Index series) { return (series + lanes::width - 1) / lanes::width; }
 
 }  // namespace
-
-void check(const AdaptiveOptions& options) {
-    require(std::isfinite(options.threshold) && options.threshold > 0, "threshold", "must be a positive finite number",
-            options.threshold);
-    require(std::isfinite(options.step_s) && options.step_s > 0, "step_s", "must be a positive number of seconds",
-            options.step_s);
-}
 
 AdaptiveStream::AdaptiveStream(const AdaptiveOptions& options, Index series) : options_(options) {
     check(options);
@@ -175,6 +170,7 @@ Head read_head(Reader& in) {
     in(head.options.step_s);
     in(head.samples);
     in(head.series);
+    assert(in.place == AdaptiveStream::head_length);
     const double threshold = head.options.threshold, step_s = head.options.step_s;
     refuse(std::isfinite(threshold) && threshold > 0 && std::isfinite(step_s) && step_s > 0,
            "must be what SpikeStream.to_bytes() gave", fmt::format("threshold {}, step_s {}", threshold, step_s));

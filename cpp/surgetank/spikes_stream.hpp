@@ -18,8 +18,9 @@ public:
     /// Throws InvalidInput as check() and for series < 1.
     AdaptiveStream(const AdaptiveOptions& options, Index series);
 
-    /// The next samples (n, series), n ≥ 1: what rolling them all in one call would have said of them. All or nothing:
-    /// a sample that is refused, or a poll that throws, leaves everything as it was.
+    /// The next samples (n, series), n ≥ 1: what judging them all in one call would have said of them. All or nothing:
+    /// a sample that is refused, or a poll that throws, leaves everything as it was. Cost: as adaptive(), and a copy of
+    /// the states an update (50 KB a series): bring many instants at once.
     Spikes update(const Samples& usage, const SpikeOutputs& outputs, Index threads = 1, const Poll& poll = no_poll);
 
     Index series() const { return static_cast<Index>(states_.size()); }

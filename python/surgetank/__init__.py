@@ -71,13 +71,20 @@ _HOMES = {
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name on first use, and keep it."""
-    if name not in _HOME:
+def _load(name: str) -> object:
+    """Load a public name on first use, or a module of ours, and keep it."""
+    if name in _HOME:
+        value: object = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    elif name in _HOMES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # else every name would be known
+    __getattr__ = _load
 
 
 def __dir__() -> list[str]:

@@ -168,6 +168,7 @@ def run_check(args: argparse.Namespace) -> int:
 
 def run_spikes(args: argparse.Namespace) -> int:
     from .history import History
+    from .report import unjudged
     from .spikes import detect_spikes, detector_of
 
     config = _config(args)
@@ -185,15 +186,17 @@ def run_spikes(args: argparse.Namespace) -> int:
     else:
         with _progress(f"reading {args.file.name}") as progress:
             how = {"tz": args.tz, "series": args.series, "negative": "keep", "columns": _columns(args.column)}
+            how["step_s"] = config.step_s
             history = History.read(args.file, progress=progress, **how, **_fixed(args))
     with _busy("looking for spikes"):
         found = detect_spikes(history, detector=detector, outputs=("episodes",))
     if args.json:
-        print(json.dumps({"series": found.to_records(), "episodes": found.episode_table().to_records()}, indent=2))
-    elif args.episodes:
-        print(_text(found.episode_table()))
+        records = {"detector": repr(detector), "series": found.to_records()}
+        print(json.dumps({**records, "episodes": found.episode_table().to_records()}, indent=2))
     else:
-        print(_text(found))
+        print(_text(found.episode_table() if args.episodes else found))
+        if short := unjudged(history, detector):
+            print(f"\n{short}")
     return 0
 
 
@@ -213,7 +216,7 @@ def run_show(args: argparse.Namespace) -> int:
         records = made.to_records()
         print(json.dumps([records[i] for i in rows], indent=2))
     else:
-        print("\n\n".join(for_terminal(detail(made, history, i)) for i in rows))
+        print("\n\n".join(for_terminal(detail(made, history, i, config.detector)) for i in rows))
     return 0
 
 

@@ -136,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
     sub.add_argument("--detector", help="adaptive, or rolling, the classic rule (default: the config's, or adaptive)")
     sub.add_argument("--direction", help="adaptive: both, or up for upward spikes alone")
-    sub.add_argument("--threshold", type=float, help="adaptive: decades of rarity; rolling: standard deviations")
+    sub.add_argument(
+        "--threshold",
+        type=float,
+        help="adaptive: decades of rarity, 1.45: lower finds more; rolling: standard deviations, 2",
+    )
     sub.add_argument("--window", type=int, help="rolling: samples")
     sub.add_argument("--exclude-current", action="store_true", help="rolling: leave a sample out of its own window")
     sub.add_argument("--episodes", action="store_true", help="list every episode")

@@ -70,11 +70,11 @@ risk = 0.001                  # P(a quota's peak exceeds its need) while an even
 # spike_exclude_current = false
 # cost_cap = 1000.0
 
-# What `surgetank spikes` and `surgetank show` call a spike.
+# What `surgetank spikes` calls a spike; `surgetank show` names those that go up.
 # [spikes]
 # detector = "adaptive"       # or "rolling": threshold = 2.0 standard deviations above a trailing window = 10 samples
 # direction = "both"          # "up": upward spikes alone
-# threshold = 1.4             # decades of rarity: lower finds more
+# threshold = 1.45            # decades of rarity: lower finds more
 
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
@@ -121,7 +121,7 @@ class Config:
     policies: Mapping[str, Policy] = field(default_factory=lambda: {name: kind() for name, kind in POLICIES.items()})
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
-    detector: Detector = field(default_factory=AdaptiveDetector)  #: what the commands `spikes` and `show` look with
+    detector: Detector = field(default_factory=AdaptiveDetector)  #: what `spikes` and `show` look with
     require: tuple[str, ...] | None = None
     min_coverage: float = 0.0
     source: Source | None = None

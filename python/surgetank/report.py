@@ -13,7 +13,7 @@ from ._bridge import Floats
 from ._table import Tabular, for_json, for_person, percent, probability, quantity, render_html, span
 from .errors import printable
 from .scenario import Scenario
-from .spikes import AdaptiveDetector, detect_spikes
+from .spikes import AdaptiveDetector, Detector, detect_spikes
 
 if TYPE_CHECKING:
     from .headroom import JointFit
@@ -133,8 +133,9 @@ _DETAILS = (
 )
 
 
-def detail(plan: Plan, history: History, row: int) -> str:
-    """One quota as a page of text: its figures, where its usage has been, and why."""
+def detail(plan: Plan, history: History, row: int, detector: Detector | None = None) -> str:
+    """One quota as a page of text: its figures, where its usage has been, its spikes (by this detector), and why."""
+    detector = AdaptiveDetector() if detector is None else detector
     columns = {c.name: c.values[row] for c in plan._columns()}
     lines = [f"{columns['status']}  {where(columns)}", ""]
     known = [(name, show(float(columns[name]))) for name, show in _DETAILS if not math.isnan(columns[name])]
@@ -148,15 +149,15 @@ def detail(plan: Plan, history: History, row: int) -> str:
     if np.isfinite(column).any():
         low, high = quantity(float(np.nanmin(column))), quantity(float(np.nanmax(column)))
         lines += [f"  {sparkline(column)}", f"  {span(len(column) * history.step_s)}, {low} to {high}"]
-        lines += [f"  {_spikes(column, history)}", ""]
+        lines += [f"  {_spikes(column, history, detector)}", ""]
     return "\n".join([*lines, columns["reason"]])
 
 
-def _spikes(column: Floats, history: History) -> str:
+def _spikes(column: Floats, history: History, detector: Detector) -> str:
     """The upward spikes of one series in a line: how many, the latest, the largest."""
-    found = detect_spikes(
-        column, step_s=history.step_s, detector=AdaptiveDetector("up"), outputs=("episodes",)
-    ).episodes
+    if isinstance(detector, AdaptiveDetector):
+        detector = dataclasses.replace(detector, direction="up")
+    found = detect_spikes(column, step_s=history.step_s, detector=detector, outputs=("episodes",)).episodes
     if not found:
         return "no upward spikes"
     many = "1 upward spike" if len(found) == 1 else f"{len(found)} upward spikes"
@@ -164,6 +165,14 @@ def _spikes(column: Floats, history: History) -> str:
     highest = max(found, key=lambda episode: episode.peak)
     size = f"{quantity(highest.peak)}, {quantity(highest.ratio)} × usual"
     return f"{many}, the latest {for_person(last)}; the highest {size}"
+
+
+def unjudged(history: History, detector: Detector) -> str:
+    """Which series are too short for the detector to say anything of them; empty if none is."""
+    least = detector._least(history.step_s)
+    observed = np.isfinite(history.usage).sum(axis=0)
+    short = [f"{key} ({n:,})" for key, n in zip(history.keys, observed.tolist(), strict=True) if n < least]
+    return f"Too short to be judged, less than {least:,} samples: {', '.join(short)}" if short else ""
 
 
 def explained(plan: Plan, history: History, row: int) -> list[str]:

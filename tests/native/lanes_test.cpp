@@ -130,17 +130,29 @@ TEST_P(EveryLevel, FactsNameTheLane) {
     }
 }
 
-std::vector<Running> added(const Kernels& kernels, const std::vector<Row>& x, Index chunk, bool gaps) {
+Running begun() {
     Running state{};
     std::fill_n(state.min.lane, width, inf);
     std::fill_n(state.max.lane, width, -inf);
+    return state;
+}
+
+// `whole`: how many states at once take the form without gaps; 0: the form for gaps. All must come out alike.
+std::vector<Running> added(const Kernels& kernels, const std::vector<Row>& x, Index chunk, Index whole) {
     const auto rows = static_cast<Index>(x.size());
+    const Guarded<Step> steps(x.size());
+    kernels.count(rows, steps.data());
+    std::vector<Running> states(static_cast<std::size_t>(std::max(whole, Index{1})), begun());
     for (Index t = 0; t < rows; t += chunk) {
         const Index many = std::min(chunk, rows - t);
         const Guarded<Row> part(std::vector<Row>(x.begin() + t, x.begin() + t + many));
-        kernels.add(part.data(), many, t, gaps, state);
+        const Row* parts[] = {part.data(), part.data()};
+        Running* to[] = {&states.front(), &states.back()};
+        if (whole == 0) kernels.add(part.data(), many, t, states[0]);
+        else kernels.add_whole(parts, whole, many, t, steps.data() + t, to);
     }
-    return {state};
+    EXPECT_TRUE(same_bits(&states.front(), &states.back(), 1));
+    return {states[0]};
 }
 
 TEST_P(EveryLevel, AddedSamplesGiveTheSameBitsInAnyChunks) {
@@ -148,14 +160,40 @@ TEST_P(EveryLevel, AddedSamplesGiveTheSameBitsInAnyChunks) {
         for (unsigned seed = 1; seed < 9; ++seed) {
             const Mix mix{seed % 2 == 0, seed % 3 == 0, seed % 5 == 0};
             const auto x = nasty_rows(static_cast<std::size_t>(rows), mix, seed);
-            const auto expected = added(plain_, x, 1, true);
+            const auto expected = added(plain_, x, 1, 0);
             for (const Index chunk : {1, 7, 256, 1000}) {
-                EXPECT_TRUE(same_bits(added(*kernels_, x, chunk, true), expected)) << rows << " " << chunk;
-                if (!mix.missing) {
-                    EXPECT_TRUE(same_bits(added(*kernels_, x, chunk, false), expected)) << rows << " " << chunk;
-                }
+                EXPECT_TRUE(same_bits(added(*kernels_, x, chunk, 0), expected)) << rows << " " << chunk;
+                if (mix.missing) continue;
+                for (const Index states : {1, 2})
+                    EXPECT_TRUE(same_bits(added(*kernels_, x, chunk, states), expected)) << rows << " " << chunk;
             }
         }
+    }
+}
+
+// Two series that share nothing but the samples' numbers, added at once.
+TEST_P(EveryLevel, StatesAddedAtOnceDoNotKnowEachOther) {
+    const auto a = nasty_rows(300, {}, 1), b = nasty_rows(300, {}, 2);
+    const Guarded<Step> steps(a.size());
+    kernels_->count(300, steps.data());
+    Running one = begun(), other = begun();
+    const Row* const parts[] = {a.data(), b.data()};
+    Running* const to[] = {&one, &other};
+    kernels_->add_whole(parts, 2, 300, 0, steps.data(), to);
+    EXPECT_TRUE(same_bits(std::vector{one}, added(plain_, a, 300, 1)));
+    EXPECT_TRUE(same_bits(std::vector{other}, added(plain_, b, 300, 1)));
+}
+
+TEST_P(EveryLevel, StepsAreThoseOfTheNumbersThemselves) {
+    const Guarded<Step> steps(1000);
+    kernels_->count(1000, steps.data());
+    for (Index t = 0; t < 1000; ++t) {
+        const auto at = static_cast<double>(t), n = at + 1;
+        const Step& step = steps.data()[t];
+        EXPECT_EQ(step.inverse, 1 / n);
+        EXPECT_NEAR(step.from_number, at / 2, 1e-12);
+        EXPECT_EQ(step.numbers, at * n / 2);
+        EXPECT_NEAR(step.number_squares, n * (n * n - 1) / 12, 1e-6);
     }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Union
@@ -14,7 +15,7 @@ USUAL_STEP_S = 300.0
 
 @dataclass(frozen=True)
 class AdaptiveDetector:
-    """The recommended detector: a spike is rare in the series' own past, large, and not the third of its kind today.
+    """The recommended detector: a spike is rare in the series' own past, large, and not what happens all the time.
 
     It learns each series as it goes: its level, its day, how much it moves, how often it surprises. One set of defaults
     serves every step and every series; see ``Notes`` for what it was chosen on.
@@ -24,7 +25,7 @@ class AdaptiveDetector:
     direction : {"both", "up"}, default "both"
         "up" finds upward spikes only, which is what capacity is about: what rises above the mean of the last days.
         "both" also finds drops and flat lines.
-    threshold : float, default 1.4
+    threshold : float, default 1.45
         Decades of rarity, about: 1.0 finds more and cries wolf more, 2.0 the other way round.
 
     Raises
@@ -37,11 +38,15 @@ class AdaptiveDetector:
     Five deviations of each sample from what was there before it (from the long mean; the last hour's and the last two
     hours' mean; how much it moves; the time of day) are ranked within their own past, by sign. The score is the root
     mean square of these rarities (−log₁₀ of the share at least as large) times an effect size, smoothed over two
-    samples, less a habituation that every spike raises by 0.6 and two weeks halve. A spike begins where the score
-    reaches the threshold, at the earliest ten hours after the last one began, and lasts while it stays as unusual. The
-    first 50 samples of each deviation are only learnt from; the first days are judged by what little is known. A
-    missing sample changes nothing. Durations scale with the step: an hour is 12 samples of 5 minutes. What is ordinary
-    for the day but not for its hour counts little: a surge at night that stays below the noon peak is rare, not large.
+    samples, less a habituation that every spike raises by 0.5 and that halves in two weeks. A spike begins where the
+    score reaches the threshold: a score of 1 is about one sample in ten, of 2 one in a hundred, in several ways at
+    once. It lasts while it stays as unusual, and the next one begins ten hours after it began or later, unless it is
+    rarer by half a decade. So what comes back every day is soon ordinary, and a fourth surge within a week may be none.
+
+    The first day is only learnt from: its spikes are not told. The first week is judged by what little is
+    known. A missing sample is not learnt from and ends an episode. Durations scale with the step: an hour is 12 samples
+    of 5 minutes. What is ordinary for the day but not for its hour counts little: a surge at night that stays below the
+    noon peak is rare, not large.
 
     Only the past is looked at, so that a batch and a `SpikeStream` say the same. Parameters were chosen by
     cross-validation over labelled series (A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms:
@@ -50,7 +55,7 @@ class AdaptiveDetector:
     """
 
     direction: str = "both"
-    threshold: float = 1.4
+    threshold: float = 1.45
 
     name: ClassVar[str] = "adaptive"
 
@@ -65,6 +70,11 @@ class AdaptiveDetector:
         options.both = self.direction == "both"
         options.step_s = step_s
         return options
+
+    def _least(self, step_s: float) -> int:
+        """How many samples a series must have before one of them can be a spike."""
+        day = max(1, math.floor(86400 / min(max(step_s, 1.0), 86400.0) + 0.5))
+        return max(50, day) + 1
 
     def _detect(
         self, usage: _bridge.Floats, step_s: float, asked: _core.SpikeOutputs, threads: int
@@ -111,6 +121,10 @@ class RollingSigma:
 
     def _core_options(self) -> _core.RollingSigmaOptions:
         return _bridge.options(_core.RollingSigmaOptions, self)
+
+    def _least(self, step_s: float) -> int:
+        """How many samples a series must have before one of them can be a spike."""
+        return self.window + self.exclude_current
 
     def _detect(
         self, usage: _bridge.Floats, step_s: float, asked: _core.SpikeOutputs, threads: int

@@ -104,6 +104,9 @@ class Spikes(Tabular):
         """Give one row for every episode, for printing and export."""
         return EpisodeTable(self.episodes)
 
+    def _caption(self) -> str:
+        return f"Spikes by {self.detector}"
+
     def _columns(self) -> list[Column]:
         columns = [
             Column("series", self.series, "Series", numeric=False),
