@@ -100,10 +100,11 @@ class Adaptive:
         if math.isnan(x):
             return False, math.nan, math.nan, math.nan
         ratio = x / self.recent.mean if self.recent.mean else math.nan
-        if len(self.seen) >= LEARNT_ONLY and self.spread.mean > 0:  # not beyond 50 standard deviations
+        whole = x
+        if len(self.seen) >= LEARNT_ONLY and self.spread.mean > 0:  # what is learnt: not beyond 50 standard deviations
             reach = 50 * math.sqrt(self.spread.mean)
             x = min(max(x, self.recent.mean - reach), self.recent.mean + reach)
-        deviations, z = self._deviations(x), self._effect(x)
+        deviations, z = self._deviations(whole, x), self._effect(x)
         decades = [
             ranks.add(d, wanted=not (self.up_only and d is not None and d < 0))
             for ranks, d in zip(self.ranks, deviations, strict=True)
@@ -126,10 +127,10 @@ class Adaptive:
             self.top = max(self.top, smooth)
         return smooth >= self.bar and knows_a_day, score, 1 - 10**-smooth, ratio
 
-    def _deviations(self, x):
+    def _deviations(self, whole, x):
         """From the long mean, now and in the last hour; from the day before; of movement; from this time of day."""
         first, level = not self.seen, self.level.mean
-        now, hour, lately = x - level, self.hour.add(x) - level, self.two_hours.add(x)
+        now, hour, lately = whole - level, self.hour.add(x) - level, self.two_hours.add(x)
         earlier = lately - self.day.add(self.seen[-self.lag]) if len(self.seen) >= self.lag else None
         self.level.add(x)
 

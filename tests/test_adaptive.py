@@ -111,13 +111,13 @@ def test_the_direction_decides_who_hears_of_a_drop():
 
 
 def test_a_drop_is_no_upward_spike_however_much_it_moves():
-    calm = 100 + np.arange(300) % 2
+    calm = 100 + np.arange(400) % 2
     for depth in (1, 50, 90, 1e6):
-        dropped = np.where(np.arange(300) == 200, 100 - depth, calm)
+        dropped = np.where(np.arange(400) == 350, 100 - depth, calm)
         found = detect_spikes(dropped, detector=AdaptiveDetector("up"))
         assert not found.flags.any(), depth
-        assert found.scores[200] < 0.2, depth
-        assert detect_spikes(dropped).flags[200], depth
+        assert found.scores[350] < 0.2, depth
+        assert detect_spikes(dropped).flags[350], depth
 
 
 def test_real_upward_spikes_begin_above_the_mean(shared_data):
@@ -138,23 +138,78 @@ def test_real_upward_spikes_begin_above_the_mean(shared_data):
 def test_the_fiftieth_sample_is_the_last_that_is_only_learnt_from():
     usage = np.random.default_rng(0).normal(100, 1, 52)
     usage[50:] = 1e6
-    found = detect_spikes(usage, detector=AdaptiveDetector(threshold=0.1))
+    found = detect_spikes(usage, step_s=3600, detector=AdaptiveDetector(threshold=0.1))
     assert (found.likelihood[:50] == 0).all()
     assert found.scores[50] > 1
     assert found.flags.tolist() == [False] * 50 + [True] * 2
 
 
+def test_the_first_day_is_learnt_from_and_not_told():
+    usage = np.random.default_rng(0).normal(100, 1, 700)
+    usage[[200, 600]] = 200, 300
+    found, later = detect_spikes(usage), detect_spikes(np.r_[usage[100:400], usage])
+    assert found.scores[200] > found.detector.threshold
+    assert [e.start for e in found.episodes] == [600]
+    assert {500, 900} <= {e.start for e in later.episodes}
+    # What was not told raised the bar all the same.
+    decades = -np.log10(1 - found.likelihood[300])
+    assert decades - found.scores[300] > 0.3
+
+
 def test_habituation_is_taken_from_the_score_and_not_from_the_likelihood():
     usage = np.random.default_rng(0).normal(100, 1, 1100)
     usage[1000] = 200
-    found = detect_spikes(usage)
-    assert [e.start for e in found.episodes if e.start > 500] == [1000]
+    found = detect_spikes(usage, step_s=3600)
     before = [e.start for e in found.episodes]
+    assert 1000 in before
     decades = -np.log10(1 - found.likelihood)
     for t in (*before, *(s + 1 for s in before), 1050):
-        # It begins at 1/4, each spike before raised it by 0.6 as it began, and 4,000 samples halve it.
-        raised = 0.25 * 2 ** (-(t + 1) / 4000) + sum(0.6 * 2 ** (-(t - s) / 4000) for s in before if s < t)
+        # It begins at 0.3, each spike before raised it by 0.5 as it began, and 4,000 samples of 5 minutes halve it.
+        raised = 0.3 * 2 ** (-(t + 1) * 12 / 4000) + sum(0.5 * 2 ** (-(t - s) * 12 / 4000) for s in before if s < t)
         assert decades[t] - found.scores[t] == pytest.approx(raised, abs=1e-6)
+
+
+def test_a_surge_soon_after_a_blip_is_told():
+    """Within ten hours of the last spike only what is rarer by half a decade; as much again is not."""
+    t = np.arange(20 * 288)
+    usage = 100 + 40 * np.sin(2 * np.pi * t / 288) + np.random.default_rng(1).normal(0, 3, t.size)
+    usage[15 * 288] *= 2
+    usage[15 * 288 + 24 : 15 * 288 + 60] *= 3
+    found = detect_spikes(usage, detector=AdaptiveDetector("up"))
+    begun = [e.start - 15 * 288 for e in found.episodes if e.start >= 15 * 288]
+    assert len(begun) == 2
+    assert begun[0] in (0, 1)
+    assert 24 <= begun[1] <= 26
+    again = usage.copy()
+    again[15 * 288 + 24 : 15 * 288 + 60] /= 3
+    again[15 * 288 + 40] *= 2
+    found = detect_spikes(again, detector=AdaptiveDetector("up"))
+    assert [e.start - 15 * 288 in (0, 1) for e in found.episodes if e.start >= 15 * 288] == [True]
+
+
+@pytest.mark.parametrize("outlier", [1e6, 1e9, 1e300, -1e9])
+def test_one_outlier_blinds_it_for_nothing(outlier):
+    t = np.arange(40 * 288)
+    usage = 100 + 20 * np.sin(2 * np.pi * t / 288) + np.random.default_rng(0).normal(0, 2, t.size)
+    surges = [d * 288 + 100 for d in (20, 25, 30)]
+    for at in surges:
+        usage[at : at + 12] += 200
+    usage[15 * 288] = outlier
+    begun = {e.start for e in detect_spikes(usage).episodes}
+    assert 15 * 288 in begun
+    for at in surges:
+        assert begun & set(range(at, at + 12)), at
+
+
+def test_a_first_deviation_next_to_nothing_is_no_unit_for_good():
+    """The bins move up with what they hold: a denormal among leading zeros weakens no later score."""
+    usage = np.r_[np.zeros(60), 100 + np.random.default_rng(2).normal(0, 1, 600)]
+    usage[600] = 200
+    expected = detect_spikes(usage)
+    usage[1] = 5e-324
+    found = detect_spikes(usage)
+    assert found.flags[600] == expected.flags[600]
+    assert found.scores[600] == pytest.approx(expected.scores[600], abs=0.3)
 
 
 def test_the_second_day_is_no_spike_because_the_first_had_no_day_before():
@@ -170,13 +225,21 @@ def test_a_spike_with_nothing_before_it_has_no_ratio_and_hides_no_other():
     usage = np.zeros(600)
     usage[[200, 500]] = 5, 500
     found = detect_spikes(usage, step_s=3600)
+    first, last = found.episodes
+    assert (first.start, first.peak) == (200, 5)
+    assert np.isnan(first.ratio)  # nothing was expected at its peak
+    assert last.ratio == found.max_ratio == np.nanmax(found.ratios[found.flags]) > 100
+    assert found.count == found.flags.sum()
     flagged = found.ratios[found.flags]
-    assert np.isnan(flagged[0])
-    assert found.count == len(flagged)
-    assert found.max_ratio == np.nanmax(flagged) > 100
     assert found.p95_ratio == pytest.approx(np.nanquantile(flagged, 0.95), rel=1e-12)
-    first = found.episodes[0]
-    assert first.ratio == np.nanmax(found.ratios[first.start : first.end])
+
+
+def test_an_infinite_ratio_leaves_the_percentile_a_number():
+    usage = np.tile([0.0, 1e-10, 2e-10], 150)
+    usage[300] = 1e308
+    found = detect_spikes(usage)
+    assert found.max_ratio == np.inf
+    assert not np.isnan(found.p95_ratio)
 
 
 def test_defaults_are_the_cores():

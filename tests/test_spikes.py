@@ -38,9 +38,9 @@ def series(seed, length=400, missing=0.1):
 
 
 def spiky_block():
-    """(120, 6) with what either detector calls a spike."""
-    block = np.stack([series(s, 120) for s in range(6)], axis=1)
-    block[100, ::2] = 1e5
+    """(400, 6) with what either detector calls a spike."""
+    block = np.stack([series(s, 400) for s in range(6)], axis=1)
+    block[350, ::2] = 1e5
     return block
 
 

@@ -65,8 +65,8 @@ def test_float64_is_not_copied_or_changed(block, detector):
 @BOTH
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3)])
 def test_results_follow_the_shape_of_usage(shape, detector):
-    usage = np.random.default_rng(0).lognormal(size=(90, *shape))
-    usage[80] = 1e4
+    usage = np.random.default_rng(0).lognormal(size=(400, *shape))
+    usage[350] = 1e4
     found = detect_spikes(usage, detector=detector)
     assert np.all(found.count > 0)
     assert {getattr(found, name).shape for name in PER_SAMPLE} == {usage.shape}
@@ -80,13 +80,13 @@ def test_results_follow_the_shape_of_usage(shape, detector):
 @BOTH
 def test_history_and_frames_know_their_instants(detector):
     pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
-    usage = np.r_[np.full(68, 5.0), 50.0]
+    usage = np.r_[np.full(300, 5.0), 50.0]
     history = History.from_array(np.c_[usage, usage * 0], start="2024-05-01T00:00Z", step_s=300, regions=["a", "b"])
-    times = [dt.datetime(2024, 5, 1, tzinfo=dt.timezone.utc) + dt.timedelta(minutes=5 * i) for i in range(69)]
+    times = [dt.datetime(2024, 5, 1, tzinfo=dt.timezone.utc) + dt.timedelta(minutes=5 * i) for i in range(301)]
     for source in (history, *(f.DataFrame({"timestamp": times, "a": usage, "b": usage * 0}) for f in (pd, pl))):
         (episode,) = detect_spikes(source, detector=detector).episodes
-        assert episode.start_time == np.datetime64("2024-05-01T05:40:00")
-        assert episode.end_time == np.datetime64("2024-05-01T05:45:00")
+        assert episode.start_time == np.datetime64("2024-05-02T01:00:00")
+        assert episode.end_time == np.datetime64("2024-05-02T01:05:00")
         assert episode.index == (0,)
         assert episode.series.split()[0] == "a"
 

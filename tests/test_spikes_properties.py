@@ -158,22 +158,23 @@ def test_the_threshold_changes_no_likelihood(usage, step_s, low, high):
 @MORE
 @given(usages(), STEPS)
 def test_a_spike_begins_where_the_score_reaches_the_threshold(usage, step_s):
-    threshold = AdaptiveDetector().threshold
-    found = detect_spikes(usage, step_s=step_s)
-    begun = {}
+    threshold, found = AdaptiveDetector().threshold, detect_spikes(usage, step_s=step_s)
+    decades, quiet = -np.log10(1 - found.likelihood), max(3, 120 * 300 / step_s)
+    free = 1 + round(86400 / step_s + quiet)  # from here on nothing of the first day is waited for
+    last = {}
     for e in found.episodes:
         at, scores = e.index[0], found.scores[:, e.index[0]]
-        if e.start > 0 and np.isnan(usage[e.start - 1, at]):
-            begun.setdefault(at, e.start)
-            continue  # may be the rest of one that a missing sample has cut
-        assert scores[e.start] >= threshold
-        if at in begun:
-            assert e.start - begun[at] > max(3, 120 * 300 / step_s)
-        else:
-            assert not (scores[: e.start] >= threshold).any()
-        begun[at] = e.start
+        cut = e.start > 0 and np.isnan(usage[e.start - 1, at])  # may be the rest of one that a missing sample has cut
+        if not cut:
+            assert scores[e.start] >= threshold
+        if not cut and at in last and e.start - last[at].start <= quiet:
+            of_last = decades[last[at].start : last[at].end, at]
+            assert decades[e.start, at] >= np.nanmax(of_last) + 0.5 - 1e-9
+        if at not in last:
+            assert not (scores[free : e.start] >= threshold).any()
+        last[at] = e
     for at in np.flatnonzero(found.count == 0):
-        assert not (found.scores[:, at] >= threshold).any()
+        assert not (found.scores[free:, at] >= threshold).any()
 
 
 @pytest.mark.parametrize("detector", [AdaptiveDetector(), RollingSigma(window=24)], ids=lambda d: d.name)

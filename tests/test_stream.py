@@ -142,19 +142,19 @@ def test_only_what_was_asked_for_is_there_and_all_is_learnt():
 
 def test_history_and_frames_know_their_instants():
     pd = pytest.importorskip("pandas")
-    usage = np.r_[np.full(68, 5.0), 50.0]
+    usage = np.r_[np.full(300, 5.0), 50.0]
     history = History.from_array(np.c_[usage, usage * 0], start="2024-05-01T00:00Z", step_s=300, regions=["a", "b"])
-    times = pd.date_range("2024-05-01", periods=69, freq="5min", tz="UTC")
+    times = pd.date_range("2024-05-01", periods=301, freq="5min", tz="UTC")
     for source in (history, pd.DataFrame({"timestamp": times, "a": usage, "b": usage * 0})):
         stream = SpikeStream(series=2)
         (episode,) = stream.update(source).episodes
-        assert episode.start_time == np.datetime64("2024-05-01T05:40:00")
+        assert episode.start_time == np.datetime64("2024-05-02T01:00:00")
         assert episode.series.split()[0] == "a"
         before = stream.to_bytes()
         hourly = SpikeStream(series=2, step_s=3600)
         with clear_error(InvalidInput, "usage: must have the stream's step of 3600 s (got 300"):
             hourly.update(source)
-        assert (hourly.samples, stream.samples, stream.to_bytes()) == (0, 69, before)
+        assert (hourly.samples, stream.samples, stream.to_bytes()) == (0, 301, before)
 
 
 REFUSED_UPDATES = {

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from clear import clear_error
+from oracles_spikes import Adaptive
 from stream_layout import HEAD, MAGIC, body_of, checksum, layout, patched, read, sealed
 from surgetank import AdaptiveDetector, InvalidInput, SpikeStream, detect_spikes
 
@@ -91,7 +92,11 @@ def test_the_bytes_are_what_the_layout_says(state):
     assert (known["observed"], known["slot"], known["before"]) == (len(observed), KEPT % 24, observed[-1])
     assert known["delay[0]"] in observed[-2:]
     assert (known["level.count"], known["recent.count"]) == (min(len(observed), 500), min(len(observed), 84))
-    assert known["level.mean"] == pytest.approx(observed.mean(), rel=1e-12)
+    twin = Adaptive(step_s=STEP_S, threshold=1.25)
+    for u in first:
+        twin.add(u)
+    assert known["level.mean"] == pytest.approx(twin.level.mean, rel=1e-12)
+    assert known["habituation"] == pytest.approx(twin.habituation, rel=1e-12)
     counted = sum(known[f"rarity0.{side}[{i}]"] for side in ("above", "below") for i in range(322))
     assert counted == len(observed) - 1  # the first has nothing to deviate from
 

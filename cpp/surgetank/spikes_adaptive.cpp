@@ -161,10 +161,10 @@ Adaptive::Adaptive(const AdaptiveOptions& options)
       since_(std::int64_t{1} << 40) {}
 
 // Every baseline is read before it hears of x.
-void Adaptive::measure(double x, double (&d)[deviations]) {
+void Adaptive::measure(double whole, double x, double (&d)[deviations]) {
     const bool first = level_.empty();
     const double hour = hour_.add(x), lately = two_hours_.add(x);
-    d[0] = first ? 0 : x - level_.mean;
+    d[0] = first ? 0 : whole - level_.mean;
     d[1] = first ? 0 : hour - level_.mean;
     level_.add(x);
 
@@ -237,13 +237,14 @@ Judgement Adaptive::add(double x) {
     }
     if (recent_.mean != 0) out.ratio = x / recent_.mean;
     double u = std::clamp(x, -most_size, most_size);  // sums and differences stay within double
-    // Beyond 50 standard deviations it is as rare as can be, and what is learnt of it must not outweigh weeks.
+    // What lies beyond 50 standard deviations is learnt as such: one sample must not outweigh weeks.
+    const double whole = u;
     if (observed_ >= warm_up && spread_.mean > 0) {
         const double reach = most_learnt_z * std::sqrt(spread_.mean) / unit_;
         u = std::clamp(u, recent_.mean - reach, recent_.mean + reach);
     }
     double d[deviations];
-    measure(u, d);
+    measure(whole, u, d);
     next_slot();
     const double z = effect(u);
 

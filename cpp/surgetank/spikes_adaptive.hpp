@@ -4,13 +4,15 @@
 // Method. Five deviations of each sample from what was there before it: from the long mean; of the last hour from the
 // long mean; of the last two hours from the day that ended two hours ago; of the last two hours' movement from the
 // usual movement; of the last quarter of an hour from this time of day. Each is ranked within its own history, by sign,
-// in log-spaced bins (samples beyond 50 standard deviations of the last days count as such): s = −log₁₀ of the share of
-// earlier deviations at least as large, and more beyond the record; 0 until there are 50 of them. F = √mean(s²) ·
-// √(log₂(1 + z)/2), z the distance from the mean of the last days in standard deviations; G = 0.4 F now + 0.6 F before.
-// For upward spikes alone, downward deviations have s = 0, and samples below that mean z = 0. A spike begins where G −
-// h ≥ threshold, at the earliest ten hours (and three samples) after the last one, unless it is half a decade rarer
-// than that; it lasts until G falls below what it had to reach. h (habituation) begins at 0.3, is raised by 0.5 by
-// every spike, and halves in two weeks. Spikes of the first day are learnt from, and not told.
+// in log-spaced bins: s = −log₁₀ of the share of earlier deviations at least as large, and more beyond the record; 0
+// until there are 50 of them. F = √mean(s²) · √(log₂(1 + z)/2), z the distance from the mean of the last days in
+// standard deviations; G = 0.4 F now + 0.6 F before. For upward spikes alone, downward deviations have s = 0, and
+// samples below that mean z = 0. Of a sample beyond 50 standard deviations only so much is learnt (and makes z), so
+// that one cannot outweigh weeks.
+//
+// A spike begins where G − h ≥ threshold, at the earliest ten hours (and three samples) after the last one, unless it
+// is half a decade rarer than that; it lasts until G falls below what it had to reach. h (habituation) begins at 0.3,
+// is raised by 0.5 by every spike, and halves in two weeks. Spikes of the first day are learnt from, and not told.
 //
 // Durations are for 5-minute samples, and scale to any step. A missing sample is not learnt from, and ends an
 // episode; the time of day and the wait after a spike go on.
@@ -104,7 +106,7 @@ public:
 
 private:
     static constexpr int deviations = 5;
-    void measure(double x, double (&d)[deviations]);
+    void measure(double whole, double x, double (&d)[deviations]);  // x: what is learnt of the whole sample
     double effect(double x);
     void next_slot();
 

@@ -43,6 +43,8 @@ class AdaptiveDetector:
     once. It lasts while it stays as unusual, and the next one begins ten hours after it began or later, unless it is
     rarer by half a decade. So what comes back every day is soon ordinary, and a fourth surge within a week may be none.
 
+    Of a sample beyond 50 standard deviations only so much is learnt: an outlier of 1e9 blinds it for nothing.
+
     The first day is only learnt from: its spikes are not told. The first week is judged by what little is
     known. A missing sample is not learnt from and ends an episode. Durations scale with the step: an hour is 12 samples
     of 5 minutes. What is ordinary for the day but not for its hour counts little: a surge at night that stays below the
