@@ -78,12 +78,34 @@ TEST(Rarity, BeyondTheRecordEveryBinCounts) {
     EXPECT_NEAR(rank(rarity, 2), decades(1), 1e-14);  // now it has been there
 }
 
-TEST(Rarity, StopsAtFifteenDecadesAndAtFortyOctaves) {
+TEST(Rarity, StopsAtFifteenDecadesAndFortyOctavesBelow) {
     Rarity rarity;
-    rarity.add(1, false);
-    EXPECT_EQ(rank(rarity, 1e300), 15);
-    EXPECT_NEAR(rank(rarity, 1e308), decades(1), 1e-14);  // in one bin with the one before
-    EXPECT_EQ(rarity.record[0], 2 * Rarity::half + 1);
+    rarity.add(1e100, false);
+    EXPECT_EQ(rank(rarity, 1e200), 15);
+    Rarity low;
+    low.add(1, false);
+    low.add(1e-300, false);
+    EXPECT_NEAR(rank(low, 1e-200), decades(2), 1e-14);  // in one bin with the one before
+}
+
+// A first deviation next to nothing would leave all later ones in the topmost bin.
+TEST(Rarity, BinsMoveUpWithWhatTheyHold) {
+    for (const double first : {5e-324, 1e-300, 1e-20}) {
+        Rarity rarity, plain;
+        rarity.add(first, false);
+        plain.add(0.001, false);
+        for (const double d : {1.0, 2.0, 4.0, 8.0, -1.0, -100.0}) {
+            rarity.add(d, false);
+            plain.add(d, false);
+        }
+        for (const double d : {8.0, 3.0, 0.5, -1.5, 1e6}) {
+            Rarity one = rarity, other = plain;
+            EXPECT_NEAR(rank(one, d), rank(other, d), 1.5 * bin) << first << " " << d;  // the edges of bins differ
+        }
+        Rarity anew = rarity;
+        for (auto& side : anew.counts) Rarity::count_anew(side);
+        EXPECT_EQ(anew.counts, rarity.counts);
+    }
 }
 
 TEST(Rarity, OnlyLearnsFromTheFirstFiftyAndFromNoneThatIsNotThereYet) {
@@ -141,7 +163,9 @@ std::vector<double> one_spike(std::size_t at, std::size_t length) {
 }
 
 TEST(Adaptive, FindsWhatStandsOutOnceItHasLearntEnough) {
-    Adaptive early(AdaptiveOptions{}), late(AdaptiveOptions{});
+    const AdaptiveOptions hourly{.step_s = 3600};  // a day is 24 samples
+    Adaptive early(hourly), late(hourly), day(AdaptiveOptions{});
+    EXPECT_FALSE(judged(day, one_spike(287, 290))[287].flag);
     EXPECT_FALSE(judged(early, one_spike(49, 60))[49].flag);
     const auto found = judged(late, one_spike(50, 60));
     for (std::size_t t = 0; t < 50; ++t) EXPECT_EQ(found[t].likelihood, 0);
@@ -153,7 +177,8 @@ TEST(Adaptive, FindsWhatStandsOutOnceItHasLearntEnough) {
 
 TEST(Adaptive, ADropIsNoneWhereOnlyUpwardSpikesAreWanted) {
     auto x = one_spike(200, 201);
-    Adaptive both(AdaptiveOptions{}), up(AdaptiveOptions{.both = false}), above(AdaptiveOptions{.both = false});
+    const AdaptiveOptions hourly{.step_s = 3600}, only_up{.both = false, .step_s = 3600};
+    Adaptive both(hourly), up(only_up), above(only_up);
     EXPECT_TRUE(judged(above, x)[200].flag);
     x[200] = 10;  // which is much movement, too
     EXPECT_TRUE(judged(both, x)[200].flag);
