@@ -151,6 +151,7 @@ def test_a_function_is_not_hidden_by_the_module_of_its_name():
 def test_the_public_names_are_there_before_they_are_loaded():
     assert run("import surgetank; print(set(surgetank.__all__) <= set(dir(surgetank)))") == ["True"]
     assert run("from surgetank import *; print(detect_spikes.__module__)") == ["surgetank.spikes.detect"]
+    assert run("import surgetank; print(surgetank.history.History.__name__)") == ["History"]
     said = run("import surgetank\ntry:\n surgetank.spike\nexcept AttributeError as e:\n print(e)")
     assert " ".join(said) == "module 'surgetank' has no attribute 'spike'"
 

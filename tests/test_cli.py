@@ -203,45 +203,6 @@ def test_import_tells_quota_files_by_their_header(here, run):
     assert "import USAGE.csv" in out
 
 
-def test_spikes_of_a_file(here, run):
-    rows = [
-        f"2026-01-01 {h:02d}:{m:02d}:00,{500 if (h, m) == (5, 0) else 10 - m / 60}" for h in range(8) for m in (0, 30)
-    ]
-    file = write(here / "load.csv", "time,requests\n", *rows)
-    code, _, err = run("spikes", file)
-    assert code == 3
-    assert "--tz" in err
-    assert "RollingSigma" not in run("spikes", file, "--tz", "UTC")[1]  # sixteen samples: nothing is known yet
-    file_of = ("spikes", file, "--tz", "UTC", "--detector", "rolling")
-    code, out, _ = run(*file_of, "--episodes")
-    assert code == 0
-    assert "2026-01-01T05:00:00" in out
-    body = json.loads(run(*file_of, "--json")[1])
-    assert body["series"][0]["count"] == 1
-    assert body["episodes"][0]["peak"] == 500
-    code, _, err = run(*file_of, "--threshold", "2.9")
-    assert code == 3
-    assert "2.846" in err
-
-
-def test_spikes_options_belong_to_one_detector(here, run):
-    file = write(here / "load.csv", "time,requests\n", *(f"2026-01-01 {h:02d}:00:00Z,{h}" for h in range(20)))
-    assert run("spikes", file, "--window", "20")[0] == 0  # which only the rolling one has
-    assert run("spikes", file, "--direction", "up", "--threshold", "2.5")[0] == 0
-    for wrong, said in (
-        (("--window", "5", "--detector", "adaptive"), "window: is no option of the adaptive detector (got 5)"),
-        (("--window", "5", "--direction", "up"), "is no option of the adaptive detector"),
-        (("--detector", "magic"), "detector: must be adaptive or rolling"),
-        (("--direction", "down"), 'direction: must be "both" or "up"'),
-    ):
-        code, _, err = run("spikes", file, *wrong)
-        assert code == 3
-        assert said in err, wrong
-    (here / "surgetank.toml").write_text('[spikes]\ndetector = "rolling"\nwindow = 4\nthreshold = 2\n')
-    code, _, err = run("spikes", file)
-    assert (code, "surgetank.toml, line 4: threshold: must be at most" in err) == (3, True)
-
-
 def test_show_explains_one_quota(here, run):
     prepare(here, run, {"a": 40, "b": 50}, {"a": 85, "b": 200})
     code, out, _ = run("show", "a/ec2/L-1", "--scenario", "N-1")

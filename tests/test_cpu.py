@@ -108,6 +108,13 @@ def test_every_level_gives_the_same_bits(expected, level):
     assert lines == expected
 
 
+def test_a_wrong_level_that_is_no_text_is_refused_as_well():
+    code = "import surgetank as s\ntry:\n s.cpu()\nexcept s.InvalidInput as e:\n print(e)"
+    environment = {**os.environb, b"SURGETANK_CPU": b"\xff"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("(got ?)\n")
+
+
 def test_the_best_level_is_taken_where_none_is_named():
     assert run("import surgetank; print(surgetank.cpu())", "").stdout.strip() == _core.cpu_levels()[-1]
 

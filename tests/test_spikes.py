@@ -282,3 +282,23 @@ def test_windows_about_as_long_as_the_series(more, exclude_current):
             found, twin = detect_spikes(usage, detector=rule), rolling_sigma(usage, **vars(rule))
             np.testing.assert_array_equal(found.flags, twin["flags"])
             np.testing.assert_allclose(found.scores, twin["scores"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("offset", [1e6, 1e9, 0.0])
+def test_what_is_asked_for_changes_no_flag(offset):
+    """A score as high as a sample in its own window can have is one, however it was rounded."""
+    usage = np.tile([0, 0, 0, 0.7], 50) + offset
+    for threshold in (1.4, 1.5):
+        rule = RollingSigma(window=4, threshold=threshold)
+        whole = detect_spikes(usage, detector=rule)
+        assert whole.count == (50 if threshold < 1.5 else 0)
+        for outputs in ((), ("flags",), ("episodes",), ("scores",)):
+            assert detect_spikes(usage, detector=rule, outputs=outputs).count == whole.count, outputs
+
+
+def test_a_score_does_not_depend_on_the_threshold():
+    usage = [np.nan, 0.3, 0.3, np.nan, np.nan, np.nan, 0.3, 0.3, np.nan, 0.1 + 0.2]
+    for threshold in (1.9, 2.0):
+        found = detect_spikes(usage, detector=RollingSigma(threshold=threshold))
+        assert found.scores[-1] == pytest.approx(4 / 5**0.5, rel=1e-12)
+        assert found.count == 0
