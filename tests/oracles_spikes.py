@@ -91,14 +91,18 @@ class Adaptive:
         self.ranks = [Ranks() for _ in range(5)]
         self.decay, self.quiet = 2 ** (-1 / (4000 * per)), max(3, 120 * per)
         self.seen, self.slot, self.since = [], -1, math.inf
-        self.before, self.habituation, self.bar, self.top = 0.0, 0.3, math.inf, 0.0
+        self.before, self.habituation, self.bar, self.top, self.missing = 0.0, 0.3, math.inf, 0.0, 0
 
     def add(self, x):
         """(flag, score, likelihood, ratio)."""
         self.slot += 1
         self.since += 1
         if math.isnan(x):
+            self.missing += 1
+            if self.missing == self.hour.samples:
+                self.before, self.bar = 0.0, math.inf
             return False, math.nan, math.nan, math.nan
+        self.missing = 0
         ratio = x / self.recent.mean if self.recent.mean else math.nan
         whole = x
         if len(self.seen) >= LEARNT_ONLY and self.spread.mean > 0:  # what is learnt: not beyond 50 standard deviations

@@ -46,7 +46,7 @@ def layout(step_s):
         put(f"rarity{j}.record", "<i", 2)
     for number in ("before", "unit", "last_rarity", "habituation", "bar", "top"):
         put(number, "<d")
-    for count in ("slot", "observed", "since"):
+    for count in ("slot", "observed", "missing", "since"):
         put(count, "<q")
     return fields, place
 

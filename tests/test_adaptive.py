@@ -201,6 +201,15 @@ def test_one_outlier_blinds_it_for_nothing(outlier):
         assert begun & set(range(at, at + 12)), at
 
 
+def test_what_was_before_a_gap_says_nothing_of_what_comes_after_it():
+    """An hour without a sample; a sample or two that are missing change nothing."""
+    usage = 10 + np.random.default_rng(3).normal(size=3000)
+    for missing, told in ((1, True), (11, True), (12, False), (8640, False)):
+        found = detect_spikes(np.r_[usage, 60, np.full(missing, np.nan), 10, 10.2, 9.9])
+        assert found.flags[3000]
+        assert found.flags[3000 + missing + 1] == told, missing
+
+
 def test_the_second_day_is_no_spike_because_the_first_had_no_day_before():
     """What is not there yet is not learnt from as 0: else the first residual from the time of day is the rarest."""
     days = 300 + 100 * np.sin(2 * np.pi * np.arange(4 * 288) / 288)

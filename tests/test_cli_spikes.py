@@ -59,6 +59,14 @@ def test_spikes_say_by_what_and_of_what_they_cannot_be_told(here, run):
     assert json.loads(run("spikes", file, "--json")[1])["detector"].startswith("AdaptiveDetector(")
 
 
+def test_half_a_window_is_enough_for_the_rolling_detector(here, run):
+    usage = ["10", "11", "", "10", "", "11", "10", "", "11", "10", "11", "50"]
+    file = write(here / "load.csv", "time,requests\n", *(f"2026-01-01 {h:02d}:00:00Z,{u}" for h, u in enumerate(usage)))
+    out = run("spikes", file, "--detector", "rolling")[1]
+    assert "Too short" not in out
+    assert "Too short" in run("spikes", file, "--detector", "rolling", "--window", "13")[1]
+
+
 def test_spikes_of_a_file_are_at_the_step_of_the_config(here, run):
     file = write(here / "load.csv", "time,requests\n", *(f"2026-01-01T00:{m:02d}:00Z,{m}" for m in range(60)))
     (here / "surgetank.toml").write_text("[history]\nstep_s = 1800\n")

@@ -233,8 +233,14 @@ Judgement Adaptive::add(double x) {
     ++since_;
     if (std::isnan(x)) {
         next_slot();
+        // What was unusual an hour ago says nothing of what comes after the gap.
+        if (++missing_ == static_cast<std::int64_t>(hour_.at.size())) {
+            last_rarity_ = 0;
+            bar_ = inf;
+        }
         return out;
     }
+    missing_ = 0;
     if (recent_.mean != 0) out.ratio = x / recent_.mean;
     double u = std::clamp(x, -most_size, most_size);  // sums and differences stay within double
     // What lies beyond 50 standard deviations is learnt as such: one sample must not outweigh weeks.
@@ -284,8 +290,8 @@ bool countable(std::int64_t count) { return count >= 0 && count < std::int64_t{1
 }  // namespace
 
 bool Adaptive::restored() {
-    bool sound =
-        within(delayed_, delay_.size()) && within(slot_, profile_.size()) && countable(observed_) && countable(since_);
+    bool sound = within(delayed_, delay_.size()) && within(slot_, profile_.size()) && countable(observed_) &&
+                 countable(since_) && countable(missing_);
     for (const LongMean* mean : {&level_, &movement_, &recent_, &spread_}) sound = sound && countable(mean->count);
     for (const WindowMean* window : {&hour_, &two_hours_, &day_, &moved_, &surprise_})
         sound = sound && within(window->place, window->at.size());

@@ -15,7 +15,7 @@
 // is raised by 0.5 by every spike, and halves in two weeks. Spikes of the first day are learnt from, and not told.
 //
 // Durations are for 5-minute samples, and scale to any step. A missing sample is not learnt from, and ends an
-// episode; the time of day and the wait after a spike go on.
+// episode; the time of day and the wait after a spike go on. After an hour of them, G forgets the sample before.
 // Parameters were chosen by cross-validation over files (bench/README.md).
 //
 // Sources: ranks in one's own past as evidence are conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic
@@ -120,7 +120,7 @@ private:
     std::vector<std::uint8_t> visits_;
     std::array<Rarity, deviations> rarities_;
     double before_ = nan, unit_ = 0, last_rarity_ = 0, habituation_, bar_ = inf, top_ = 0;
-    std::int64_t slot_ = 0, observed_ = 0, since_;
+    std::int64_t slot_ = 0, observed_ = 0, missing_ = 0, since_;  // missing: since the last one observed
 };
 
 template <class Archive>
@@ -153,7 +153,7 @@ void Adaptive::visit(Archive&& archive) {
         for (std::int32_t& bin : rarity.record) archive(bin);
     }
     for (double* x : {&before_, &unit_, &last_rarity_, &habituation_, &bar_, &top_}) archive(*x);
-    for (std::int64_t* count : {&slot_, &observed_, &since_}) archive(*count);
+    for (std::int64_t* count : {&slot_, &observed_, &missing_, &since_}) archive(*count);
 }
 
 }  // namespace spikes

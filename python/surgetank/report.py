@@ -169,7 +169,7 @@ def _spikes(column: Floats, history: History, detector: Detector) -> str:
 
 def unjudged(history: History, detector: Detector) -> str:
     """Which series are too short for the detector to say anything of them; empty if none is."""
-    least = detector._least(history.step_s)
+    least = detector._least(history.step_s, len(history.usage))
     observed = np.isfinite(history.usage).sum(axis=0)
     short = [f"{key} ({n:,})" for key, n in zip(history.keys, observed.tolist(), strict=True) if n < least]
     return f"Too short to be judged, less than {least:,} samples: {', '.join(short)}" if short else ""

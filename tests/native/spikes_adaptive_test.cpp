@@ -229,8 +229,9 @@ TEST(Adaptive, KeptNumbersAreRefusedOrDoNoHarm) {
         }
     }
     // All but places and counts are doubles and flags, any of which there may be: 4 means, 5 windows, delayed, slot,
-    // observed, since, 5 totals, and 10 · 322 + 10 ranks. (A place of 2³⁰ is outside, a count is not; −1 is a record.)
-    EXPECT_EQ(refused, 4 * 2 + 5 * 3 + 3 + 3 + 2 * 2 + 5 * 2 + 3220 * 3U + 10 * 2);
+    // observed, missing, since, 5 totals, and 10 · 322 + 10 ranks. (A place of 2³⁰ is outside, a count is not; −1 is a
+    // record.)
+    EXPECT_EQ(refused, 4 * 2 + 5 * 3 + 3 + 3 + 3 * 2 + 5 * 2 + 3220 * 3U + 10 * 2);
 }
 
 TEST(Adaptive, UntouchedNumbersAreTakenBack) {

@@ -43,12 +43,13 @@ class AdaptiveDetector:
     once. It lasts while it stays as unusual, and the next one begins ten hours after it began or later, unless it is
     rarer by half a decade. So what comes back every day is soon ordinary, and a fourth surge within a week may be none.
 
-    Of a sample beyond 50 standard deviations only so much is learnt: an outlier of 1e9 blinds it for nothing.
+    Once 50 samples have been seen that are not all alike, only so much is learnt of a sample as 50 standard deviations
+    are: an outlier of 1e9 blinds it for nothing. After a lasting shift far beyond the noise it needs weeks.
 
-    The first day is only learnt from: its spikes are not told. The first week is judged by what little is
-    known. A missing sample is not learnt from and ends an episode. Durations scale with the step: an hour is 12 samples
-    of 5 minutes. What is ordinary for the day but not for its hour counts little: a surge at night that stays below the
-    noon peak is rare, not large.
+    The first day is only learnt from: its spikes are not told. The first week is judged by what little is known. A
+    missing sample is not learnt from and ends an episode; after an hour of them it begins with a clean slate. Durations
+    scale with the step: an hour is 12 samples of 5 minutes. What is ordinary for the day but not for its hour counts
+    little: a surge at night that stays below the noon peak is rare, not large.
 
     Only the past is looked at, so that a batch and a `SpikeStream` say the same. Parameters were chosen by
     cross-validation over labelled series (A. Lavin and S. Ahmad, "Evaluating real-time anomaly detection algorithms:
@@ -73,8 +74,8 @@ class AdaptiveDetector:
         options.step_s = step_s
         return options
 
-    def _least(self, step_s: float) -> int:
-        """How many samples a series must have before one of them can be a spike."""
+    def _least(self, step_s: float, rows: int) -> int:
+        """How many of its samples must be observed before one of them can be a spike."""
         day = max(1, math.floor(86400 / min(max(step_s, 1.0), 86400.0) + 0.5))
         return max(50, day) + 1
 
@@ -124,9 +125,10 @@ class RollingSigma:
     def _core_options(self) -> _core.RollingSigmaOptions:
         return _bridge.options(_core.RollingSigmaOptions, self)
 
-    def _least(self, step_s: float) -> int:
-        """How many samples a series must have before one of them can be a spike."""
-        return self.window + self.exclude_current
+    def _least(self, step_s: float, rows: int) -> int:
+        """How many of its samples must be observed before one of them can be a spike."""
+        whole = self.window + self.exclude_current
+        return (self.window + 1) // 2 if rows >= whole else whole
 
     def _detect(
         self, usage: _bridge.Floats, step_s: float, asked: _core.SpikeOutputs, threads: int

@@ -20,7 +20,8 @@ class Episode:
     """A run of flagged samples of one series.
 
     ``start`` and ``end`` are sample numbers, half open; ``start_time`` and ``end_time`` the instants (UTC) where the
-    usage had them, else None; ``peak`` the largest sample (unit of usage); ``ratio`` the largest usage/expected.
+    usage had them, else None; ``peak`` the largest sample (unit of usage); ``ratio`` the largest usage/expected,
+    NaN where nothing was expected at the peak.
     """
 
     series: str
