@@ -67,6 +67,13 @@ def test_half_a_window_is_enough_for_the_rolling_detector(here, run):
     assert "Too short" in run("spikes", file, "--detector", "rolling", "--window", "13")[1]
 
 
+def test_names_reach_the_terminal_without_their_control_characters(here, run):
+    rows = [f"2026-01-01T{h:02d}:00:00Z,a\x1b[31mb,ec2,L-1,1" for h in range(2)]
+    file = write(here / "load.csv", USAGE, *rows)
+    code, out, _ = run("spikes", file)
+    assert (code, "Too short" in out, "\x1b" in out) == (0, True, False)
+
+
 def test_spikes_of_a_file_are_at_the_step_of_the_config(here, run):
     file = write(here / "load.csv", "time,requests\n", *(f"2026-01-01T00:{m:02d}:00Z,{m}" for m in range(60)))
     (here / "surgetank.toml").write_text("[history]\nstep_s = 1800\n")

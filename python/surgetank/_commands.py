@@ -196,7 +196,7 @@ def run_spikes(args: argparse.Namespace) -> int:
     else:
         print(_text(found.episode_table() if args.episodes else found))
         if short := unjudged(history, detector):
-            print(f"\n{short}")
+            print(f"\n{for_terminal(short)}")
     return 0
 
 
