@@ -143,15 +143,19 @@ def fractions(values: object, argument: str) -> tuple[float, ...]:
 
 def threads(value: object, argument: str = "threads") -> int:
     """A number of threads, 0 for all of the machine's."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        count = operator.index(value)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise invalid(argument, "must be a whole number, 0 (all of the machine's) or more", value) from error
+    count = _whole(value, argument, "must be a whole number, 0 (all of the machine's) or more")
     if not 0 <= count < 2**31:
         raise invalid(argument, "must be 0 (all of the machine's) or more, and no more than a machine has", value)
     return count
+
+
+def _whole(value: object, argument: str, rule: str) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise invalid(argument, rule, value) from error
 
 
 def _real(value: object, argument: str, rule: str) -> float:
@@ -235,12 +239,7 @@ def _as_type_of(default: object, value: object, argument: str) -> object:
             raise invalid(argument, "must be True or False", value)
         return bool(value)
     if isinstance(default, int):
-        try:
-            if isinstance(value, bool):
-                raise TypeError
-            whole = operator.index(value)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise invalid(argument, "must be a whole number", value) from error
+        whole = _whole(value, argument, "must be a whole number")
         if abs(whole) >= 2**62:
             raise invalid(argument, "must fit in 62 bits", value)
         return whole
