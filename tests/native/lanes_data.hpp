@@ -1,6 +1,7 @@
 // What the native tests of lanes share: memory that ends where reading on faults, nasty samples, bits compared.
 #pragma once
 
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -94,5 +95,15 @@ inline std::string level_name(Level level) {
     for (char& c : out) c = c == '-' ? '_' : c;
     return out;
 }
+
+class EveryLevel : public testing::TestWithParam<Level> {
+protected:
+    void SetUp() override {
+        if (!available(GetParam())) GTEST_SKIP() << name(GetParam()) << ": this machine or build has it not";
+        kernels_ = lanes::kernels(GetParam());
+    }
+    const lanes::Kernels* kernels_ = nullptr;
+    const lanes::Kernels& plain_ = *lanes::kernels(Level::plain);
+};
 
 }  // namespace surgetank

@@ -12,16 +12,6 @@
 namespace surgetank::lanes {
 namespace {
 
-class EveryLevel : public testing::TestWithParam<Level> {
-protected:
-    void SetUp() override {
-        if (!available(GetParam())) GTEST_SKIP() << name(GetParam()) << ": this machine or build has it not";
-        kernels_ = kernels(GetParam());
-    }
-    const Kernels* kernels_ = nullptr;
-    const Kernels& plain_ = *kernels(Level::plain);
-};
-
 INSTANTIATE_TEST_SUITE_P(Levels, EveryLevel, testing::ValuesIn(levels),
                          [](const auto& level) { return level_name(level.param); });
 
