@@ -5,6 +5,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,13 @@ from _compare import LEVELS, compare, in_subprocess, number, one_thread
 from _memory import extra_bytes
 from _page import publish, table
 from _peers_headroom import QUANTILES, available
+from _usage import noise, plain_read
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracles import classic_headroom
 
 SAMPLES, SIZES = 8640, (20, 200, 2000)
+series = partial(noise, samples=SAMPLES)
 OURS, READ = "surgetank", "a plain read"
 # What is computed, and whether 1 % of the samples are missing.
 WORK = {
@@ -27,15 +30,6 @@ WORK = {
     "… with P50, P95, P99": (True, False),
     "… with P50, P95, P99, 1 % missing": (True, True),
 }
-
-
-def series(count, missing=False, order="F", samples=SAMPLES):
-    """Usage (T, N): noise of a load; order "F" has each series contiguous, "C" each instant."""
-    rng = np.random.default_rng(12)
-    usage = rng.gamma(4, 25, (count, samples))
-    if missing:
-        usage[rng.random(usage.shape) < 0.01] = np.nan
-    return np.asarray(usage.T, order=order)
 
 
 def ours(usage, quantiles, threads=1):
@@ -73,7 +67,7 @@ def against_peers(count, quantiles, missing, rounds=5):
     usage = series(count, missing)
     by_instant = np.ascontiguousarray(usage)
     ways = {OURS: lambda: ours(usage, quantiles), f"{OURS}, by instant": lambda: ours(by_instant, quantiles)}
-    ways[READ] = lambda: usage.ravel("K").max()
+    ways[READ] = lambda: plain_read(usage)
     for peer in available(quantiles, missing):
         prepared = peer.prepare(usage)
         ways[peer.name] = lambda peer=peer, prepared=prepared: peer.answer(prepared)
@@ -126,7 +120,7 @@ def measure_level():
         np.testing.assert_array_equal(figures(one), figures(other))
         ways = {OURS: lambda u=usage, q=quantiles: ours(u, q)}
         ways["two"] = lambda u=usage, q=quantiles: ours(u, q, threads=2)
-        ways[READ] = lambda u=usage: u.ravel("K").max()
+        ways[READ] = lambda u=usage: plain_read(u)
         found = compare(f"summarize at {surgetank.cpu()}", ways)
         cells.append(f"{found[OURS].ms} ({number(found[READ].ratio)} of a read)")
         two.append(f"{1 / found['two'].ratio:.2f}")

@@ -5,6 +5,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from _compare import LEVELS, compare, importable, in_subprocess, number, one_thr
 from _memory import extra_bytes
 from _page import publish, table
 from _peers_spikes import PEERS, THRESHOLD, WINDOW, available
+from _usage import noise, plain_read
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from oracles import rolling_sigma
 
 DETECTOR = surgetank.RollingSigma(window=WINDOW, threshold=THRESHOLD)
 SAMPLES, SIZES = 4320, (20, 200, 2000)
+series = partial(noise, samples=SAMPLES)
 OURS, READ = "surgetank", "a plain read"
 NUMBA = ("numba, fused, as first written", "numba, fused, no branches")
 
@@ -30,20 +33,6 @@ def ours(usage, threads=1):
 
 def ours_flags(usage):
     return surgetank.detect_spikes(usage, detector=DETECTOR, outputs=("flags",)).flags
-
-
-def plain_read(usage):
-    """The fastest read there is in Python: the largest sample, in vectors, one thread."""
-    return usage.ravel("K").max()
-
-
-def series(count, missing=False, order="F", samples=SAMPLES):
-    """Usage (T, N): noise of a load; order "F" has each series contiguous, "C" each instant."""
-    rng = np.random.default_rng(11)
-    usage = rng.gamma(4, 25, (count, samples))
-    if missing:
-        usage[rng.random(usage.shape) < 0.01] = np.nan
-    return np.asarray(usage.T, order=order)
 
 
 def hard_cases():
