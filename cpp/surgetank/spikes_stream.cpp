@@ -52,7 +52,18 @@ std::vector<Episode> judge_group(const Samples& usage, Index first, Adaptive* st
     return spikes::joined(parts);
 }
 
-Index groups_of(Index series) { return (series + lanes::width - 1) / lanes::width; }
+// Every group of eight, by judge(first series, out, poll), which gives its episodes.
+template <class Judge>
+Spikes all_groups(const Samples& usage, const SpikeOutputs& outputs, Index threads, const Poll& poll, Judge&& judge) {
+    Spikes out = spikes::blank(usage, outputs);
+    const Index groups = (usage.cols() + lanes::width - 1) / lanes::width;
+    std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups));
+    parallel(groups, threads, poll, [&](Index, Index group, const Poll& own) {
+        episodes[static_cast<std::size_t>(group)] = judge(group * lanes::width, out, own);
+    });
+    out.episodes = spikes::joined(episodes);
+    return out;
+}
 
 }  // namespace
 
@@ -63,16 +74,11 @@ AdaptiveStream::AdaptiveStream(const AdaptiveOptions& options, Index series) : o
 }
 
 Spikes AdaptiveStream::update(const Samples& usage, const SpikeOutputs& outputs, Index threads, const Poll& poll) {
-    Spikes out = spikes::blank(usage, outputs);
     require(usage.cols() == series(), "usage", fmt::format("must have the stream's {} series", series()), usage.cols());
     auto states = states_;
-    std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups_of(series())));
-    parallel(groups_of(series()), threads, poll, [&](Index, Index group, const Poll& own) {
-        const Index first = group * lanes::width;
-        episodes[static_cast<std::size_t>(group)] =
-            judge_group(usage, first, &states[static_cast<std::size_t>(first)], outputs, out, own);
+    Spikes out = all_groups(usage, outputs, threads, poll, [&](Index first, Spikes& found, const Poll& own) {
+        return judge_group(usage, first, &states[static_cast<std::size_t>(first)], outputs, found, own);
     });
-    out.episodes = spikes::joined(episodes);
     states_ = std::move(states);
     samples_ += usage.rows();
     return out;
@@ -81,16 +87,11 @@ Spikes AdaptiveStream::update(const Samples& usage, const SpikeOutputs& outputs,
 Spikes adaptive(const Samples& usage, const AdaptiveOptions& options, const SpikeOutputs& outputs, Index threads,
                 const Poll& poll) {
     check(options);
-    Spikes out = spikes::blank(usage, outputs);
     const Adaptive fresh(options);
-    std::vector<std::vector<Episode>> episodes(static_cast<std::size_t>(groups_of(usage.cols())));
-    parallel(groups_of(usage.cols()), threads, poll, [&](Index, Index group, const Poll& own) {
+    return all_groups(usage, outputs, threads, poll, [&](Index first, Spikes& found, const Poll& own) {
         std::vector<Adaptive> states(lanes::width, fresh);
-        episodes[static_cast<std::size_t>(group)] =
-            judge_group(usage, group * lanes::width, states.data(), outputs, out, own);
+        return judge_group(usage, first, states.data(), outputs, found, own);
     });
-    out.episodes = spikes::joined(episodes);
-    return out;
 }
 
 namespace {
