@@ -1,6 +1,6 @@
 """surgetank: is there enough headroom between usage and quotas to survive the loss of a Region?
 
-The names below are in the order of the flow: history, then detect, size, plan.
+The names below are in the order of the flow: history, then detect, size, allocate, plan.
 """
 
 import importlib
@@ -12,6 +12,19 @@ from . import _core as _core  # the instruction set is chosen now
 from .errors import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
 
 if TYPE_CHECKING:
+    from .allocation import (
+        NAMED_SHARING,
+        Allocation,
+        DoubleBooking,
+        Proportional,
+        Survive,
+        TierCurve,
+        allocate,
+        double_booking,
+        evacuate,
+        tier_curve,
+        zone_capacity,
+    )
     from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
     from .history import History, ImportReport, Quota, QuotaKey
     from .history.sqlite import Store
@@ -44,6 +57,17 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "QuantilePolicy",
     "ClassicPolicy",
     "Headroom",
+    "allocate",
+    "Allocation",
+    "Survive",
+    "evacuate",
+    "Proportional",
+    "NAMED_SHARING",
+    "double_booking",
+    "DoubleBooking",
+    "tier_curve",
+    "TierCurve",
+    "zone_capacity",
     "plan",
     "Plan",
     "Thresholds",
@@ -65,6 +89,19 @@ _HOMES = {
     "summary": ("summarize", "Summary", "cpu"),
     "spikes": ("detect_spikes", "AdaptiveDetector", "RollingSigma", "SpikeStream", "Spikes", "Episode"),
     "headroom": ("size_headroom", "probability_enough", "QuantilePolicy", "ClassicPolicy", "Headroom"),
+    "allocation": (
+        "allocate",
+        "Allocation",
+        "Survive",
+        "evacuate",
+        "Proportional",
+        "NAMED_SHARING",
+        "double_booking",
+        "DoubleBooking",
+        "tier_curve",
+        "TierCurve",
+        "zone_capacity",
+    ),
     "plan": ("plan", "Plan", "Thresholds"),
     "verdict": ("check", "Verdict"),
 }

@@ -143,13 +143,14 @@ def fractions(values: object, argument: str) -> tuple[float, ...]:
 
 def threads(value: object, argument: str = "threads") -> int:
     """A number of threads, 0 for all of the machine's."""
-    count = _whole(value, argument, "must be a whole number, 0 (all of the machine's) or more")
+    count = whole(value, argument, "must be a whole number, 0 (all of the machine's) or more")
     if not 0 <= count < 2**31:
         raise invalid(argument, "must be 0 (all of the machine's) or more, and no more than a machine has", value)
     return count
 
 
-def _whole(value: object, argument: str, rule: str) -> int:
+def whole(value: object, argument: str, rule: str) -> int:
+    """An int; neither a float nor a truth value."""
     try:
         if isinstance(value, bool):
             raise TypeError
@@ -239,10 +240,10 @@ def _as_type_of(default: object, value: object, argument: str) -> object:
             raise invalid(argument, "must be True or False", value)
         return bool(value)
     if isinstance(default, int):
-        whole = _whole(value, argument, "must be a whole number")
-        if abs(whole) >= 2**62:
+        number_ = whole(value, argument, "must be a whole number")
+        if abs(number_) >= 2**62:
             raise invalid(argument, "must fit in 62 bits", value)
-        return whole
+        return number_
     if isinstance(value, dt.timedelta) and argument.endswith("_s"):
         return value.total_seconds()
     return _real(value, argument, "must be a number")

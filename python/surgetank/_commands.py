@@ -277,6 +277,7 @@ def _plan(args: argparse.Namespace, config: Config, history: History, policy: Po
             costs=config.costs,
             stale_after_s=config.stale_after_s,
             now=args.now,
+            survive=config.survive,
         )
 
 

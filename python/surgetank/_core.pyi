@@ -210,4 +210,86 @@ def quantile_headroom(
     events: list[Event],
     options: QuantileOptions,
 ) -> QuantileColumns: ...
+
+class AllocationOptions:
+    unplaced: float
+    alpha: float
+    threads: int
+    def __init__(self) -> None: ...
+
+Sets = tuple[NDArray[np.int64], NDArray[np.int64]]  # offsets and members: set i is members[offsets[i]:offsets[i + 1]]
+
+class BindingColumns(TypedDict):  # (B,) each, service by service, the most costly first
+    service: NDArray[np.int64]
+    failed: Sets
+    sources: Sets
+    moment: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    need: NDArray[np.float64]
+
+class BrokenColumns(TypedDict):  # of an infeasible service
+    failed: list[int]
+    sources: list[int]
+    moment: int
+    missing: float
+    full: list[int]
+    shortfall: NDArray[np.float64]  # (F,)
+
+class AllocationColumns(TypedDict):  # (R, S) for those of a Region and service, (S,) for those of a service
+    headroom: NDArray[np.float64]
+    price: NDArray[np.float64]
+    raise_price: NDArray[np.float64]
+    over: NDArray[np.float64]
+    feasible: NDArray[np.bool_]
+    cost: NDArray[np.float64]
+    peaks_cost: NDArray[np.float64]
+    unplaced: NDArray[np.float64]
+    bound: NDArray[np.float64]
+    gap: NDArray[np.float64]
+    excess: NDArray[np.float64]
+    cuts: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    moments: NDArray[np.int64]
+    binding: BindingColumns
+    broken: dict[int, BrokenColumns]
+
+def allocate(
+    load: NDArray[np.float64],  # (T, S·R), in the quota's unit; NaN: not observed
+    existing: NDArray[np.float64],  # (T, S·R) or (1, S·R)
+    reserved: NDArray[np.float64],  # (S·R)
+    multiplier: NDArray[np.float64],  # (S·R)
+    critical: NDArray[np.float64],  # (S,) shares
+    cost: NDArray[np.float64],  # (S·R) per unit
+    raisable: NDArray[np.float64],  # (S·R)
+    share: NDArray[np.float64],  # (R, R) or (S·R, R): from row to column, of what leaves the row
+    any: int,  # any so many Regions; 0: sets
+    sets: list[list[int]],
+    options: AllocationOptions,
+) -> AllocationColumns: ...
+def transfers(
+    load: NDArray[np.float64],
+    existing: NDArray[np.float64],
+    reserved: NDArray[np.float64],
+    multiplier: NDArray[np.float64],
+    critical: NDArray[np.float64],
+    cost: NDArray[np.float64],
+    raisable: NDArray[np.float64],
+    share: NDArray[np.float64],
+    headroom: NDArray[np.float64],  # (S·R)
+    service: int,
+    failed: list[list[int]],
+) -> list[tuple[NDArray[np.float64], float, int]]: ...  # flow (R, R), what stays unplaced, the moment
+
+class ProportionalOptions:
+    share_cap: float
+    room_cap: float
+    def __init__(self) -> None: ...
+    def check(self) -> None: ...
+
+def share_out(
+    need: NDArray[np.float64],  # (S,)
+    free: NDArray[np.float64],  # (S, R)
+    preference: NDArray[np.float64],  # (S, R)
+    options: ProportionalOptions,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # taken (S, R), shortfall (S,)
 def _raise(kind: str, message: str) -> None: ...

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__, _commands
+from . import __version__, _commands, _commands_allocation
 from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
 from .errors import SurgetankError
@@ -131,6 +131,35 @@ def _parser() -> argparse.ArgumentParser:
         "--require", action="append", metavar="PATTERN", help="these must be known (default: all with a value)"
     )
     sub.add_argument("--min-coverage", type=float, metavar="FRACTION", help="share of all quotas that must be known")
+
+    sub = command(
+        "allocate",
+        _commands_allocation.run_allocate,
+        "the cheapest headroom that survives, and who takes how much",
+        where,
+    )
+    asked = sub.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--survive",
+        metavar="K",
+        choices=("1", "2", "3"),
+        help="any K Regions at once: 1, 2 or 3 (default: the config's, 1)",
+    )
+    asked.add_argument(
+        "--fail",
+        action="append",
+        metavar="REGION",
+        help="in the event: share out what it uses now; several together",
+    )
+    sub.add_argument("--quota", metavar="PATTERN", help="such as ec2/L-1216C47A (default: all)")
+    sub.add_argument("--critical", type=float, metavar="SHARE", help="share of the load that must survive (default: 1)")
+    sub.add_argument("--share-cap", type=float, metavar="SHARE", help="most that one Region takes (default: 1)")
+    sub.add_argument("--at", choices=("history", "last"), help="every moment of 30 days, or the last usage")
+    sub.add_argument("--sharing", metavar="NAME", help="with --fail: how, such as regional_disaster_recovery")
+    sub.add_argument("--transfers", action="store_true", help="who takes how much in each failure that is survived")
+    sub.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
+    sub.add_argument("--now", metavar="INSTANT", help="allocate for that moment (default: the last sample)")
+    sub.add_argument("--json", action="store_true", help="as JSON")
 
     sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")

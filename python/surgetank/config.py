@@ -9,6 +9,7 @@ from typing import Any
 
 from ._bridge import duration_s, fraction, number
 from ._toml import Source
+from .allocation import Proportional, Survive
 from .errors import InvalidInput, nearest
 from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
 from .headroom.events import events_of
@@ -76,6 +77,16 @@ risk = 0.001                  # P(a quota's peak exceeds its need) while an even
 # direction = "both"          # "up": upward spikes alone
 # threshold = 1.45            # decades of rarity: lower finds more
 
+# What the allocation survives, as cheaply as can be: `surgetank allocate`, and a line of every plan.
+[allocation]
+survive = "N-1"               # "N-2", "N-3", or a list of Regions and of lists that fail together; []: no allocation
+# together = [["us-east-1", "us-east-2"]]         # none of them fails without the others
+# eligible = { eu-west-1 = ["eu-central-1"] }     # where a Region's load may go; default: everywhere
+# share_cap = 1.0             # of a failed Region's load, the most that one other takes
+# critical = 1.0              # the share of the load that must survive; the rest is shed first
+# at = "history"              # every moment of the last 30 days, or "last", the last observed usage
+# sharing = "default"         # `allocate --fail`: one of regional_disaster_recovery, availability_zone_failure, ...
+
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
 critical_frac = 0.85          # ... and CRITICAL; a shortfall is always CRITICAL
@@ -96,10 +107,11 @@ min_coverage = 0.0            # share of all quotas that must be known
 _SCENARIO_KEYS = tuple(f.name for f in fields(Scenario))
 _THRESHOLD_KEYS = ("warning_frac", "critical_frac")
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check", "spikes"),
+    "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check", "spikes", "allocation"),
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s"),
     "check": ("require", "min_coverage"),
+    "allocation": ("survive", "together", "eligible", "share_cap", "critical", "at", "sharing"),
     "spikes": ("detector", *dict.fromkeys(option for options in DETECTOR_OPTIONS.values() for option in options)),
 }
 _SPIKE_KEYS = {f"spike_{f.name}": f.name for f in fields(RollingSigma)}
@@ -122,6 +134,8 @@ class Config:
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     detector: Detector = field(default_factory=AdaptiveDetector)  #: what `spikes` and `show` look with
+    survive: Survive | None = field(default_factory=Survive)
+    sharing: Proportional = field(default_factory=Proportional)  #: how `allocate --fail` shares a load out
     require: tuple[str, ...] | None = None
     min_coverage: float = 0.0
     source: Source | None = None
@@ -138,6 +152,7 @@ class Config:
         store = top.get("store", "surgetank.db")
         if not isinstance(store, str) or not store:
             raise source.error("store: must be a text", store, "store")
+        survive, sharing = _allocation(source, _table(source, top.get("allocation", {}), "allocation"))
         policy_name, policies = _policies(source, _mapping(source, top.get("policy", {}), "policy"))
         return Config(
             store=path.parent / store,
@@ -149,6 +164,8 @@ class Config:
             thresholds={"*": base, **thresholds},
             costs={name: _read(source, costs, ("costs", name), _price) for name in costs},
             detector=_detector(source, _table(source, top.get("spikes", {}), "spikes")),
+            survive=survive,
+            sharing=sharing,
             require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
             min_coverage=_read(source, check, ("check", "min_coverage"), fraction) or 0.0,
             source=source,
@@ -177,6 +194,12 @@ class Config:
                 for region in (r for r in names if r not in regions):
                     what = f"scenarios: scenario {scenario.name!r} names a Region that is not in the plan"
                     raise self.source.error(what + nearest(region, regions), region, "scenario", nth, place, region)
+        if self.survive is not None and len(regions) > 1:
+            try:
+                self.survive.check(regions)
+            except InvalidInput as error:
+                key = {"failures": "survive"}.get(word := str(error).partition(":")[0], word)
+                raise self.source.at(str(error), "allocation", key) from None
         for pattern in (p for p in self.thresholds if p != "*"):
             self._names_one(keys, pattern, "thresholds", pattern)
         for pattern in self.costs:
@@ -273,6 +296,19 @@ def _scenario(source: Source, table: Any, nth: int) -> Scenario:
         return Scenario(**table)
     except InvalidInput as error:
         raise source.at(str(error), "scenario", nth, str(error).partition(":")[0]) from None
+
+
+def _allocation(source: Source, table: dict[str, Any]) -> tuple[Survive | None, Proportional]:
+    """What to survive, None for nothing; and how to share a load out in the event."""
+    options = {"failures" if key == "survive" else key: value for key, value in table.items() if key != "sharing"}
+    try:
+        sharing = Proportional.named(table["sharing"]) if "sharing" in table else Proportional()
+    except InvalidInput as error:
+        raise source.at(str(error), "allocation", "sharing") from None
+    try:
+        return None if options.get("failures") == [] else Survive(**options), sharing
+    except InvalidInput as error:
+        raise source.at(str(error), "allocation", str(error).partition(":")[0]) from None
 
 
 def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Policy]]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ._bridge import Duration, Floats, Instant, instant_s, number
 from ._table import Column, Tabular, percent
+from .allocation import Allocation, Survive
 from .errors import invalid, nearest
 from .headroom import CRITICAL_FRAC, WARNING_FRAC, Headroom, JointFit, Policy, size_headroom
 from .history import History, Quota, QuotaKey
@@ -59,6 +60,7 @@ class Plan(Tabular):
     as_of: np.datetime64  #: the moment the plan is for (UTC)
     made: str  #: when it was computed, ISO 8601 UTC
     step_s: float
+    allocation: Allocation | None = None  #: the cheapest headroom that survives; None: not asked, or nowhere to go
 
     @property
     def status(self) -> str:
@@ -193,6 +195,7 @@ def plan(
     costs: Mapping[str, float] | None = None,
     stale_after_s: Duration | None = None,
     now: Instant | None = None,
+    survive: Survive | str | None = "N-1",
     **reading: Any,
 ) -> Plan:
     """Plan: what must each quota keep free, is it there, and what decides it?
@@ -216,13 +219,16 @@ def plan(
         An older last sample makes a quota UNKNOWN. Default: the longer of 1 h and 12 steps.
     now : instant, optional
         Plan for that moment; later samples are ignored (of a History, later steps). Default: the last sample.
+    survive : Survive or "N-1", "N-2", "N-3", default "N-1"
+        What the allocation must survive: of what was observed, the cheapest headroom, wherever load may go. None: no
+        allocation; neither where no quota is known in two Regions.
     **reading
         Options of `History.read`, where ``history`` is not a History.
 
     Returns
     -------
     Plan
-        ``table()``, ``to_pandas()``, ``to_json()``, ``status``, ``coverage``.
+        ``table()``, ``to_pandas()``, ``to_json()``, ``status``, ``coverage``, ``allocation``.
 
     Raises
     ------
@@ -252,16 +258,20 @@ def plan(
 
     # ─▶ detect ─▶ size
     by_quota = _thresholds(keys, thresholds)
+    prices = unit_prices(keys, costs)
     headroom = size_headroom(
         history,
         policy=policy,
         scenarios=history.scenarios if scenarios is None else scenarios,
-        cost_per_unit=_costs(keys, costs),
+        cost_per_unit=prices,
         warning_frac=[t.warning_frac for t in by_quota],
         critical_frac=[t.critical_frac for t in by_quota],
         stale_after_s=stale_after_s,
         now=now,
     )
+
+    # ─▶ allocate
+    allocation = _allocation(history.until(now), survive, prices)
 
     # ─▶ report
     as_of = history.time(len(history.usage) - 1) if now is None else np.datetime64(instant_s(now, "now"), "s")
@@ -272,7 +282,15 @@ def plan(
         as_of=as_of,
         made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
         step_s=history.step_s,
+        allocation=allocation,
     )
+
+
+def _allocation(history: History, survive: Survive | str | None, prices: Floats) -> Allocation | None:
+    if survive is None:
+        return None
+    asked = survive if isinstance(survive, Survive) else Survive(survive)
+    return asked.of(history, prices) if asked.applies(history) else None
 
 
 def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thresholds] | None) -> list[Thresholds]:
@@ -287,7 +305,8 @@ def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thres
     return result
 
 
-def _costs(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Floats:
+def unit_prices(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Floats:
+    """Give the price of one unit of each quota, 0 where no pattern names it."""
     if given is not None and not isinstance(given, Mapping):
         raise invalid("costs", "must map patterns to prices", given)
     result = np.zeros(len(keys))

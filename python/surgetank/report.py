@@ -45,7 +45,7 @@ def notes(plan: Plan) -> list[str]:
         )
     if plan.skipped:
         lines.append(f"Skipped, because their Regions are not here: {', '.join(plan.skipped)}.")
-    return [*lines, *headline(plan), *what_is_assumed(plan)]
+    return [*lines, *headline(plan), *what_is_assumed(plan), *survival(plan)]
 
 
 def what_is_assumed(plan: Plan) -> list[str]:
@@ -71,6 +71,23 @@ def headline(plan: Plan) -> list[str]:
         least = probability(1 - worst.risk_bound)
         lines.append(f"By adding up their risks, peaks rarer than any seen included, at least {least}.")
     return [" ".join([head, *lines])]
+
+
+def survival(plan: Plan) -> list[str]:
+    """The cheapest headroom that survives, in a sentence or two; `surgetank allocate` gives it in full."""
+    found = plan.allocation
+    if found is None:
+        return []
+    several = len(found) > 1
+    short = [s for s in found if s.status == "infeasible"]
+    head = f"To survive {found.failures.word} by what was observed, with load sent where there is room:"
+    if short:
+        return [f"{head} {len(short)} of {len(found)} quotas cannot. {short[0].services[0]}: {short[0].reason}"]
+    wanting = [s for s in found if s.headroom_cost > 0 or (s.headroom > 0).any()]
+    if not wanting:
+        return [f"{head} what exists is enough{f' for all {len(found)} quotas' if several else ''}."]
+    listed = "; ".join(f"{s.services[0]}: {s.reason}" for s in wanting[:3])
+    return [f"{head} {listed}{f' … and {len(wanting) - 3} more' if len(wanting) > 3 else ''}"]
 
 
 def page(plan: Tabular) -> str:
@@ -217,6 +234,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "skipped_scenarios": list(plan.skipped),
         "probability_fits": for_json(plan.probability_fits),
         "joint": [_joint(j) for j in plan.joint],
+        "allocation": None if plan.allocation is None else plan.allocation.to_dict(),
         "quotas": plan.to_records(),
     }
 

@@ -185,6 +185,13 @@ class History(Tabular):
                 usage[:, column] = self.usage[:, i]
         return replace(self, keys=tuple(keys[i] for i in order), usage=usage)
 
+    def until(self, now: Instant | None) -> History:
+        """Give it without the steps that begin after that moment."""
+        if now is None:
+            return self
+        rows = math.floor((instant_s(now, "now") - self.start_s) / self.step_s) + 1
+        return self if rows >= len(self.usage) else replace(self, usage=self.usage[: max(rows, 1)])
+
     def samples(self) -> Samples:
         """Give the observed samples, each at the beginning of its step."""
         t, k = np.nonzero(~np.isnan(self.usage.T))[::-1]

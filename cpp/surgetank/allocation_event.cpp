@@ -1,0 +1,90 @@
+#include "surgetank/allocation_event.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+namespace surgetank {
+namespace {
+
+struct Taker {
+    Index region;
+    double weight, limit, taken;
+};
+
+// Smallest multiple of the need's last binary digit: sums of such multiples up to the need are exact.
+double grain_of(double need) { return std::nextafter(need, inf) - need; }
+
+double floor_to(double value, double grain) { return std::floor(value / grain) * grain; }
+
+// Proportional to weight, none above its limit: those that would be filled first are filled first.
+void fill(std::vector<Taker>& takers, double need) {
+    std::ranges::sort(takers, [](const Taker& a, const Taker& b) {
+        const double x = a.limit * b.weight, y = b.limit * a.weight;
+        return x < y || (x == y && a.region < b.region);
+    });
+    double left = need, weight = 0;
+    for (const Taker& t : takers) weight += t.weight;
+    bool filling = true;
+    for (Taker& t : takers) {
+        const double part = weight > 0 ? left * std::min(1.0, t.weight / weight) : 0;
+        filling = filling && part >= t.limit;
+        if (!filling) {
+            t.taken = std::min(part, t.limit);  // left and weight stay: the same proportion for all that are left
+            continue;
+        }
+        t.taken = t.limit;
+        left = std::max(0.0, left - t.limit);
+        weight -= t.weight;
+    }
+}
+
+}  // namespace
+
+void check(const ProportionalOptions& options) {
+    require(options.share_cap > 0 && options.share_cap <= 1, "share_cap", "must be a share in (0, 1]",
+            options.share_cap);
+    require(options.room_cap >= 0 && options.room_cap <= 1, "room_cap", "must be a share in [0, 1]", options.room_cap);
+}
+
+Shared share_out(const Column& need, const Samples& free, const Samples& preference,
+                 const ProportionalOptions& options) {
+    check(options);
+    const Index services = need.size(), regions = free.cols();
+    require(free.rows() == services, "free", fmt::format("must have {} services", services), free.rows());
+    require(preference.rows() == services && preference.cols() == regions, "preference", "must have the shape of free",
+            fmt::format("shape ({}, {})", preference.rows(), preference.cols()));
+    Shared out{Eigen::ArrayXXd::Zero(services, regions), Eigen::ArrayXd::Zero(services)};
+    std::vector<Taker> takers;
+    for (Index s = 0; s < services; ++s) {
+        require(need[s] >= 0 && need[s] < 1e300, "need", "must be finite and 0 or more", need[s]);
+        takers.clear();
+        const double grain = grain_of(need[s]);
+        double largest = 0;
+        for (Index r = 0; r < regions; ++r) {
+            const double f = free(s, r), p = preference(s, r);
+            require(f >= 0, "free", "must be 0 or more", f);
+            require(p >= 0 && p < inf, "preference", "must be finite and 0 or more", p);
+            // More than the need is as good as the need for the limit, but the share goes by all that is usable.
+            const double usable = options.room_cap * std::min(f, 1e300);
+            const double limit = floor_to(std::min({usable, options.share_cap * need[s], need[s]}), grain);
+            largest = std::max(largest, p);
+            if (p > 0 && limit > 0) takers.push_back({r, usable, limit, 0});
+        }
+        double most = 0;  // weights relative to the largest, so that their products stay in range
+        for (Taker& t : takers) most = std::max(most, t.weight);
+        for (Taker& t : takers) t.weight = std::max(t.weight / most * (preference(s, t.region) / largest), 1e-300);
+        fill(takers, need[s]);
+        double left = need[s];
+        for (Taker& t : takers) left -= t.taken = floor_to(t.taken, grain);
+        for (Taker& t : takers) {  // what rounding down has left, a few grains
+            const double more = std::min(left, t.limit - t.taken);
+            t.taken += more, left -= more;
+            out.taken(s, t.region) = t.taken;
+        }
+        out.shortfall[s] = left;
+    }
+    return out;
+}
+
+}  // namespace surgetank

@@ -1,0 +1,75 @@
+"""The command `allocate`: beforehand, how much headroom where; in the event, who takes how much."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ._commands import _busy, _config, _open, _progress, _text
+from .errors import InvalidInput
+
+if TYPE_CHECKING:
+    from .config import Config
+    from .history import History
+
+
+def run_allocate(args: argparse.Namespace) -> int:
+    """Read the store; then plan for a failure, or share out one that is happening."""
+    config = _config(args)
+    with _open(args, config) as store, _progress("reading the store") as progress:
+        step_s = config.step_s if args.step is None else args.step
+        history = store.history(step_s=step_s, until=args.now, progress=progress).complete()
+    config.check(history.keys)
+    history = _only(history, args.quota).until(args.now)
+    return _event(args, config, history) if args.fail else _beforehand(args, config, history)
+
+
+def _beforehand(args: argparse.Namespace, config: Config, history: History) -> int:
+    from .allocation import Survive
+    from .plan import unit_prices
+
+    if args.sharing:
+        raise InvalidInput(f"--sharing: is for --fail REGION (got {args.sharing!r})")
+    given = {name: value for name in ("critical", "share_cap", "at") if (value := getattr(args, name)) is not None}
+    if args.survive:
+        given["failures"] = f"N-{args.survive}"
+    asked = replace(config.survive or Survive(), **given)
+    with _busy("allocating"):
+        found = asked.of(history, unit_prices(history.keys, config.costs))
+    shown = found.transfers if args.transfers else found
+    if args.json:
+        records = {"transfers": found.transfers.to_records()} if args.transfers else {}
+        print(json.dumps({**found.to_dict(), **records}, indent=2, allow_nan=False))
+    else:
+        print(_text(shown))
+    return 0
+
+
+def _event(args: argparse.Namespace, config: Config, history: History) -> int:
+    from .allocation import Proportional, evacuate
+
+    for name in ("critical", "at", "transfers"):
+        if getattr(args, name):
+            raise InvalidInput(f"--{name}: is for planning beforehand, without --fail (got {getattr(args, name)!r})")
+    rule = Proportional.named(args.sharing) if args.sharing else config.sharing
+    if args.share_cap is not None:
+        rule = replace(rule, share_cap=args.share_cap)
+    found = evacuate(history, args.fail, rule)
+    if args.json:
+        head = {"failed": list(found.failed), "shortfall": found.shortfall, "left_out": list(found.left_out)}
+        print(json.dumps({**head, "rows": found.to_records()}, indent=2, allow_nan=False))
+    else:
+        print(_text(found))
+    return 0
+
+
+def _only(history: History, pattern: str | None) -> History:
+    """The quotas that a pattern names."""
+    from .plan import matching
+
+    if pattern is None:
+        return history
+    chosen = matching(history.keys, pattern, "quota")
+    return replace(history, keys=tuple(history.keys[i] for i in chosen), usage=history.usage[:, chosen])

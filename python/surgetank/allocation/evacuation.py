@@ -1,0 +1,128 @@
+"""`evacuate`: Regions have failed; for every quota, who takes how much of what they use now?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import _bridge
+from .._table import Column, Tabular, percent, quantity
+from ..errors import InvalidInput, invalid, nearest
+from ..history import History
+from .event import Proportional, Shared
+from .failures import said
+from .given_history import last_usage, places
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Evacuation(Tabular):
+    """Who takes how much of every quota when Regions fail."""
+
+    failed: tuple[str, ...]
+    shared: dict[str, Shared]  #: by service: the quota, whatever the Region
+    left_out: tuple[str, ...]  #: quotas whose usage or value is not known
+
+    @property
+    def shortfall(self) -> dict[str, float]:
+        """What stays unplaced, by service."""
+        return {name: shared.shortfall for name, shared in self.shared.items()}
+
+    def require_met(self) -> None:
+        """Raise `InvalidInput` if anything stays unplaced."""
+        if short := [name for name, amount in self.shortfall.items() if amount > 0]:
+            raise InvalidInput(f"evacuate: every load must be placed in full (got a shortfall of {', '.join(short)})")
+
+    def _caption(self) -> str:
+        short = sum(amount > 0 for amount in self.shortfall.values())
+        fit = f"{short} of {len(self.shared)} quotas do not fit" if short else f"all {len(self.shared)} quotas fit"
+        fails = "fails" if len(self.failed) == 1 else "fail"
+        return f"{said(self.failed if len(self.failed) > 1 else self.failed[0])} {fails} now: {fit}"
+
+    def _notes(self) -> list[str]:
+        lines = [
+            f"{name}: {quantity(s.shortfall)} of {quantity(s.need)} stay unplaced."
+            for name, s in self.shared.items()
+            if s.shortfall > 0
+        ]
+        for shared in list(self.shared.values())[:1]:
+            lines += shared._notes()
+            if shared.rule.multiplier != 1:
+                lines.append(f"What moves is {quantity(shared.rule.multiplier)} × what is used now.")
+        if self.left_out:
+            lines.append(f"Not counted, because usage or quota is not known: {', '.join(self.left_out[:5])}.")
+        return lines
+
+    def _columns(self) -> list[Column]:
+        rows = [(name, s, i) for name, s in self.shared.items() for i in range(len(s.regions))]
+        after = [s.utilization_after[s.regions[i]] for _, s, i in rows]
+        return [
+            Column("service", [name for name, _, _ in rows], "Service/quota", numeric=False),
+            Column("region", [s.regions[i] for _, s, i in rows], "Region", numeric=False),
+            Column("usage", np.array([s.usage[i] for _, s, i in rows]), "Usage", quantity, priority=2),
+            Column("quota", np.array([s.quota[i] for _, s, i in rows]), "Quota", quantity, priority=2),
+            Column("taken", np.array([s.amounts[i] for _, s, i in rows]), "Takes", quantity),
+            Column("utilization_after", after, "Utilization after", percent),
+            Column("need", np.array([s.need for _, s, _ in rows])),
+            Column("shortfall", np.array([s.shortfall for _, s, _ in rows]), "Unplaced", quantity, priority=1),
+        ]
+
+
+def evacuate(history: History, failed: str | Iterable[str], rule: Proportional | None = None) -> Evacuation:
+    """Share out what failed Regions use now, quota by quota, over what the others have free.
+
+    Parameters
+    ----------
+    history : History
+        With quotas; the last observed usage counts.
+    failed : Region or Regions
+        They fail together.
+    rule : Proportional, optional
+        How loads are shared. Default ``Proportional()``: at most .8 of a Region's free headroom is given away.
+
+    Returns
+    -------
+    Evacuation
+        ``shared`` by quota, ``shortfall``, ``left_out``.
+
+    Raises
+    ------
+    InvalidInput
+        Names the argument, the rule and the value. A shortfall is an answer.
+
+    Examples
+    --------
+    >>> import surgetank
+    >>> usage = surgetank.History.from_array(
+    ...     [[60.0, 30.0]], start="2026-01-01T00:00Z", step_s=300, regions=["us-east-1", "us-west-2"], quota=100.0
+    ... )
+    >>> list(surgetank.evacuate(usage, "us-east-1").shortfall.values())
+    [4.0]
+    """
+    if not isinstance(history, History):
+        raise invalid("history", "must be a History", type(history).__name__)
+    rule = Proportional() if rule is None else rule
+    if not isinstance(rule, Proportional):
+        raise invalid("rule", "must be Proportional(...)", rule)
+    gone = tuple(dict.fromkeys(_bridge.names(failed, "failed")))
+    if not gone:
+        raise invalid("failed", "must name a Region", failed)
+    for region in gone:
+        if region not in history.regions:
+            raise invalid("failed", f"must name Regions of the history{nearest(region, history.regions)}", region)
+    history = history.complete()
+    usage = last_usage(history.usage)
+    known, left_out = places(history, ~np.isnan(usage))
+    column = {key: i for i, key in enumerate(history.keys)}
+    shared = {}
+    for name, keys in known.items():
+        used = {key.region: float(usage[column[key]]) for key in keys}
+        sources = [r for r in gone if r in used]
+        if not sources or len(sources) == len(used):
+            continue
+        allowed = {key.region: history.quotas[key].value for key in keys}
+        shared[name] = rule.evacuate(sources, usage=used, quota=allowed)
+    if not shared:
+        raise invalid("failed", "must have a quota whose usage is known and that others have as well", list(gone))
+    return Evacuation(failed=gone, shared=shared, left_out=left_out)

@@ -1,0 +1,155 @@
+"""An allocation as people and programs read it: caption, sentences, plain values."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .._table import at_least, for_json, percent, quantity
+from .failures import said
+
+if TYPE_CHECKING:
+    from .result import Allocation
+
+MOST_NOTES = 8
+
+
+def caption(found: Allocation) -> str:
+    """What is survived, and what it costs."""
+    word = found.failures.word
+    if found.status == "infeasible":
+        bad = found.statuses.count("infeasible")
+        who = "" if found.given.single else f" for {bad} of {len(found)} services"
+        return f"To survive {word}: infeasible{who}; the best that can be done costs {quantity(found.headroom_cost)}"
+    return f"To survive {word}: optimal, cost {quantity(found.cost)}"
+
+
+def notes(found: Allocation) -> list[str]:
+    """Why, service by service; what pooling saves; what was left out; the proof."""
+    order = sorted(range(len(found)), key=lambda s: (found.statuses[s] != "infeasible", -found.headroom_costs[s], s))
+    lines = []
+    wanting = [s for s in order if found.statuses[s] == "infeasible" or (found.headroom[s] > 0).any()]
+    if found.given.single:
+        lines.append(found.reason)
+        wanting = []
+    lines += [f"{found.services[s]}: {found.reasons[s]}" for s in wanting[:MOST_NOTES]]
+    if len(wanting) > MOST_NOTES:
+        lines.append(f"… and {len(wanting) - MOST_NOTES} more services; `reasons` and JSON give every one.")
+    if not found.given.single and len(wanting) < len(order):
+        rest = len(order) - len(wanting)
+        lines.append(
+            f"Every failure fits in what exists{f' for the other {rest}' if wanting else ', for every service'}."
+        )
+    if (saving := pooling(found)) is not None:
+        lines.append(saving)
+    if found.unplaced > 0:
+        worst = float(np.max(found.cvar))
+        lines.append(
+            f"In the worst {percent(1 - found.alpha)} of all failures and moments, on average {percent(worst)} of the "
+            f"load stays unplaced (at most {percent(found.unplaced)} was asked for)."
+        )
+    if found.left_out:
+        shown = ", ".join(found.left_out[:5]) + (" …" if len(found.left_out) > 5 else "")
+        lines.append(f"Not counted, because usage or quota is not known: {shown}.")
+    lines.append(proof(found))
+    return lines
+
+
+def pooling(found: Allocation) -> str | None:
+    """What is saved by peaks that do not coincide."""
+    if len(found.given.load) == 1:
+        return None
+    moments = int(np.min(found.moments))
+    head = f"Every one of {moments:,} moments fits"
+    if found.status == "infeasible":
+        return None
+    if math.isinf(found.pooling_saving):
+        return f"{head}; if every Region's peak came at once, some failure could not be survived at all."
+    if found.pooling_saving <= 1e-9 * found.cost:
+        return f"{head}; planning for every Region's peak at once would cost no more."
+    return f"{head}; planning for every Region's peak at once would cost {quantity(found.pooling_saving)} more."
+
+
+def proof(found: Allocation) -> str:
+    """What was checked."""
+    if found.status == "infeasible":
+        return "Checked: with all that may be raised, the load named above does not fit."
+    gap = max(c.gap for c in found.certificates)
+    return f"Checked: no headroom costs less (dual bound within {gap:.1g} of the cost), and every failure fits."
+
+
+def reason(found: Allocation, s: int) -> str:
+    """Why the headroom of a service is what it is, in a sentence or two."""
+    one = found[s] if len(found) > 1 else found
+    headroom = np.reshape(one.headroom, -1)
+    over = np.reshape(one.over_promised, -1)
+    raised = [
+        f"{at_least(amount)} in {region}"
+        for region, amount in zip(one.regions, headroom.tolist(), strict=True)
+        if amount > 0
+    ]
+    said_over = [
+        f"{region} has promised or uses {quantity(amount)} more than it can have"
+        for region, amount in zip(one.regions, over.tolist(), strict=True)
+        if amount > 0
+    ]
+    if 0 in one.broken:
+        why = one.broken[0]
+        ray = one.certificates[0]
+        targets = [r for i, r in enumerate(one.regions) if i not in why["failed"]]
+        full = [r for r in targets if r in ray.full]
+        limited = [r for r in targets if r not in ray.full]
+        limits = [f"{' and '.join(full)} can be raised no further"] if full else []
+        limits += [f"{' and '.join(limited)} may take no more (eligibility, share cap)"] if limited else []
+        fails = "fails" if len(why["failed"]) == 1 else "fail"
+        head = f"When {said(one.failures.label(why['failed']))} {fails}, {at_least(why['missing'])} of"
+        whose = " + ".join(ray.sources)
+        return f"{head} the {quantity(ray.load)} that leave {whose} stay unplaced: {'; '.join([*limits, *said_over])}."
+    if said_over:
+        return "; ".join(said_over) + "."
+    if not raised:
+        return "Every failure fits in what exists."
+    if not one.binding:
+        return f"More is promised than there is: raise {', '.join(raised)}."
+    top = one.binding[0]
+    moment = "" if len(one.given.load) == 1 else f", at moment {top.moment},"
+    return (
+        f"The loss of {said(top.failure)} decides{moment}: {at_least(top.need)} more than exists must fit. "
+        f"Raise {', '.join(raised)}."
+    )
+
+
+def as_dict(found: Allocation) -> dict[str, Any]:
+    """Plain values: head, one dictionary per service and Region, transfers where they are few."""
+    return {
+        "survives": found.failures.word,
+        "status": found.status,
+        "cost": for_json(found.cost),
+        "headroom_cost": for_json(found.headroom_cost),
+        "pooling_saving": for_json(found.pooling_saving),
+        "left_out": list(found.left_out),
+        "services": [
+            {
+                "service": one.services[0],
+                "status": one.status,
+                "cost": for_json(one.cost),
+                "binding_failure": one.binding_failure,
+                "reason": one.reason,
+                "headroom": dict(zip(one.regions, np.reshape(one.headroom, -1).tolist(), strict=True)),
+                "price": dict(zip(one.regions, np.reshape(one.prices, -1).tolist(), strict=True)),
+                "moments": int(one.moments[0]),
+                "gap": one.certificate.gap,
+                "excess": one.certificate.excess,
+                "shortfall": {
+                    said(one.failures[i]): float(one.broken[0]["shortfall"][i])
+                    for i in np.flatnonzero(one.broken[0]["shortfall"] > 0).tolist()
+                }
+                if one.broken
+                else {},
+            }
+            for one in (found if len(found) > 1 else [found])
+        ],
+        "rows": found.to_records(),
+    }
