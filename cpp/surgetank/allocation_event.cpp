@@ -10,6 +10,7 @@ namespace {
 struct Taker {
     Index region;
     double weight, limit, taken;
+    double full_at;  // the share of the need for a whole weight at which it is full
 };
 
 // Smallest multiple of the need's last binary digit: sums of such multiples up to the need are exact.
@@ -20,23 +21,19 @@ double floor_to(double value, double grain) { return std::floor(value / grain) *
 // Proportional to weight, none above its limit: those that would be filled first are filled first.
 void fill(std::vector<Taker>& takers, double need) {
     std::ranges::sort(takers, [](const Taker& a, const Taker& b) {
-        const double x = a.limit * b.weight, y = b.limit * a.weight;
-        return x < y || (x == y && a.region < b.region);
+        return a.full_at < b.full_at || (a.full_at == b.full_at && a.region < b.region);
     });
-    double left = need, weight = 0;
-    for (const Taker& t : takers) weight += t.weight;
-    bool filling = true;
-    for (Taker& t : takers) {
-        const double part = weight > 0 ? left * std::min(1.0, t.weight / weight) : 0;
-        filling = filling && part >= t.limit;
-        if (!filling) {
-            t.taken = std::min(part, t.limit);  // left and weight stay: the same proportion for all that are left
-            continue;
-        }
-        t.taken = t.limit;
-        left = std::max(0.0, left - t.limit);
-        weight -= t.weight;
+    // Weights from the last to each: sums, never differences, so that a small one beside a large one is not lost.
+    std::vector<double> rest(takers.size() + 1, 0.0);
+    for (std::size_t i = takers.size(); i-- > 0;) rest[i] = rest[i + 1] + takers[i].weight;
+    double left = need;
+    std::size_t i = 0;
+    for (; i < takers.size() && left * (takers[i].weight / rest[i]) >= takers[i].limit; ++i) {
+        takers[i].taken = takers[i].limit;
+        left = std::max(0.0, left - takers[i].limit);
     }
+    for (std::size_t j = i; j < takers.size(); ++j)
+        takers[j].taken = std::min(takers[j].limit, left * (takers[j].weight / rest[i]));
 }
 
 }  // namespace
@@ -69,11 +66,14 @@ Shared share_out(const Column& need, const Samples& free, const Samples& prefere
             const double usable = options.room_cap * std::min(f, 1e300);
             const double limit = floor_to(std::min({usable, options.share_cap * need[s], need[s]}), grain);
             largest = std::max(largest, p);
-            if (p > 0 && limit > 0) takers.push_back({r, usable, limit, 0});
+            if (p > 0 && limit > 0) takers.push_back({r, usable, limit, 0, 0});
         }
         double most = 0;  // weights relative to the largest, so that their products stay in range
         for (Taker& t : takers) most = std::max(most, t.weight);
-        for (Taker& t : takers) t.weight = std::max(t.weight / most * (preference(s, t.region) / largest), 1e-300);
+        for (Taker& t : takers) {
+            t.weight = std::max(t.weight / most * (preference(s, t.region) / largest), 1e-300);
+            t.full_at = t.limit / need[s] / t.weight;
+        }
         fill(takers, need[s]);
         double left = need[s];
         for (Taker& t : takers) left -= t.taken = floor_to(t.taken, grain);

@@ -72,4 +72,6 @@ def _only(history: History, pattern: str | None) -> History:
     if pattern is None:
         return history
     chosen = matching(history.keys, pattern, "quota")
-    return replace(history, keys=tuple(history.keys[i] for i in chosen), usage=history.usage[:, chosen])
+    keys = tuple(history.keys[i] for i in chosen)
+    quotas = {key: quota for key, quota in history.quotas.items() if key in keys}
+    return replace(history, keys=keys, usage=history.usage[:, chosen], quotas=quotas)

@@ -31,6 +31,8 @@ class Given:
     cost: Floats
     raisable: Floats
     share: Floats  # (R, R) or (S·R, R)
+    first_s: int | None = None  # epoch seconds of the first moment, and from one to the next; None: not known
+    step_s: float = 0.0
     there: NDArray[np.bool_] | None = None  # (S·R) where a service has a quota; None: everywhere
 
     @property
@@ -46,6 +48,14 @@ class Given:
             self.share,
         )  # fmt: skip
 
+    def when(self, moment: int) -> str:
+        """A moment for a person: an instant (UTC) where that is known; nothing where there is only one."""
+        if len(self.load) == 1:
+            return ""
+        if self.first_s is None:
+            return f" at moment {moment}"
+        return f" at {np.datetime64(int(self.first_s + moment * self.step_s), 's')}Z"
+
     def only(self, s: int) -> Given:
         """One service of it, without an axis for it."""
         width = len(self.regions)
@@ -55,6 +65,7 @@ class Given:
             regions=self.regions, services=self.services[s : s + 1], single=True, load=self.load[:, columns],
             existing=self.existing[:, columns], reserved=self.reserved[columns], multiplier=self.multiplier[columns],
             critical=self.critical[s : s + 1], cost=self.cost[columns], raisable=self.raisable[columns], share=share,
+            first_s=self.first_s, step_s=self.step_s,
             there=None if self.there is None else self.there[columns],
         )  # fmt: skip
 

@@ -65,6 +65,8 @@ def read_history(
         cost=prices.reshape(-1),
         raisable=raisable.reshape(-1),
         share=np.ascontiguousarray(share.reshape(-1, width)),
+        first_s=int(history.start_s + (len(history.usage) - len(usage)) * history.step_s),
+        step_s=history.step_s,
         there=there.reshape(-1),
     )
     return given, left_out

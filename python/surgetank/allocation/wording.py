@@ -100,10 +100,13 @@ def reason(found: Allocation, s: int) -> str:
         ray = one.certificates[0]
         targets = [r for i, r in enumerate(one.regions) if i not in why["failed"]]
         full = [r for r in targets if r in ray.full]
-        limited = [r for r in targets if r not in ray.full]
+        there = [True] * len(one.regions) if one.given.there is None else one.given.there.tolist()
+        unknown = [r for r in targets if r not in ray.full and not there[one.regions.index(r)]]
+        limited = [r for r in targets if r not in ray.full and r not in unknown]
         limits = [f"{' and '.join(full)} can be raised no further"] if full else []
         limits += [f"{' and '.join(limited)} may take no more (eligibility, share cap)"] if limited else []
-        fails = "fails" if len(why["failed"]) == 1 else "fail"
+        limits += [f"usage or quota of {' and '.join(unknown)} is not known"] if unknown else []
+        fails = ("fails" if len(why["failed"]) == 1 else "fail") + one.given.when(why["moment"])
         head = f"When {said(one.failures.label(why['failed']))} {fails}, {at_least(why['missing'])} of"
         whose = " + ".join(ray.sources)
         return f"{head} the {quantity(ray.load)} that leave {whose} stay unplaced: {'; '.join([*limits, *said_over])}."
@@ -114,9 +117,8 @@ def reason(found: Allocation, s: int) -> str:
     if not one.binding:
         return f"More is promised than there is: raise {', '.join(raised)}."
     top = one.binding[0]
-    moment = "" if len(one.given.load) == 1 else f", at moment {top.moment},"
     return (
-        f"The loss of {said(top.failure)} decides{moment}: {at_least(top.need)} more than exists must fit. "
+        f"The loss of {said(top.failure)} decides{one.given.when(top.moment)}: {at_least(top.need)} more than exists must fit. "
         f"Raise {', '.join(raised)}."
     )
 
