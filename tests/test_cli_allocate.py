@@ -44,7 +44,7 @@ def test_what_is_asked_changes_the_answer(run):
     assert ec2["binding_failure"] == ["us-east-1", "us-west-2"]
     assert sum(ec2["headroom"].values()) == two["cost"] > 0
     assert ec2["headroom"]["us-east-1"] == 0
-    assert ec2["reason"].startswith("The loss of us-east-1 + us-west-2 decides at 2026-01-")
+    assert ec2["reason"].startswith("The loss of us-east-1 + us-west-2 at 2026-01-")
     assert ec2["shortfall"] == {}
     last = json.loads(run("--survive", "2", "--quota", "ec2", "--json", "--at", "last").out)
     assert last["cost"] < two["cost"]
@@ -100,11 +100,11 @@ def test_the_toml_says_what_to_survive(run, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('survive = "N-7"', 'line 2: failures: of any k Regions must be "N-1" to "N-3" (got \'N-7\')'),
+        ('survive = "N-7"', 'line 2: survive: of any k Regions must be "N-1" to "N-3" (got \'N-7\')'),
         ('together = [["us-east-1", "us-east-9"]]', "us-east-9"),
         ("critical = 2", "line 2: critical: must be a fraction in [0, 1] (got 2)"),
         ('at = "now"', "line 2: at: must be one of history, last (got 'now')"),
-        ('sharing = "mine"', "line 2: name: must be one of regional_disaster_recovery"),
+        ('sharing = "mine"', "line 2: sharing: must be one of regional_disaster_recovery"),
         ("shares = 3", "line 2: shares: is no key in [allocation]"),
         ("eligible = 3", "line 2: eligible: must map Regions to lists of Regions (got 3)"),
     ],

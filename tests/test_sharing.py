@@ -64,6 +64,13 @@ def test_a_shortfall_is_an_answer():
     assert "60 stay unplaced" in shared.table(80)
 
 
+def test_where_nobody_is_left_all_of_it_is_short():
+    shared = Proportional().share(7, usage={"a": 1}, quota={"a": 1}, failed="a")
+    assert (dict(shared.taken), shared.shortfall) == ({}, 7)
+    found = evacuate(sample_world(), ["us-east-1", "us-west-2"])
+    assert found.shortfall["elasticloadbalancing/L-53DA6B97"] == 32
+
+
 def test_the_named_ones():
     rule = Proportional.named("regional_disaster_recovery")
     assert (rule.multiplier, rule.room_cap, dict(rule.preferences)) == (2.0, 0.8, {"us-west-2": 1.0, "eu-west-1": 0.8})
@@ -91,16 +98,14 @@ def test_the_named_ones():
         (lambda: Proportional(room_cap=1.1), "room_cap: must be a share in [0, 1] (got 1.1)"),
         (lambda: Proportional(multiplier=math.nan), "multiplier: must be a finite number, 0 or more (got nan)"),
         (lambda: Proportional.named("traffic"),
-         "name: must be one of regional_disaster_recovery, availability_zone_failure, traffic_surge, default; did you "
-         "mean 'traffic_surge'? (got 'traffic')"),
+         "name: must be one of regional_disaster_recovery, availability_zone_failure, traffic_surge, default "
+         "(got 'traffic')"),
         (lambda: Proportional().share(-1, usage={"a": 1}, quota={"a": 1}),
          "need: must be finite and 0 or more (got -1)"),
         (lambda: Proportional().share(1, usage={"a": math.nan}, quota={"a": 1}),
          "usage: of a must be finite and 0 or more (got nan)"),
         (lambda: Proportional().share(1, usage={"a": 1}, quota={"b": 1}),
          "usage: must be stated for every Region that is left; lacks b (got ['a'])"),
-        (lambda: Proportional().share(1, usage={"a": 1}, quota={"a": 1}, failed="a"),
-         "quota: must be stated for a Region that has not failed (got ['a'])"),
         (lambda: Proportional().evacuate("x", usage={"a": 1}, quota={"a": 1}),
          "failed: must be Regions whose usage is stated; known: a (got 'x')"),
         (lambda: evacuate(sample_world(), "us-east-9"),

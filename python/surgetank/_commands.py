@@ -58,7 +58,7 @@ def run_demo(args: argparse.Namespace) -> int:
     worst = made.rows("CRITICAL", "WARNING")[0]
     name = f"{worst['region']}/{worst['quota_name']}"
     print(f"\nThe store is {path}. Next:")
-    for line in (f"explain '{name}'", "plan --beside classic", "spikes", "check"):
+    for line in (f"explain '{name}'", "allocate --survive 2", "plan --beside classic", "spikes", "check"):
         print(f"  {_program()} {line} --store {path}")
     name = _program()
     print(f"Your own: {name} init, then {name} import USAGE.csv QUOTAS.csv --tz UTC, then {name} plan")

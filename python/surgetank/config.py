@@ -85,7 +85,8 @@ survive = "N-1"               # "N-2", "N-3", or a list of Regions and of lists 
 # share_cap = 1.0             # of a failed Region's load, the most that one other takes
 # critical = 1.0              # the share of the load that must survive; the rest is shed first
 # at = "history"              # every moment of the last 30 days, or "last", the last observed usage
-# sharing = "default"         # `allocate --fail`: one of regional_disaster_recovery, availability_zone_failure, ...
+# sharing = "traffic_surge"   # for `allocate --fail`: or regional_disaster_recovery, availability_zone_failure,
+                              # default; without it what is used now moves, and at most .8 of what is free is given
 
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
@@ -198,8 +199,7 @@ class Config:
             try:
                 self.survive.check(regions)
             except InvalidInput as error:
-                key = {"failures": "survive"}.get(word := str(error).partition(":")[0], word)
-                raise self.source.at(str(error), "allocation", key) from None
+                raise self.source.at(*_as_in_the_file(error)) from None
         for pattern in (p for p in self.thresholds if p != "*"):
             self._names_one(keys, pattern, "thresholds", pattern)
         for pattern in self.costs:
@@ -304,11 +304,17 @@ def _allocation(source: Source, table: dict[str, Any]) -> tuple[Survive | None, 
     try:
         sharing = Proportional.named(table["sharing"]) if "sharing" in table else Proportional()
     except InvalidInput as error:
-        raise source.at(str(error), "allocation", "sharing") from None
+        raise source.at(str(error).replace("name:", "sharing:", 1), "allocation", "sharing") from None
     try:
         return None if options.get("failures") == [] else Survive(**options), sharing
     except InvalidInput as error:
-        raise source.at(str(error), "allocation", str(error).partition(":")[0]) from None
+        raise source.at(*_as_in_the_file(error)) from None
+
+
+def _as_in_the_file(error: InvalidInput) -> tuple[str, str, str]:
+    """The message and the place of a mistake in [allocation], where `failures` is called `survive`."""
+    message = str(error).replace("failures:", "survive:", 1)
+    return message, "allocation", message.partition(":")[0]
 
 
 def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Policy]]:

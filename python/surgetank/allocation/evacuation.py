@@ -31,8 +31,8 @@ class Evacuation(Tabular):
 
     def require_met(self) -> None:
         """Raise `InvalidInput` if anything stays unplaced."""
-        if short := [name for name, amount in self.shortfall.items() if amount > 0]:
-            raise InvalidInput(f"evacuate: every load must be placed in full (got a shortfall of {', '.join(short)})")
+        if short := [f"{quantity(amount)} of {name}" for name, amount in self.shortfall.items() if amount > 0]:
+            raise InvalidInput(f"evacuate: every load must be placed in full (got {', '.join(short)} unplaced)")
 
     def _caption(self) -> str:
         short = sum(amount > 0 for amount in self.shortfall.values())
@@ -65,20 +65,24 @@ class Evacuation(Tabular):
             Column("taken", np.array([s.amounts[i] for _, s, i in rows]), "Takes", quantity),
             Column("utilization_after", after, "Utilization after", percent),
             Column("need", np.array([s.need for _, s, _ in rows])),
-            Column("shortfall", np.array([s.shortfall for _, s, _ in rows]), "Unplaced", quantity, priority=1),
+            Column(
+                "shortfall",
+                np.array([s.shortfall for _, s, _ in rows]),
+            ),
         ]
 
 
-def evacuate(history: History, failed: str | Iterable[str], rule: Proportional | None = None) -> Evacuation:
+def evacuate(history: History, failed: str | Iterable[str], rule: Proportional | str | None = None) -> Evacuation:
     """Share out what failed Regions use now, quota by quota, over what the others have free.
 
     Parameters
     ----------
     history : History
-        With quotas; the last observed usage counts.
+        With quotas; the last observed usage counts, unless it is older than an hour and twelve steps: then it says
+        nothing, and the quota is left out.
     failed : Region or Regions
         They fail together.
-    rule : Proportional, optional
+    rule : Proportional or a name of `NAMED_SHARING`, optional
         How loads are shared. Default ``Proportional()``: at most .8 of a Region's free headroom is given away.
 
     Returns
@@ -102,7 +106,7 @@ def evacuate(history: History, failed: str | Iterable[str], rule: Proportional |
     """
     if not isinstance(history, History):
         raise invalid("history", "must be a History", type(history).__name__)
-    rule = Proportional() if rule is None else rule
+    rule = Proportional() if rule is None else Proportional.named(rule) if isinstance(rule, str) else rule
     if not isinstance(rule, Proportional):
         raise invalid("rule", "must be Proportional(...)", rule)
     gone = tuple(dict.fromkeys(_bridge.names(failed, "failed")))
@@ -112,17 +116,17 @@ def evacuate(history: History, failed: str | Iterable[str], rule: Proportional |
         if region not in history.regions:
             raise invalid("failed", f"must name Regions of the history{nearest(region, history.regions)}", region)
     history = history.complete()
-    usage = last_usage(history.usage)
+    usage = last_usage(history)
     known, left_out = places(history, ~np.isnan(usage))
     column = {key: i for i, key in enumerate(history.keys)}
     shared = {}
     for name, keys in known.items():
         used = {key.region: float(usage[column[key]]) for key in keys}
         sources = [r for r in gone if r in used]
-        if not sources or len(sources) == len(used):
+        if not sources:
             continue
         allowed = {key.region: history.quotas[key].value for key in keys}
         shared[name] = rule.evacuate(sources, usage=used, quota=allowed)
     if not shared:
-        raise invalid("failed", "must have a quota whose usage is known and that others have as well", list(gone))
+        raise invalid("failed", "must have a quota whose value and usage of the last hour are known", list(gone))
     return Evacuation(failed=gone, shared=shared, left_out=left_out)

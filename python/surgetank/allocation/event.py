@@ -81,7 +81,7 @@ class Proportional:
     def named(name: str) -> Proportional:
         """One that comes with surgetank, by its name in `NAMED_SHARING`."""
         if name not in NAMED_SHARING:
-            raise invalid("name", f"must be one of {', '.join(NAMED_SHARING)}{nearest(str(name), NAMED_SHARING)}", name)
+            raise invalid("name", f"must be one of {', '.join(NAMED_SHARING)}", name)
         return NAMED_SHARING[name]
 
     def share(self, need: float, *, usage: Amounts, quota: Amounts, failed: str | Iterable[str] = ()) -> Shared:
@@ -113,16 +113,15 @@ class Proportional:
         if missing := [r for r in allowed if r not in used and r not in gone]:
             raise invalid("usage", f"must be stated for every Region that is left; lacks {missing[0]}",
                           list(used))  # fmt: skip
-        regions = tuple(r for r in allowed if r not in gone)
-        if not regions:
-            raise invalid("quota", "must be stated for a Region that has not failed", list(allowed))
+        regions = tuple(r for r in allowed if r not in gone)  # nobody may be left: then all is short
         before, limit = np.array([used[r] for r in regions]), np.array([allowed[r] for r in regions])
         free = np.maximum(0.0, limit - before)[np.newaxis]
         weights = np.array([[self.preferences.get(r, 1.0) for r in regions]])
         options = _bridge.options(_core.ProportionalOptions, self, own=("preferences", "multiplier"))
         taken, shortfall = _core.share_out(np.array([need]), free, weights, options)
+        amounts = taken[0] if regions else np.zeros(0)  # an empty array comes back as None
         return Shared(
-            rule=self, failed=gone, regions=regions, need=need, usage=before, quota=limit, amounts=taken[0],
+            rule=self, failed=gone, regions=regions, need=need, usage=before, quota=limit, amounts=amounts,
             shortfall=float(shortfall[0]),
         )  # fmt: skip
 
@@ -172,8 +171,10 @@ class Shared(Tabular):
     def _caption(self) -> str:
         placed = f"{quantity(self.need - self.shortfall)} of {quantity(self.need)} are placed"
         short = f"; {quantity(self.shortfall)} stay unplaced" if self.shortfall > 0 else ""
-        fails = f"{said(self.failed if len(self.failed) > 1 else self.failed[0])} fails: " if self.failed else ""
-        return f"{fails}{placed}{short}"
+        if not self.failed:
+            return f"{placed}{short}"
+        alone = len(self.failed) == 1
+        return f"{said(self.failed[0] if alone else self.failed)} {'fails' if alone else 'fail'}: {placed}{short}"
 
     def _notes(self) -> list[str]:
         most = (

@@ -125,7 +125,9 @@ def _sets(given: Iterable[str | Iterable[str]], regions: tuple[str, ...], argume
 
 
 def _groups(together: Iterable[Iterable[str]], regions: tuple[str, ...]) -> list[tuple[int, ...]]:
-    groups = _sets(together, regions, "together")
+    groups = _sets([together] if isinstance(together, str) else together, regions, "together")
+    if alone := [g for g in groups if len(g) == 1]:
+        raise invalid("together", "must be groups of at least two Regions", [regions[r] for r in alone[0]])
     flat = list(itertools.chain(*groups))
     if len(set(flat)) != len(flat):
         twice = next(r for r in flat if flat.count(r) > 1)

@@ -33,6 +33,7 @@ class Given:
     share: Floats  # (R, R) or (S·R, R)
     first_s: int | None = None  # epoch seconds of the first moment, and from one to the next; None: not known
     step_s: float = 0.0
+    quota: Floats | None = None  # (S·R) as it is; None: not known
     there: NDArray[np.bool_] | None = None  # (S·R) where a service has a quota; None: everywhere
 
     @property
@@ -54,7 +55,19 @@ class Given:
             return ""
         if self.first_s is None:
             return f" at moment {moment}"
-        return f" at {np.datetime64(int(self.first_s + moment * self.step_s), 's')}Z"
+        return f" at {self.instant(moment)}Z"
+
+    def instant(self, moment: int) -> np.datetime64 | None:
+        """The instant (UTC) of a moment, where that is known."""
+        if self.first_s is None:
+            return None
+        return np.datetime64(int(self.first_s + moment * self.step_s), "s")
+
+    def owed(self) -> Floats:
+        """What must be raised whatever fails, (S·R): more is promised or used than there is."""
+        shed = (1 - np.repeat(self.critical, len(self.regions))) * self.load
+        least: Floats = np.nanmin(self.existing - self.reserved + shed, axis=0)
+        return np.maximum(0.0, -least)
 
     def only(self, s: int) -> Given:
         """One service of it, without an axis for it."""
@@ -66,6 +79,7 @@ class Given:
             existing=self.existing[:, columns], reserved=self.reserved[columns], multiplier=self.multiplier[columns],
             critical=self.critical[s : s + 1], cost=self.cost[columns], raisable=self.raisable[columns], share=share,
             first_s=self.first_s, step_s=self.step_s,
+            quota=None if self.quota is None else self.quota[columns],
             there=None if self.there is None else self.there[columns],
         )  # fmt: skip
 
@@ -144,6 +158,8 @@ def _raisable(given: ArrayLike, shape: tuple[int, int]) -> Floats:
     values = np.asarray(given)
     if values.dtype == bool:
         values = np.where(values, np.inf, 0.0)
+    elif any(isinstance(v, bool) for v in np.asarray(given, dtype=object).flat):
+        raise invalid("raisable", "must be all numbers or all True and False", given)
     return _broadcast(_bridge.numbers(values, "raisable"), "raisable", shape).reshape(-1)
 
 
@@ -175,10 +191,11 @@ def eligible_shares(given: Eligible | None, regions: tuple[str, ...]) -> Floats:
         return may
     may = np.ones((width, width))
     for source, targets in given.items():
-        for name in (source, *_bridge.names(targets, "eligible")):
+        allowed = _bridge.names(targets, "eligible")
+        for name in (source, *allowed):
             if name not in regions:
                 raise invalid("eligible", f"must name Regions that are there{nearest(str(name), regions)}", name)
-        may[regions.index(source)] = [r in tuple(targets) for r in regions]
+        may[regions.index(source)] = [r in allowed for r in regions]
     return may
 
 

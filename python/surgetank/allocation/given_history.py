@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,36 +15,46 @@ from ..history import History, QuotaKey
 from .given import Eligible, Given, _critical, _share
 
 MOMENTS = ("history", "last")  # every moment, or the last observed usage
+PerQuota = ArrayLike | Mapping[str, float]  # one number, one for each series, or by pattern
+FRESH_S, FRESH_STEPS = 3600.0, 12  # an older last sample says nothing
 LAST_S = 30 * 86400.0  # of history, what is looked at
 
 
 def read_history(
-    history: History, *, at: str, cost: ArrayLike, eligible: Eligible | None, share_cap: ArrayLike,
-    multiplier: ArrayLike, critical: ArrayLike,
+    history: History, *, at: str, cost: PerQuota, raisable: PerQuota, reserved: PerQuota, multiplier: PerQuota,
+    eligible: Eligible | None, share_cap: ArrayLike, critical: ArrayLike,
 ) -> tuple[Given, tuple[str, ...]]:  # fmt: skip
-    """Its quotas that are known in at least two Regions, and the names of those that are left out."""
+    """Its quotas by service, and the names of those whose usage or value is not known."""
     if at not in MOMENTS:
         raise invalid("at", 'must be "history", every moment of it, or "last", the last observed usage', at)
     if history.signed:
         raise invalid("load", "must be usage of quotas; this History holds a metric that may be negative", "History")
+    by_key = {
+        name: _per_quota(values, name, history.keys, default)
+        for name, values, default in (
+            ("cost", cost, 0.0),
+            ("multiplier", multiplier, 1.0),
+            ("raisable", raisable, np.inf),
+            ("reserved", reserved, 0.0),
+        )
+    }  # fmt: skip
     history = history.complete()
     usage = recent(history)
     if at == "last":
-        usage = last_usage(usage)[np.newaxis]
+        usage = last_usage(history)[np.newaxis]
     observed = np.asarray(~np.isnan(usage).all(axis=0))
     known, left_out = places(history, observed)
     if not known:
         raise invalid("load", "must hold a quota whose usage and value are known in two Regions", ", ".join(left_out))
-    regions = tuple(dict.fromkeys(key.region for keys in known.values() for key in keys))
-    regions = tuple(r for r in history.regions if r in regions)
+    seen = {key.region for key in history.keys if (quota := history.quotas.get(key)) is None or not quota.is_global}
+    regions = tuple(r for r in history.regions if r in seen)
     count, width = len(known), len(regions)
     loads = np.zeros((len(usage), count, width))
     existing = np.zeros_like(loads)
     there = np.zeros((count, width), dtype=bool)
-    prices, factors = np.zeros((count, width)), np.ones((count, width))
-    raisable = np.zeros((count, width))
-    price = _per_key(cost, "cost", len(history.keys))
-    factor = _per_key(multiplier, "multiplier", len(history.keys))
+    allowed = np.zeros((count, width))
+    tables = {"cost": np.zeros((count, width)), "multiplier": np.ones((count, width))}
+    tables |= {"raisable": np.zeros((count, width)), "reserved": np.zeros((count, width))}
     column = {key: i for i, key in enumerate(history.keys)}
     for s, keys in enumerate(known.values()):
         for key in keys:
@@ -48,8 +62,12 @@ def read_history(
             there[s, r] = True
             loads[:, s, r] = usage[:, k]
             existing[:, s, r] = quota.value - usage[:, k]
-            prices[s, r], factors[s, r] = price[k], factor[k]
-            raisable[s, r] = 0.0 if quota.adjustable is False else np.inf
+            allowed[s, r] = quota.value
+            for name, table in tables.items():
+                table[s, r] = by_key[name][key]
+            if quota.adjustable is False:
+                tables["raisable"][s, r] = 0.0
+    prices = tables["cost"]
     prices[~(prices > 0).any(axis=1)] = 1.0  # a service without any price: every unit counts the same
     share = _share(eligible, share_cap, regions, count).reshape(-1, width, width)
     share = share * (there[:, np.newaxis, :] & there[:, :, np.newaxis])
@@ -59,11 +77,12 @@ def read_history(
         single=False,
         load=_columns(loads),
         existing=_columns(existing),
-        reserved=np.zeros(count * width),
-        multiplier=factors.reshape(-1),
+        reserved=tables["reserved"].reshape(-1),
+        multiplier=tables["multiplier"].reshape(-1),
         critical=_critical(critical, count),
         cost=prices.reshape(-1),
-        raisable=raisable.reshape(-1),
+        raisable=tables["raisable"].reshape(-1),
+        quota=allowed.reshape(-1),
         share=np.ascontiguousarray(share.reshape(-1, width)),
         first_s=int(history.start_s + (len(history.usage) - len(usage)) * history.step_s),
         step_s=history.step_s,
@@ -83,7 +102,10 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 
 def places(history: History, observed: np.ndarray) -> tuple[dict[str, list[QuotaKey]], tuple[str, ...]]:
-    """Service → its keys in the Regions where usage and quota are known; and what is not known."""
+    """Service → its keys in the Regions where usage and quota are known; and what is not known.
+
+    Nothing where no service is known in two Regions, so that none could help another.
+    """
     several = len({key.account for key in history.keys}) > 1
     groups: dict[str, list[QuotaKey]] = {}
     left_out = []
@@ -96,18 +118,42 @@ def places(history: History, observed: np.ndarray) -> tuple[dict[str, list[Quota
             continue
         name = f"{key.account}/{key.quota_name}" if several else key.quota_name
         groups.setdefault(name, []).append(key)
-    return {name: keys for name, keys in groups.items() if len(keys) > 1}, tuple(left_out)
+    if not any(len(keys) > 1 for keys in groups.values()):
+        return {}, tuple(left_out)
+    return groups, tuple(left_out)
 
 
-def last_usage(usage: np.ndarray) -> np.ndarray:
-    """The last observed value of each column; NaN where there is none."""
+def last_usage(history: History) -> np.ndarray:
+    """The last observed value of each series; NaN where that is older than an hour and twelve steps."""
+    usage = history.usage[-max(math.ceil(FRESH_S / history.step_s), FRESH_STEPS) - 1 :]
     seen = ~np.isnan(usage)
     row = len(usage) - 1 - np.argmax(seen[::-1], axis=0)
     return np.where(seen.any(axis=0), usage[row, np.arange(usage.shape[1])], np.nan)
 
 
-def _per_key(given: ArrayLike, argument: str, count: int) -> np.ndarray:
-    values = _bridge.numbers(given, argument)
-    if values.shape not in ((), (count,)):
-        raise invalid(argument, f"must be one number, or one for each of {count} quotas", f"shape {values.shape}")
-    return np.broadcast_to(values, (count,))
+def _per_quota(
+    given: PerQuota, argument: str, keys: tuple[QuotaKey, ...], default: float
+) -> defaultdict[QuotaKey, float]:
+    """A number for each quota: one for all, one for each series, or by pattern, of which the last that matches."""
+    rule = "must be 0 or more"
+    if isinstance(given, Mapping):
+        found: defaultdict[QuotaKey, float] = defaultdict(lambda: default)
+        for pattern, value in given.items():
+            _bridge.names(pattern, argument)
+            number = np.inf if value is True else float(_bridge.numbers(value, argument))
+            if not number >= 0:
+                raise invalid(argument, f"of {pattern} {rule}", value)
+            matches = [key for key in keys if key.matches(pattern)]
+            if not matches:
+                raise invalid(argument, "must name a quota of the history", pattern)
+            found.update(dict.fromkeys(matches, number))
+        return found
+    values = np.asarray(given)
+    values = _bridge.numbers(np.where(values, np.inf, 0.0) if values.dtype == bool else values, argument)
+    if values.shape not in ((), (len(keys),)):
+        raise invalid(argument, f"must be one number, or one for each of {len(keys)} series", f"shape {values.shape}")
+    if not (values >= 0).all():
+        raise invalid(argument, rule, values[~(values >= 0)].flat[0])
+    if values.shape == ():
+        return defaultdict(lambda: float(values))
+    return defaultdict(lambda: default, zip(keys, values.tolist(), strict=True))

@@ -53,7 +53,9 @@ class DoubleBooking(Tabular):
 
     def _caption(self) -> str:
         over = len(self.over_promised)
-        return f"{over} of {len(self.rows)} promises are more than there is" if over else "Every promise can be kept"
+        if not over:
+            return "Every promise can be kept"
+        return f"More is promised than there is in {over} of {len(self.rows)} cases, a quota and a failure each"
 
     def _notes(self) -> list[str]:
         return [_sentence(row) for row in self.over_promised[:8]]
@@ -178,7 +180,8 @@ def _who(row: Booked) -> str:
 
 
 def _sentence(row: Booked) -> str:
-    when = "at any time" if row.failure == ANY else f"when {row.failure} fails"
+    fails = "fail" if " + " in row.failure else "fails"
+    when = "at any time" if row.failure == ANY else f"when {row.failure} {fails}"
     return (
         f"{row.quota}: {quantity(row.promised)} are promised {when}, {quantity(row.existing)} are there: "
         f"{quantity(row.over)} too many ({_who(row)})"

@@ -12,12 +12,18 @@ from typing import Any
 import numpy as np
 
 from .._bridge import Floats
-from .._table import Column, Tabular, quantity
-from ..errors import InvalidInput, invalid
+from .._table import Column, Tabular, at_least, quantity
+from ..errors import InvalidInput, invalid, nearest
 from . import wording
-from .failures import Failure, FailureList, said
+from .failures import Failure, FailureList
 from .given import Given, like_load
 from .transfers import Transfers
+
+PER_REGION = ("headroom", "prices", "raise_prices", "over_promised")
+PER_SERVICE = (
+    "services", "costs", "statuses", "headroom_costs", "peaks_costs", "cvar", "bounds", "gaps", "excesses", "moments",
+    "steps", "cuts",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +54,8 @@ class Binding:
     service: str
     failure: Failure
     sources: tuple[str, ...]  #: whose load together decides
-    moment: int  #: which of the moments given
+    moment: int  #: which of the moments that were looked at; of a History: its last 30 days
+    time: np.datetime64 | None  #: the instant (UTC) of that moment, where it is known
     weight: float  #: what one more unit of this load costs
     need: float  #: what it asks for beyond what exists
 
@@ -69,7 +76,9 @@ class Allocation(Tabular):
     headroom_costs: Floats  #: (S,) what `headroom` costs, enough or not
     peaks_costs: Floats  #: (S,) what it would cost if every Region's peak came at once
     cvar: Floats  #: (S,) CVaR of the unplaced share, where `unplaced` was given
-    certificates: tuple[Certificate, ...]  #: (S,)
+    bounds: Floats  #: (S,) no headroom of a service costs less; see `certificates`
+    gaps: Floats  #: (S,)
+    excesses: Floats  #: (S,)
     moments: Any  #: (S,) moments that are observed in full
     left_out: tuple[str, ...] = ()  #: quotas of a History whose usage or value is not known
     unplaced: float = 0.0
@@ -86,21 +95,6 @@ class Allocation(Tabular):
         alpha: float,
     ) -> Allocation:  # fmt: skip
         """Put together what the core answered."""
-
-        def named(members: Sequence[int]) -> tuple[str, ...]:
-            return tuple(given.regions[r] for r in members)
-
-        certificates = []
-        feasible = raw["feasible"].tolist()
-        figures = zip(*(raw[name].tolist() for name in ("cost", "bound", "gap", "excess")), strict=True)
-        for s, (cost, bound, gap, excess) in enumerate(figures):
-            why: Mapping[str, Any] = raw["broken"].get(s, {})
-            proof = Certificate(cost=cost, bound=bound, gap=gap, excess=excess)
-            if why:
-                load = _displaced(given, s, why["sources"], why["moment"])
-                failed, sources, full = (named(why[name]) for name in ("failed", "sources", "full"))
-                proof = replace(proof, failed=failed, sources=sources, full=full, load=load, most=load - why["missing"])
-            certificates.append(proof)
         return Allocation(
             regions=given.regions,
             services=given.services,
@@ -110,11 +104,13 @@ class Allocation(Tabular):
             raise_prices=like_load(given, raw["raise_price"].T),
             over_promised=like_load(given, raw["over"].T),
             costs=np.where(raw["feasible"], raw["cost"], np.inf),
-            statuses=tuple("optimal" if ok else "infeasible" for ok in feasible),
+            statuses=tuple("optimal" if ok else "infeasible" for ok in raw["feasible"].tolist()),
             headroom_costs=raw["cost"],
             peaks_costs=raw["peaks_cost"],
             cvar=raw["unplaced"],
-            certificates=tuple(certificates),
+            bounds=raw["bound"],
+            gaps=raw["gap"],
+            excesses=raw["excess"],
             moments=raw["moments"],
             left_out=left_out,
             unplaced=unplaced,
@@ -141,14 +137,26 @@ class Allocation(Tabular):
         """``"optimal"``, or ``"infeasible"`` if any service is."""
         return "infeasible" if "infeasible" in self.statuses else "optimal"
 
+    @cached_property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The proof for each service."""
+        rows = zip(*(v.tolist() for v in (self.headroom_costs, self.bounds, self.gaps, self.excesses)), strict=True)
+        return tuple(self._proof(s, *row) for s, row in enumerate(rows))
+
     @property
     def certificate(self) -> Certificate:
         """The proof: of the service, or of the one that is worst off."""
-        merit = [(status == "infeasible", proof.gap) for status, proof in self._proofs()]
+        merit = [(status == "infeasible", gap) for status, gap in zip(self.statuses, self.gaps.tolist(), strict=True)]
         return self.certificates[merit.index(max(merit))]
 
-    def _proofs(self) -> Iterator[tuple[str, Certificate]]:
-        return zip(self.statuses, self.certificates, strict=True)
+    def _proof(self, s: int, cost: float, bound: float, gap: float, excess: float) -> Certificate:
+        proof = Certificate(cost=cost, bound=bound, gap=gap, excess=excess)
+        if s not in self.broken:
+            return proof
+        why = self.broken[s]
+        load = _displaced(self.given, s, why["sources"], why["moment"])
+        failed, sources, full = (tuple(self.regions[r] for r in why[n]) for n in ("failed", "sources", "full"))
+        return replace(proof, failed=failed, sources=sources, full=full, load=load, most=load - why["missing"])
 
     @property
     def pooling_saving(self) -> float:
@@ -164,8 +172,9 @@ class Allocation(Tabular):
         rows = zip(t["service"].tolist(), t["moment"].tolist(), t["weight"].tolist(), t["need"].tolist(), strict=True)
         return tuple(
             Binding(
-                service=self.services[s], failure=self.failures.label(failed[i]), moment=moment, weight=weight,
-                need=need, sources=tuple(self.regions[r] for r in sources[i]),
+                service=self.services[s], failure=self.failures.label(failed[i]), moment=moment,
+                time=self.given.instant(moment), weight=weight, need=need,
+                sources=tuple(self.regions[r] for r in sources[i]),
             )
             for i, (s, moment, weight, need) in enumerate(rows)
         )  # fmt: skip
@@ -225,16 +234,16 @@ class Allocation(Tabular):
         tight = {name: self.tight[name][keep] for name in ("moment", "weight", "need")}
         tight |= {"service": np.zeros(int(keep.sum()), dtype=np.int64)}
         tight |= {name: _chosen(self.tight[name], keep) for name in ("failed", "sources")}
-        return Allocation(
-            regions=self.regions, services=self.services[s : s + 1], failures=self.failures,
-            headroom=row(self.headroom), prices=row(self.prices), raise_prices=row(self.raise_prices),
-            over_promised=row(self.over_promised), costs=self.costs[s : s + 1], statuses=self.statuses[s : s + 1],
-            headroom_costs=self.headroom_costs[s : s + 1], peaks_costs=self.peaks_costs[s : s + 1],
-            cvar=self.cvar[s : s + 1], certificates=self.certificates[s : s + 1], moments=self.moments[s : s + 1],
-            left_out=self.left_out, unplaced=self.unplaced, alpha=self.alpha, given=self.given.only(s), tight=tight,
-            broken={0: self.broken[s]} if s in self.broken else {}, steps=self.steps[s : s + 1],
-            cuts=self.cuts[s : s + 1],
-        )  # fmt: skip
+        changed = {name: row(getattr(self, name)) for name in PER_REGION}
+        changed |= {name: getattr(self, name)[s : s + 1] for name in PER_SERVICE}
+        return replace(
+            self,
+            **changed,
+            given=self.given.only(s),
+            tight=tight,
+            broken={0: self.broken[s]} if s in self.broken else {},
+            left_out=tuple(n for n in self.left_out if n.partition("/")[2] == self.services[s]),
+        )
 
     def require_met(self) -> None:
         """Raise `InvalidInput` unless every failure can be survived."""
@@ -252,7 +261,7 @@ class Allocation(Tabular):
             return service % len(self)
         if isinstance(service, int):
             raise IndexError(service)  # ends a loop over the services
-        raise invalid("service", "must be one of those given", service)
+        raise invalid("service", f"must be one of those given{nearest(str(service), self.services)}", service)
 
     def _caption(self) -> str:
         return wording.caption(self)
@@ -264,11 +273,7 @@ class Allocation(Tabular):
         count, width = self.given.shape
         at_peak = np.nanmax(self.given.load, axis=0)
         least = np.nanmin(self.given.existing, axis=0)
-        deciding: dict[str, str] = {}
-        for b in self.binding:
-            deciding.setdefault(b.service, said(b.failure))
-        for s, why in self.broken.items():
-            deciding[self.services[s]] = said(self.failures.label(why["failed"]))
+        deciding = wording.deciding(self)
         names = np.repeat(np.array(self.services, dtype=object), width)
         several = not self.given.single
         columns = [
@@ -277,10 +282,11 @@ class Allocation(Tabular):
             Column("load", at_peak, "Load" if len(self.given.load) == 1 else "Peak load", quantity, priority=4),
             Column("existing", least, "Free" if len(self.given.existing) == 1 else "Least free", quantity, priority=3),
             Column("headroom", np.ravel(self.headroom), "Raise by", quantity),
+            *self._new_quota(),
             Column("cost_per_unit", self.given.cost, "Unit cost", quantity, priority=5),
             Column("price", np.ravel(self.prices), "One more saves", quantity, priority=6),
             Column("raise_price", np.ravel(self.raise_prices)),
-            Column("binding_failure", [deciding.get(n, "–") for n in names], "Decided by the loss of", numeric=False),
+            Column("binding_failure", deciding, "Decided by the loss of", numeric=False),
             Column("status", np.repeat(np.array(self.statuses, dtype=object), width), "Status", numeric=False),
         ]
         if self.given.there is None:
@@ -289,6 +295,11 @@ class Allocation(Tabular):
             replace(c, values=[v for v, there in zip(c.values, self.given.there, strict=True) if there])
             for c in columns
         ]
+
+    def _new_quota(self) -> list[Column]:
+        if self.given.quota is None:
+            return []
+        return [Column("new_quota", self.given.quota + np.ravel(self.headroom), "Quota then", at_least, priority=2)]
 
 
 def _displaced(given: Given, s: int, sources: Sequence[int], moment: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,22 +13,22 @@ from ..errors import invalid
 from ..history import History
 from .failures import FailureList, Failures
 from .given import Eligible, read
-from .given_history import read_history
+from .given_history import PerQuota, read_history
 from .result import Allocation
 
 
 def allocate(
     load: ArrayLike | History,
     existing: ArrayLike | None = None,
-    cost: ArrayLike = 1.0,
+    cost: PerQuota = 1.0,
     *,
     failures: Failures = "N-1",
     together: Iterable[Iterable[str]] = (),
     eligible: Eligible | None = None,
     share_cap: ArrayLike = 1.0,
-    raisable: ArrayLike = np.inf,
-    reserved: ArrayLike = 0.0,
-    multiplier: ArrayLike = 1.0,
+    raisable: PerQuota = np.inf,
+    reserved: PerQuota = 0.0,
+    multiplier: PerQuota = 1.0,
     critical: ArrayLike = 1.0,
     unplaced: float = 0.0,
     alpha: float = 0.95,
@@ -48,7 +49,9 @@ def allocate(
         Headroom that is free now, quota − usage, ≥ 0; inf: no quota. With the shape of a (T, S, R) load: at each
         moment.
     cost : number, (R,) or (S, R), default 1
-        Price of one more unit of quota, ≥ 0. Beside a History: one number, or one for each of its quotas.
+        Price of one more unit of quota, ≥ 0. Beside a History this, ``raisable``, ``reserved`` and ``multiplier`` are
+        one number, one for each series, or a mapping of patterns such as ``us-east-1/ec2/*`` to numbers; a quota
+        without any price costs 1 a unit.
     failures : "N-1" (default), "N-2", "N-3", or a sequence of Regions and tuples of Regions
         Any k Regions at once, or exactly these sets.
     together : sequence of tuples of Regions, optional
@@ -112,14 +115,21 @@ def allocate(
         if existing is not None or regions is not None or services is not None:
             raise invalid("existing", "regions and services are the History's own; leave them out", "History")
         given, left_out = read_history(
-            load, at=at, cost=cost, eligible=eligible, share_cap=share_cap, multiplier=multiplier, critical=critical
-        )
+            load, at=at, cost=cost, raisable=raisable, reserved=reserved, multiplier=multiplier, eligible=eligible,
+            share_cap=share_cap, critical=critical,
+        )  # fmt: skip
     else:
         if existing is None:
             raise invalid("existing", "must be given beside an array of load", None)
+        per_unit: dict[str, Any] = {
+            "cost": cost, "raisable": raisable, "reserved": reserved, "multiplier": multiplier
+        }  # fmt: skip
+        for name, value in per_unit.items():
+            if isinstance(value, Mapping):
+                raise invalid(name, "may be a mapping of patterns only beside a History", value)
         given = read(
-            load, existing, cost, eligible=eligible, share_cap=share_cap, raisable=raisable, reserved=reserved,
-            multiplier=multiplier, critical=critical, regions=regions, services=services,
+            load, existing, **per_unit, eligible=eligible, share_cap=share_cap, critical=critical, regions=regions,
+            services=services,
         )  # fmt: skip
     chosen = FailureList.of(failures, given.regions, together)
     options = _core.AllocationOptions()

@@ -15,6 +15,7 @@ from .. import _bridge
 from .._bridge import Floats
 from .._table import Column, Tabular, percent, quantity
 from ..errors import invalid
+from ..history import History
 from .result import Allocation
 from .survive import allocate
 
@@ -43,8 +44,8 @@ class TierCurve(Tabular):
 
 
 def tier_curve(
-    load: ArrayLike,
-    existing: ArrayLike = 0.0,
+    load: ArrayLike | History,
+    existing: ArrayLike | None = None,
     cost: ArrayLike = 1.0,
     *,
     critical: Sequence[float] = DEFAULT_SHARES,
@@ -55,8 +56,8 @@ def tier_curve(
     Parameters
     ----------
     load, existing, cost
-        As for `allocate`; what exists is not paid for again. The cost of the load itself is that of its peak in each
-        Region.
+        As for `allocate`, existing 0 by default; what exists is not paid for again. The cost of the load itself is
+        that of its peak in each Region.
     critical : sequence of shares, default 0, .05, …, 1
         The rest of the load lives in the failover buffer and is shed first.
     **options
@@ -86,6 +87,8 @@ def tier_curve(
     shares = _bridge.fractions(critical, "critical")
     if not shares:
         raise invalid("critical", "must hold at least one share", critical)
+    if existing is None and not isinstance(load, History):
+        existing = 0.0
     found = tuple(allocate(load, existing, cost, critical=share, **options) for share in shares)
     given = found[0].given
     base = float(np.nanmax(given.load, axis=0) @ given.cost)

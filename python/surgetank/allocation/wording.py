@@ -11,7 +11,7 @@ from .._table import at_least, for_json, percent, quantity
 from .failures import said
 
 if TYPE_CHECKING:
-    from .result import Allocation
+    from .result import Allocation, Binding
 
 MOST_NOTES = 8
 
@@ -38,10 +38,8 @@ def notes(found: Allocation) -> list[str]:
     if len(wanting) > MOST_NOTES:
         lines.append(f"… and {len(wanting) - MOST_NOTES} more services; `reasons` and JSON give every one.")
     if not found.given.single and len(wanting) < len(order):
-        rest = len(order) - len(wanting)
-        lines.append(
-            f"Every failure fits in what exists{f' for the other {rest}' if wanting else ', for every service'}."
-        )
+        rest = f" for the other {len(order) - len(wanting)}" if wanting else ", for every service"
+        lines.append(f"{enough(found)}{rest}.")
     if (saving := pooling(found)) is not None:
         lines.append(saving)
     if found.unplaced > 0:
@@ -61,10 +59,12 @@ def pooling(found: Allocation) -> str | None:
     """What is saved by peaks that do not coincide."""
     if len(found.given.load) == 1:
         return None
-    moments = int(np.min(found.moments))
-    head = f"Every one of {moments:,} moments fits"
-    if found.status == "infeasible":
-        return None
+    observed, all_of = int(np.min(found.moments)), len(found.given.load)
+    if found.status == "infeasible" or found.unplaced > 0:
+        return None if observed == all_of else f"Of {all_of:,} moments {observed:,} are observed in full and count."
+    head = f"Every one of {all_of:,} moments fits"
+    if observed < all_of:
+        head = f"Of {all_of:,} moments {observed:,} are observed in full, and each of those fits"
     if math.isinf(found.pooling_saving):
         return f"{head}; if every Region's peak came at once, some failure could not be survived at all."
     if found.pooling_saving <= 1e-9 * found.cost:
@@ -76,8 +76,8 @@ def proof(found: Allocation) -> str:
     """What was checked."""
     if found.status == "infeasible":
         return "Checked: with all that may be raised, the load named above does not fit."
-    gap = max(c.gap for c in found.certificates)
-    return f"Checked: no headroom costs less (dual bound within {gap:.1g} of the cost), and every failure fits."
+    fits = "the unplaced share stays within its bound" if found.unplaced > 0 else "every failure fits"
+    return f"Checked: no headroom costs less (dual bound within {found.gaps.max():.1g} of the cost), and {fits}."
 
 
 def reason(found: Allocation, s: int) -> str:
@@ -113,14 +113,44 @@ def reason(found: Allocation, s: int) -> str:
     if said_over:
         return "; ".join(said_over) + "."
     if not raised:
-        return "Every failure fits in what exists."
-    if not one.binding:
-        return f"More is promised than there is: raise {', '.join(raised)}."
-    top = one.binding[0]
-    return (
-        f"The loss of {said(top.failure)} decides{one.given.when(top.moment)}: {at_least(top.need)} more than exists must fit. "
-        f"Raise {', '.join(raised)}."
-    )
+        return f"{enough(one)}."
+    owed = [f"{at_least(v)} in {r}" for r, v in zip(one.regions, one.given.owed().tolist(), strict=True) if v > 0]
+    because = f" of that, {', '.join(owed)} because more is promised or used than there is" if owed else ""
+    raises = f"Raise {', '.join(raised)}{';' if because else ''}{because}."
+    first: dict[str, Binding] = {}
+    for b in one.binding:
+        first.setdefault(said(b.failure), b)
+    losses = [f"that of {name}{one.given.when(b.moment)} ({at_least(b.need)})" for name, b in list(first.items())[:3]]
+    if not losses:
+        return raises
+    if one.unplaced > 0:
+        return f"The loss of {said(one.binding[0].failure)} is the worst. {raises}"
+    head = losses[0].replace("that of", "The loss of", 1).replace(")", " more than exists must fit)")
+    more = f", and {' and '.join(losses[1:])}" if losses[1:] else ""
+    return f"{head} decides{more}. {raises}"
+
+
+def enough(found: Allocation) -> str:
+    """What exists is enough, in words."""
+    return "What exists keeps within the bound" if found.unplaced > 0 else "Every failure fits in what exists"
+
+
+def deciding(found: Allocation) -> list[str]:
+    """Which loss decides, for each service and Region: the most costly in which that Region takes load."""
+    count, width = found.given.shape
+    names = [["–"] * width for _ in range(count)]
+    place = {name: s for s, name in enumerate(found.services)}
+    headroom = np.reshape(found.headroom, (count, width))
+    for b in reversed(found.binding):
+        failed = (b.failure,) if isinstance(b.failure, str) else b.failure
+        s = place[b.service]
+        for r, region in enumerate(found.regions):
+            if region not in failed and headroom[s, r] > 0:
+                names[s][r] = said(b.failure)
+    for s, why in found.broken.items():
+        worst = said(found.failures.label(why["failed"]))
+        names[s] = ["–" if r in why["failed"] else worst for r in range(width)]
+    return [name for row in names for name in row]
 
 
 def as_dict(found: Allocation) -> dict[str, Any]:
