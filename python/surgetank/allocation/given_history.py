@@ -44,7 +44,7 @@ def read_history(
         usage = last_usage(history)[np.newaxis]
     observed = np.asarray(~np.isnan(usage).all(axis=0))
     known, left_out = places(history, observed)
-    if not known:
+    if not one_can_help(known):
         raise invalid("load", "must hold a quota whose usage and value are known in two Regions", ", ".join(left_out))
     seen = {key.region for key in history.keys if (quota := history.quotas.get(key)) is None or not quota.is_global}
     regions = tuple(r for r in history.regions if r in seen)
@@ -102,10 +102,7 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 
 def places(history: History, observed: np.ndarray) -> tuple[dict[str, list[QuotaKey]], tuple[str, ...]]:
-    """Service → its keys in the Regions where usage and quota are known; and what is not known.
-
-    Nothing where no service is known in two Regions, so that none could help another.
-    """
+    """Service → its keys in the Regions where usage and quota are known; and what is not known."""
     several = len({key.account for key in history.keys}) > 1
     groups: dict[str, list[QuotaKey]] = {}
     left_out = []
@@ -118,9 +115,12 @@ def places(history: History, observed: np.ndarray) -> tuple[dict[str, list[Quota
             continue
         name = f"{key.account}/{key.quota_name}" if several else key.quota_name
         groups.setdefault(name, []).append(key)
-    if not any(len(keys) > 1 for keys in groups.values()):
-        return {}, tuple(left_out)
     return groups, tuple(left_out)
+
+
+def one_can_help(known: Mapping[str, list[QuotaKey]]) -> bool:
+    """Whether any service is known in two Regions."""
+    return any(len(keys) > 1 for keys in known.values())
 
 
 def last_usage(history: History) -> np.ndarray:

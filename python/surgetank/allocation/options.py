@@ -13,7 +13,7 @@ from ..errors import invalid
 from ..history import History
 from .failures import FailureList, Failures
 from .given import eligible_shares
-from .given_history import MOMENTS, places, recent
+from .given_history import MOMENTS, one_can_help, places, recent
 from .result import Allocation
 from .survive import allocate
 
@@ -47,7 +47,7 @@ class Survive:
     def applies(history: History) -> bool:
         """Whether any quota is known in two Regions, so that one can help another."""
         history = history.complete()
-        return bool(places(history, np.asarray(~np.isnan(recent(history)).all(axis=0)))[0])
+        return one_can_help(places(history, np.asarray(~np.isnan(recent(history)).all(axis=0)))[0])
 
     def of(self, history: History, cost: ArrayLike = 1.0) -> Allocation:
         """Allocate for a History."""
