@@ -114,7 +114,7 @@ def test_usage_beyond_the_quota_must_be_raised_whatever_fails(two):
     best = allocate(over)
     assert best.headroom.tolist() == [[40, 0]]
     assert best.reason == (
-        "The loss of west at 2026-01-01T00:00:00Z (30 more than exists must fit) decides. Raise 40 in east; of that, "
+        "The loss of west at 2026-01-01T00:00:00Z decides: 30 more than exists must fit. Raise 40 in east; of that, "
         "10 in east because more is promised or used than there is."
     )
 
@@ -145,3 +145,47 @@ def test_global_quotas_do_not_fail_over(two):
         two, keys=(*two.keys, key), usage=np.column_stack([two.usage, np.ones(24)]), quotas={**two.quotas, key: iam}
     )
     assert allocate(history).services == ("ec2/L-1",)
+
+
+def test_what_was_never_observed_together_is_left_out_and_the_plan_lives(two):
+    usage = two.usage.copy()
+    usage[::2, 0] = usage[1::2, 1] = np.nan
+    apart = replace(two, usage=usage)
+    assert surgetank.plan(apart).allocation is None
+    with pytest.raises(InvalidInput, match="load: must hold a quota whose usage and value are known in two Regions"):
+        allocate(apart)
+    beside = world({("east", EC2): usage[:, 0], ("west", EC2): usage[:, 1], ("east", RDS): 5, ("west", RDS): 5},
+                   {(r, q): 100 for r in ("east", "west") for q in (EC2, RDS)})  # fmt: skip
+    best = allocate(beside)
+    assert best.services == ("rds/L-2",)
+    assert best.left_out == ("east/ec2/L-1", "west/ec2/L-1")
+
+
+def test_a_series_that_has_stopped_is_left_out(two):
+    usage = two.usage.copy()
+    usage[8:, 1] = np.nan
+    assert surgetank.plan(replace(two, usage=usage)).allocation is None
+
+
+def test_a_price_that_is_not_stated_is_the_dearest_of_its_service(two):
+    assert allocate(two, cost={"east/ec2/*": 3.0}).cost == 60
+    assert allocate(two, cost={"east/ec2/*": 0.0}).cost == 0
+    assert allocate(two).cost == 20
+
+
+def test_several_accounts_are_several_services(two):
+    other = [key._replace(account="2") for key in two.keys]
+    quotas = {**two.quotas, **{k: replace(two.quotas[key], key=k) for k, key in zip(other, two.keys, strict=True)}}
+    usage = np.column_stack([two.usage, two.usage[:, 0], np.full(24, np.nan)])
+    best = allocate(replace(two, keys=(*two.keys, *other), usage=usage, quotas=quotas))
+    assert best.services == ("1/ec2/L-1", "2/ec2/L-1")
+    assert best["2/ec2/L-1"].left_out == ("west/2/ec2/L-1",)
+    assert best["1/ec2/L-1"].left_out == ()
+
+
+def test_options_that_can_be_read_once_are_kept(two):
+    asked = Survive(["east"], together=(pair for pair in [("east", "west")]))
+    with pytest.raises(InvalidInput, match="failures: must leave at least one Region"):
+        asked.check(two.regions)
+    with pytest.raises(InvalidInput, match="failures: must leave at least one Region"):
+        asked.of(two)

@@ -174,6 +174,8 @@ def test_allocations_that_count_the_same_headroom_twice():
 def test_what_a_plan_would_add_is_there():
     best = allocate([60, 30, 30], 0, regions=["a", "b", "c"])
     assert not double_booking({"x": best}, existing=dict.fromkeys("abc", 0.0)).over_promised
+    tiered = allocate([50, 50], 0, critical=0.65, regions=["a", "b"])
+    assert not double_booking({"x": tiered}, existing={"a": 0, "b": 0}).over_promised
     several = allocate([[60, 30, 30]] * 2, 0, regions=["a", "b", "c"], services=["s", "t"])
     rooms = {f"{s}/{r}": 0.0 for s in "st" for r in "abc"}
     assert not double_booking({"x": several}, existing=rooms).over_promised

@@ -20,14 +20,16 @@ py::dict plain(Allocated&& a) {
     using py::literals::operator""_a;
     py::dict out("headroom"_a = array(std::move(a.headroom)), "price"_a = array(std::move(a.price)),
                  "raise_price"_a = array(std::move(a.raise_price)), "over"_a = array(std::move(a.over)),
-                 "feasible"_a = array(std::move(a.feasible)), "cost"_a = array(std::move(a.cost)),
-                 "peaks_cost"_a = array(std::move(a.peaks_cost)), "unplaced"_a = array(std::move(a.unplaced)),
-                 "bound"_a = array(std::move(a.bound)), "gap"_a = array(std::move(a.gap)),
-                 "excess"_a = array(std::move(a.excess)), "cuts"_a = array(std::move(a.cuts)),
-                 "steps"_a = array(std::move(a.steps)), "moments"_a = array(std::move(a.moments)));
+                 "owed"_a = array(std::move(a.owed)), "feasible"_a = array(std::move(a.feasible)),
+                 "cost"_a = array(std::move(a.cost)), "peaks_cost"_a = array(std::move(a.peaks_cost)),
+                 "unplaced"_a = array(std::move(a.unplaced)), "bound"_a = array(std::move(a.bound)),
+                 "gap"_a = array(std::move(a.gap)), "excess"_a = array(std::move(a.excess)),
+                 "cuts"_a = array(std::move(a.cuts)), "steps"_a = array(std::move(a.steps)),
+                 "moments"_a = array(std::move(a.moments)));
     out["binding"] = py::dict("service"_a = copied(a.binding.service), "failed"_a = plain(a.binding.failed),
                               "sources"_a = plain(a.binding.sources), "moment"_a = copied(a.binding.moment),
-                              "weight"_a = copied(a.binding.weight), "need"_a = copied(a.binding.need));
+                              "weight"_a = copied(a.binding.weight), "need"_a = copied(a.binding.need),
+                              "full"_a = plain(a.binding.full));
     py::dict broken;
     for (std::size_t s = 0; s < a.broken.size(); ++s) {
         Broken& b = a.broken[s];

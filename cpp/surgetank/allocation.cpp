@@ -92,6 +92,7 @@ void Bindings::add(const Bindings& others) {
     for (Index i = 0; i < others.size(); ++i) {
         failed.add(others.failed[i]);
         sources.add(others.sources[i]);
+        full.add(others.full[i]);
     }
     service.insert(service.end(), others.service.begin(), others.service.end());
     moment.insert(moment.end(), others.moment.begin(), others.moment.end());
@@ -143,7 +144,8 @@ Allocated allocate(const Demand& demand, const Failures& failures, const Allocat
     const Index threads = check_threads(options.threads, jobs);
     const FailureSets sets(failures, regions);
     Allocated out;
-    for (auto* matrix : {&out.headroom, &out.price, &out.raise_price, &out.over}) matrix->setZero(regions, services);
+    for (auto* matrix : {&out.headroom, &out.price, &out.raise_price, &out.owed, &out.over})
+        matrix->setZero(regions, services);
     for (auto* each : {&out.cost, &out.peaks_cost, &out.unplaced, &out.bound, &out.gap, &out.excess})
         each->setZero(services);
     for (auto* each : {&out.cuts, &out.steps, &out.moments}) each->setZero(services);

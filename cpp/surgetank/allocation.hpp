@@ -73,6 +73,8 @@ struct Bindings {
     std::vector<Index> service, moment;
     std::vector<double> weight;  // what one unit of this load costs
     std::vector<double> need;    // headroom asked for in the Regions that are filled
+    RegionSets full;             // those: Σ of their headroom ≥ need. Of a CVaR: as in the worst scenario, where the
+                                 // row is a mean over scenarios and only its weight·need is told apart
 
     Index size() const { return failed.size(); }
     void add(const Bindings& others);
@@ -92,15 +94,16 @@ struct Allocated {
     Eigen::ArrayXXd headroom;     // infeasible: the cheapest that leaves no more unplaced than must be
     Eigen::ArrayXXd price;        // what one more unit that exists saves
     Eigen::ArrayXXd raise_price;  // what one more unit of `raisable` saves
+    Eigen::ArrayXXd owed;         // of headroom, what must be raised whatever fails: more is promised or used than is
     Eigen::ArrayXXd over;         // promised or used beyond all that can be raised
     Eigen::Array<bool, Eigen::Dynamic, 1> feasible;
     Eigen::ArrayXd cost;        // of `headroom`, whether that is enough or not
-    Eigen::ArrayXd peaks_cost;  // what it would cost if every Region's peak came at once; inf if that is not feasible
+    Eigen::ArrayXd peaks_cost;  // if every Region's peak came at once; inf: not feasible, NaN: of a CVaR
     Eigen::ArrayXd unplaced;    // CVaR of the unplaced share at `headroom`
     // The certificate, of `headroom`.
     Eigen::ArrayXd bound;   // no headroom costs less: from the dual weights
-    Eigen::ArrayXd gap;     // |cost − bound| / cost
-    Eigen::ArrayXd excess;  // the worst unplaced share of a load, beyond what must stay unplaced
+    Eigen::ArrayXd gap;     // |cost − bound| / cost, or / 1e-6 of what the load that decides is worth, if that is more
+    Eigen::ArrayXd excess;  // the worst unplaced share of a load, or the CVaR, beyond what was allowed
     Eigen::Array<Index, Eigen::Dynamic, 1> cuts, steps, moments;
     Bindings binding;            // service by service, the most costly first
     std::vector<Broken> broken;  // per service; no shortfall where all is placed

@@ -65,12 +65,12 @@ void Cuts::reset(const Service& service) {
 bool Cuts::worst(std::span<const double> h, double tolerance, Cut& cut, const Poll& poll) {
     Best& best = best_;
     best.clear();
-    for (const Index moment : hot_) search(h, tolerance, moment, best);
+    for (const Index moment : hot_) search(h, tolerance, moment, best, poll);
     if (!(best.score > 0)) {
         best.excess = 0;
         for (Index moment = 0; moment < service_->moments; ++moment) {
             if (moment % 64 == 63) poll();
-            search(h, tolerance, moment, best);
+            search(h, tolerance, moment, best, poll);
         }
         if (best.score > 0 && service_->moments > 1 && std::ranges::find(hot_, best.moment) == hot_.end())
             hot_.push_back(best.moment);
@@ -91,22 +91,21 @@ void Cuts::of(std::span<const Index> failed, Index moment, std::span<const doubl
     cut.moment = moment, cut.load = best.load, cut.allowed = 0, cut.missing = best.missing;
 }
 
-bool Cuts::search(std::span<const double> h, double tolerance, Index moment, Best& best) {
-    const double before = best.score;
+void Cuts::search(std::span<const double> h, double tolerance, Index moment, Best& best, const Poll& poll) {
     if (failures_.any() == 1 && allowed_.empty()) {
         search_single(h, tolerance, moment, best);
     } else {
         load_moment(h, moment);
-        if (failures_.any() > 0 && allowed_.empty()) search_any(tolerance, moment, best);
+        if (failures_.any() > 0 && allowed_.empty()) search_last(0, 0, 0, tolerance, moment, best, poll);
         else
             failures_.for_each([&](Index i, std::span<const Index> failed) {
+                if (i % 1024 == 1023) poll();
                 const double score = best.score;
                 search_set(failed, allowed_.empty() ? 0 : allowed_[static_cast<std::size_t>(i)], tolerance, moment,
                            best);
                 if (best.score > score) best.failure = i;
             });
     }
-    return best.score > before;
 }
 
 // N−1: what every source could place, all of them side by side.
@@ -148,10 +147,10 @@ void Cuts::load_moment(std::span<const double> h, Index moment) {
     members_.clear();
 }
 
-// N−k: sets of sources whose loads together do not fit, while as many other Regions fail as make it worst.
-void Cuts::search_any(double tolerance, Index moment, Best& best) { search_last(0, 0, 0, tolerance, moment, best); }
-
-void Cuts::search_last(std::size_t depth, Index first, double load, double tolerance, Index moment, Best& best) {
+// N−k: sets of sources whose loads together do not fit, while as many other Regions fail as make it worst. The sets
+// that begin with the members so far, all last members side by side.
+void Cuts::search_last(std::size_t depth, Index first, double load, double tolerance, Index moment, Best& best,
+                       const Poll& poll) {
     const Index n = regions_;
     const double* const loads = service_->load.data() + moment * n;
     const Index others = failures_.any() - static_cast<Index>(depth) - 1;
@@ -181,7 +180,7 @@ void Cuts::search_last(std::size_t depth, Index first, double load, double toler
                 two[s] = lower > two[s] ? lower : two[s];
             }
         };
-        part(first, std::max(first, std::min(r, n)));  // the last member's own room fails with it
+        part(first, std::max(first, r));  // the last member's own room fails with it
         part(std::max(first, r + 1), n);
     }
     Index at = -1;
@@ -201,11 +200,12 @@ void Cuts::search_last(std::size_t depth, Index first, double load, double toler
     if (others == 0) return;
     for (Index s = first; s < n; ++s) {
         if (!(loads[s] > 0)) continue;
+        if (depth == 0) poll();
         for (Index r = 0; r < n; ++r) limits(depth + 1)[r] = limit[r] + ways_[static_cast<std::size_t>(r * n + s)];
         std::copy(room, room + n, rooms(depth + 1));
         rooms(depth + 1)[s] = 0;
         members_.push_back(s);
-        search_last(depth + 1, s + 1, load + loads[s], tolerance, moment, best);
+        search_last(depth + 1, s + 1, load + loads[s], tolerance, moment, best, poll);
         members_.pop_back();
     }
 }

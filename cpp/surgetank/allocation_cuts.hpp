@@ -14,7 +14,7 @@ struct Service {
     Index regions = 0, moments = 0;
     std::vector<Index> when;   // (M) number of each moment in the caller's time
     std::vector<double> load;  // (M, R) what leaves when the Region fails
-    std::vector<double> room;  // (M, R) what is free
+    std::vector<double> room;  // (M, R) what is free, ≥ 0
     std::vector<double> take;  // (target, source) the most that target may take of source's load, a share; 0 for itself
 };
 
@@ -41,7 +41,7 @@ struct Cut {
     double missing = 0;  // what does not fit beyond that
 };
 
-/// Finds cuts of one service after another; keeps its memory.
+/// Finds cuts of one service after another; keeps its memory, and refers to the failures and the service it was given.
 class Cuts {
 public:
     Cuts(const FailureSets& failures, Index regions);
@@ -69,9 +69,9 @@ private:
         Index failure = -1, moment = 0;
         std::vector<Index> sources;
     };
-    bool search(std::span<const double> h, double tolerance, Index moment, Best& best);
-    void search_any(double tolerance, Index moment, Best& best);
-    void search_last(std::size_t depth, Index first, double load, double tolerance, Index moment, Best& best);
+    void search(std::span<const double> h, double tolerance, Index moment, Best& best, const Poll& poll);
+    void search_last(std::size_t depth, Index first, double load, double tolerance, Index moment, Best& best,
+                     const Poll& poll);
     void search_single(std::span<const double> h, double tolerance, Index moment, Best& best);
     void subsets(std::span<const Index> sources, std::size_t depth, double load, double allowed, double tolerance,
                  Index moment, Best& best);

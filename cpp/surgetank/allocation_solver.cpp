@@ -20,7 +20,7 @@ std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 Solver::Solver(const FailureSets& failures, Index regions, const AllocationOptions& options)
     : failures_(failures), options_(options), regions_(regions), cuts_(failures, regions) {
     service_.regions = regions;
-    for (auto* v : {&cost_, &owed_, &raisable_, &upper_, &h_, &row_, &part_}) v->resize(at(regions));
+    for (auto* v : {&cost_, &owed_, &over_, &raisable_, &upper_, &h_, &row_, &part_}) v->resize(at(regions));
     useful_.resize(at(regions));
 }
 
@@ -30,9 +30,9 @@ void Solver::solve(const Demand& demand, Index s, Allocated& out, Bindings& bind
     bounds(demand, s);
     out.moments[s] = service_.moments;
     for (Index r = 0; r < n; ++r) {
-        out.over(r, s) = std::max(0.0, owed_[at(r)] - raisable_[at(r)]);
-        if (out.over(r, s) > 0) out.feasible[s] = false;
-        owed_[at(r)] = std::min(owed_[at(r)], raisable_[at(r)]);
+        out.over(r, s) = over_[at(r)];
+        out.owed(r, s) = owed_[at(r)];
+        if (over_[at(r)] > 0) out.feasible[s] = false;
     }
 
     cuts_.reset(service_);
@@ -43,7 +43,7 @@ void Solver::solve(const Demand& demand, Index s, Allocated& out, Bindings& bind
         explain(out.broken[at(s)], poll);
     }
     out.cost[s] = optimum(tolerance, poll);
-    out.excess[s] = allowed_tail_ > 0 ? 0 : cuts_.excess();
+    out.excess[s] = allowed_tail_ > 0 ? std::max(0.0, tail(h_, poll) - allowed_tail_) : cuts_.excess();
     for (Index r = 0; r < n; ++r) {
         out.headroom(r, s) = owed_[at(r)] + h_[at(r)];
         out.cost[s] += cost_[at(r)] * owed_[at(r)];
@@ -57,11 +57,15 @@ void Solver::solve(const Demand& demand, Index s, Allocated& out, Bindings& bind
     if (!(out.gap[s] <= gap_most) || !(out.excess[s] <= 2 * enough))
         throw NumericalFailure(fmt::format("allocate: no certificate for service {}, gap {:.3g}, excess {:.3g}", s,
                                            out.gap[s], out.excess[s]));
-    if (service_.moments == 1) {
-        out.peaks_cost[s] = out.feasible[s] ? out.cost[s] : inf;
-        return;
-    }
-    // What it would cost if every Region's largest load met the least room.
+    out.peaks_cost[s] = options_.unplaced > 0   ? nan
+                        : !out.feasible[s]      ? inf
+                        : service_.moments == 1 ? out.cost[s]
+                                                : peaks(demand, s, poll);
+}
+
+// What it would cost if every Region's largest load met the least room. Changes the service.
+double Solver::peaks(const Demand& demand, Index s, const Poll& poll) {
+    const Index n = regions_;
     for (Index t = 1; t < service_.moments; ++t)
         for (Index r = 0; r < n; ++r) {
             double &load = service_.load[at(r)], &room = service_.room[at(r)];
@@ -71,14 +75,11 @@ void Solver::solve(const Demand& demand, Index s, Allocated& out, Bindings& bind
     service_.moments = 1;
     limit(demand, s);
     cuts_.reset(service_);
-    allowed_tail_ = 0;
-    tolerance = tight;
-    out.peaks_cost[s] = inf;
-    if (!cuts_.worst(upper_, enough, cut_, poll) && (out.over.col(s) <= 0).all()) {
-        if (cuts_.worst(upper_, tight, cut_, poll)) tolerance = 1.1 * enough;
-        out.peaks_cost[s] = optimum(tolerance, poll);
-        for (Index r = 0; r < n; ++r) out.peaks_cost[s] += cost_[at(r)] * owed_[at(r)];
-    }
+    double tolerance = tight;
+    if (!feasible(tolerance, poll)) return inf;
+    double cost = optimum(tolerance, poll);
+    for (Index r = 0; r < n; ++r) cost += cost_[at(r)] * owed_[at(r)];
+    return cost;
 }
 
 // What must be raised whatever fails, since more is promised or used than there is; and what may be raised beyond.
@@ -89,12 +90,13 @@ void Solver::bounds(const Demand& demand, Index s) {
         raisable_[at(r)] = demand.raisable[s * n + r];
         double least = inf;
         for (Index t = 0; t < service_.moments; ++t) least = std::min(least, service_.room[at(t * n + r)]);
-        owed_[at(r)] = std::max(0.0, -least);
-        if (owed_[at(r)] > 0)
-            for (Index t = 0; t < service_.moments; ++t) {
-                double& room = service_.room[at(t * n + r)];
-                room = std::max(0.0, room + std::min(owed_[at(r)], raisable_[at(r)]));
-            }
+        owed_[at(r)] = std::clamp(-least, 0.0, raisable_[at(r)]);
+        over_[at(r)] = std::max(0.0, -least - raisable_[at(r)]);
+        if (least >= 0) continue;
+        for (Index t = 0; t < service_.moments; ++t) {
+            double& room = service_.room[at(t * n + r)];
+            room = std::max(0.0, room + owed_[at(r)]);
+        }
     }
     limit(demand, s);
 }
@@ -196,6 +198,7 @@ double Solver::optimum(double given, const Poll& poll) {
         std::ranges::fill(h_, 0.0);
         const Index most = 20000 + 500 * regions_;
         tolerance = given;
+        Index rebuilt = 0;
         while (true) {
             if (!(allowed_tail_ > 0 ? separate_tail(tolerance, poll) : separate(tolerance, poll))) {
                 double cost = 0;
@@ -220,7 +223,8 @@ double Solver::optimum(double given, const Poll& poll) {
             if (tolerance > 2 * enough) break;
             const Index spent = std::max(cover_.steps(), static_cast<Index>(used_));
             if (spent > most) break;
-            if (spent % 1024 == 1023) cover_.rebuild();
+            if (spent - rebuilt > 1000) cover_.rebuild(), rebuilt = spent;
+            if (used_ % 16 == 0) poll();
         }
     }
     throw NumericalFailure(
@@ -285,7 +289,10 @@ bool Solver::separate_tail(double tolerance, const Poll& poll) {
         for (Index r = 0; r < regions_; ++r) row_[at(r)] += weight * part_[at(r)];
     }
     const double most = *std::ranges::max_element(row_);
-    if (!(most > 0)) return false;
+    if (!(most > 0)) {  // nothing that is raised would help, though it did at `upper`: rounding
+        least_ = inf;
+        return true;
+    }
     for (double& a : row_) a /= most;
     least_ /= most;
     scale_ = 1 / most;
@@ -296,7 +303,7 @@ bool Solver::separate_tail(double tolerance, const Poll& poll) {
 void Solver::prices(Allocated& out, Index s, Bindings& binding) {
     const Index n = regions_;
     auto worth = out.price.col(s);
-    double bound = 0;
+    double bound = 0, decided = 0;
     cover_.weights(weights_);
     std::ranges::sort(weights_, [&](const Cover::Weight& a, const Cover::Weight& b) {
         const double x = a.weight * leasts_[at(a.name)], y = b.weight * leasts_[at(b.name)];
@@ -307,12 +314,17 @@ void Solver::prices(Allocated& out, Index s, Bindings& binding) {
         const double* const row = rows_.data() + name * n;
         const Cut& cut = added_[at(name)];
         bound += weight * leasts_[at(name)];
+        decided += allowed_tail_ > 0 ? 0 : weight * cut.load;
         for (Index r = 0; r < n; ++r) worth[r] += weight * row[r];
         binding.service.push_back(s);
         binding.failed.add(cut.failed);
         binding.sources.add(cut.sources);
         binding.moment.push_back(service_.when[at(cut.moment)]);
         binding.weight.push_back(weight);
+        filled_.clear();
+        for (Index r = 0; r < n; ++r)
+            if (row[r] > 0) filled_.push_back(r);
+        binding.full.add(filled_);
         binding.need.push_back(leasts_[at(name)]);
     }
     double cost = 0, owed = 0;
@@ -324,10 +336,12 @@ void Solver::prices(Allocated& out, Index s, Bindings& binding) {
         // Where h ends at all that can arrive, more to raise is worth nothing, and more that exists its cost.
         if (useful_[at(r)]) worth[r] = std::min(worth[r], cost_[at(r)]);
         else out.raise_price(r, s) = beyond;
-        if (owed_[at(r)] > 0) worth[r] = std::max(worth[r], cost_[at(r)]);
+        if (owed_[at(r)] > 0 && !(over_[at(r)] > 0)) worth[r] = std::max(worth[r], cost_[at(r)]);
     }
     out.bound[s] = bound + owed;
-    const double scale = std::max(cost, std::abs(bound));
+    // What exists may be all but enough: then the cost is a small difference of large numbers, and their rounding is
+    // measured against them.
+    const double scale = std::max({cost, std::abs(bound), 1e-6 * decided});
     out.gap[s] = scale > 0 ? std::abs(cost - bound) / scale : 0;
 }
 

@@ -30,6 +30,7 @@ private:
     bool separate_tail(double tolerance, const Poll& poll);
     double tail(std::span<const double> h, const Poll& poll);
     void explain(Broken& out, const Poll& poll);
+    double peaks(const Demand& demand, Index s, const Poll& poll);
     void prices(Allocated& out, Index s, Bindings& binding);
 
     const FailureSets& failures_;
@@ -38,8 +39,9 @@ private:
     Service service_;
     Cuts cuts_;
     Cover cover_;
-    std::vector<double> cost_, owed_, raisable_, upper_, h_, row_, part_;
+    std::vector<double> cost_, owed_, over_, raisable_, upper_, h_, row_, part_;
     std::vector<char> useful_;  // per Region: upper_ is all that can arrive, not all that is raisable
+    std::vector<Index> filled_;
     std::vector<Cover::Weight> weights_;
     double least_ = 0, scale_ = 1, allowed_tail_ = 0;
     Cut cut_;

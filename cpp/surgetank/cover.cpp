@@ -3,6 +3,7 @@
 #include <Eigen/LU>
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 namespace surgetank {
 namespace {
@@ -13,10 +14,12 @@ void subtract(double* to, const double* from, double factor, Index n) {
     for (Index j = 0; j < n; ++j) to[j] -= factor * from[j];
 }
 
-// In (0, 1], no two alike, and no sum of few of them like another: multiples of an irrational number, modulo 1.
+// In (0, 1]: scrambled (splitmix64, Steele et al. 2014), so that no sum of a few of them is likely to equal another.
 double difference(Index r, int attempt) {
-    const double x = static_cast<double>(r + 1) * (0.6180339887498949 + 0.1180339887 * attempt);
-    return 1 - (x - std::floor(x));
+    auto x = static_cast<std::uint64_t>(r + 1) * 0x9e3779b97f4a7c15u + static_cast<std::uint64_t>(attempt);
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return static_cast<double>((x ^ (x >> 31)) >> 11) * 0x1p-53 + 0x1p-53;
 }
 
 }  // namespace

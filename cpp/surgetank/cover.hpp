@@ -5,8 +5,9 @@
 // Method: the bounded dual simplex (Lemke 1954; the long-step ratio test of Fourer 1994) in a dense tableau that keeps
 // a row only for each h between its bounds; a row that is no longer tight is forgotten, its owner brings it back when
 // it is broken again. A dual step of length zero could cycle, so the ratio test uses costs that differ from the true
-// ones by parts in 1e11, no two alike: every step raises their objective, and no basis comes twice. The true reduced
-// costs are carried along, and are what `weights` gives. Cost of a step: O(n·tight), memory O(n²).
+// ones by scrambled parts in 1e11: ties, and with them steps that gain nothing, all but vanish. What rounding may still
+// do is caught by limits on the number of steps. The true reduced costs are carried along; `weights` gives them. Cost
+// of a step: O(n·tight), memory O(n²).
 #pragma once
 
 #include <span>
@@ -23,7 +24,7 @@ public:
     void reset(std::span<const double> cost, std::span<const double> upper, int attempt = 0);
 
     /// Adds Σ row·h ≥ least and moves to the optimum. `name`: what weights() calls it. Returns false where rounding
-    /// has left no way to satisfy it: then rebuild() and try again, or reset() with the next attempt.
+    /// has left no way to satisfy it: then only reset() with the next attempt helps.
     bool add(std::span<const double> row, double least, Index name);
 
     std::span<const double> h() const { return {h_.data(), static_cast<std::size_t>(n_)}; }

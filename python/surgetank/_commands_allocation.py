@@ -28,7 +28,7 @@ def run_allocate(args: argparse.Namespace) -> int:
 
 def _beforehand(args: argparse.Namespace, config: Config, history: History) -> int:
     from .allocation import Survive
-    from .plan import unit_prices
+    from .plan import allocation_of
 
     if args.sharing:
         raise InvalidInput(f"--sharing: is for --fail REGION (got {args.sharing!r})")
@@ -37,7 +37,7 @@ def _beforehand(args: argparse.Namespace, config: Config, history: History) -> i
         given["failures"] = f"N-{args.survive}"
     asked = replace(config.survive or Survive(), **given)
     with _busy("allocating"):
-        found = asked.of(history, unit_prices(history.keys, config.costs))
+        found = allocation_of(history, asked, config.costs) or asked.of(history)  # which says what is lacking
     shown = found.transfers if args.transfers else found
     if args.json:
         records = {"transfers": found.transfers.to_records()} if args.transfers else {}
@@ -51,7 +51,7 @@ def _event(args: argparse.Namespace, config: Config, history: History) -> int:
     from .allocation import Proportional, evacuate
 
     for name in ("critical", "at", "transfers"):
-        if getattr(args, name):
+        if getattr(args, name) not in (None, False):
             raise InvalidInput(f"--{name}: is for planning beforehand, without --fail (got {getattr(args, name)!r})")
     rule = Proportional.named(args.sharing) if args.sharing else config.sharing
     if args.share_cap is not None:

@@ -226,6 +226,7 @@ class BindingColumns(TypedDict):  # (B,) each, service by service, the most cost
     moment: NDArray[np.int64]
     weight: NDArray[np.float64]
     need: NDArray[np.float64]
+    full: Sets
 
 class BrokenColumns(TypedDict):  # of an infeasible service
     failed: list[int]
@@ -239,6 +240,7 @@ class AllocationColumns(TypedDict):  # (R, S) for those of a Region and service,
     headroom: NDArray[np.float64]
     price: NDArray[np.float64]
     raise_price: NDArray[np.float64]
+    owed: NDArray[np.float64]
     over: NDArray[np.float64]
     feasible: NDArray[np.bool_]
     cost: NDArray[np.float64]

@@ -258,7 +258,7 @@ def plan(
 
     # ─▶ detect ─▶ size
     by_quota = _thresholds(keys, thresholds)
-    prices = unit_prices(keys, costs)
+    prices = _costs(keys, costs)
     headroom = size_headroom(
         history,
         policy=policy,
@@ -271,7 +271,7 @@ def plan(
     )
 
     # ─▶ allocate
-    allocation = _allocation(history.until(now), survive, prices)
+    allocation = allocation_of(history.until(now), survive, costs)
 
     # ─▶ report
     as_of = history.time(len(history.usage) - 1) if now is None else np.datetime64(instant_s(now, "now"), "s")
@@ -286,11 +286,17 @@ def plan(
     )
 
 
-def _allocation(history: History, survive: Survive | str | None, prices: Floats) -> Allocation | None:
+def allocation_of(
+    history: History, survive: Survive | str | None, prices: Mapping[str, float] | None
+) -> Allocation | None:
+    """What survives at least cost; None where that is not asked, or no Region could help another."""
     if survive is None:
         return None
     asked = survive if isinstance(survive, Survive) else Survive(survive)
-    return asked.of(history, prices) if asked.applies(history) else None
+    if not asked.applies(history):
+        return None
+    there = {p: price for p, price in (prices or {}).items() if any(key.matches(p) for key in history.keys)}
+    return asked.of(history, there or 1.0)
 
 
 def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thresholds] | None) -> list[Thresholds]:
@@ -305,8 +311,7 @@ def _thresholds(keys: Sequence[QuotaKey], given: Thresholds | Mapping[str, Thres
     return result
 
 
-def unit_prices(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Floats:
-    """Give the price of one unit of each quota, 0 where no pattern names it."""
+def _costs(keys: Sequence[QuotaKey], given: Mapping[str, float] | None) -> Floats:
     if given is not None and not isinstance(given, Mapping):
         raise invalid("costs", "must map patterns to prices", given)
     result = np.zeros(len(keys))

@@ -63,11 +63,19 @@ class Given:
             return None
         return np.datetime64(int(self.first_s + moment * self.step_s), "s")
 
-    def owed(self) -> Floats:
-        """What must be raised whatever fails, (S·R): more is promised or used than there is."""
-        shed = (1 - np.repeat(self.critical, len(self.regions))) * self.load
-        least: Floats = np.nanmin(self.existing - self.reserved + shed, axis=0)
-        return np.maximum(0.0, -least)
+    def extremes(self) -> tuple[Floats, Floats]:
+        """The largest load and the least existing headroom of each, (S·R), at the moments that count."""
+        count, width = self.shape
+        known = ~np.isnan(self.load.reshape(-1, count, width)).any(axis=2)
+        known = known & ~np.isnan(self.existing.reshape(-1, count, width)).any(axis=2)
+        counted = np.repeat(known, width, axis=1)
+        most = np.where(counted, self.load, -np.inf).max(axis=0)
+        return most, np.where(counted, self.existing, np.inf).min(axis=0)
+
+    def extremes_shed(self) -> Floats:
+        """The least that shedding what is not critical frees, (S·R)."""
+        least: Floats = np.nanmin(self.load, axis=0) * (1 - np.repeat(self.critical, len(self.regions)))
+        return least
 
     def only(self, s: int) -> Given:
         """One service of it, without an axis for it."""

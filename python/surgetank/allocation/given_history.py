@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .. import _bridge
+from .._bridge import Floats
 from ..errors import invalid
 from ..history import History, QuotaKey
 from .given import Eligible, Given, _critical, _share
@@ -32,18 +33,14 @@ def read_history(
     by_key = {
         name: _per_quota(values, name, history.keys, default)
         for name, values, default in (
-            ("cost", cost, 0.0),
+            ("cost", cost, np.nan),
             ("multiplier", multiplier, 1.0),
             ("raisable", raisable, np.inf),
             ("reserved", reserved, 0.0),
         )
     }  # fmt: skip
     history = history.complete()
-    usage = recent(history)
-    if at == "last":
-        usage = last_usage(history)[np.newaxis]
-    observed = np.asarray(~np.isnan(usage).all(axis=0))
-    known, left_out = places(history, observed)
+    known, left_out, usage = services(history, at)
     if not one_can_help(known):
         raise invalid("load", "must hold a quota whose usage and value are known in two Regions", ", ".join(left_out))
     seen = {key.region for key in history.keys if (quota := history.quotas.get(key)) is None or not quota.is_global}
@@ -53,7 +50,7 @@ def read_history(
     existing = np.zeros_like(loads)
     there = np.zeros((count, width), dtype=bool)
     allowed = np.zeros((count, width))
-    tables = {"cost": np.zeros((count, width)), "multiplier": np.ones((count, width))}
+    tables = {"cost": np.full((count, width), np.nan), "multiplier": np.ones((count, width))}
     tables |= {"raisable": np.zeros((count, width)), "reserved": np.zeros((count, width))}
     column = {key: i for i, key in enumerate(history.keys)}
     for s, keys in enumerate(known.values()):
@@ -67,8 +64,7 @@ def read_history(
                 table[s, r] = by_key[name][key]
             if quota.adjustable is False:
                 tables["raisable"][s, r] = 0.0
-    prices = tables["cost"]
-    prices[~(prices > 0).any(axis=1)] = 1.0  # a service without any price: every unit counts the same
+    prices = _priced(tables["cost"])
     share = _share(eligible, share_cap, regions, count).reshape(-1, width, width)
     share = share * (there[:, np.newaxis, :] & there[:, :, np.newaxis])
     given = Given(
@@ -91,6 +87,28 @@ def read_history(
     return given, left_out
 
 
+def services(history: History, at: str = "history") -> tuple[dict[str, list[QuotaKey]], tuple[str, ...], Floats]:
+    """Service → its quotas that count; those that do not; and the samples that are looked at.
+
+    Of what is not known, nothing is said: no quota or usage, usage that is stale, or no moment at which all Regions of
+    the service were observed.
+    """
+    latest = last_usage(history)
+    usage = latest[np.newaxis] if at == "last" else recent(history)
+    known, left_out = places(history, ~np.isnan(latest))
+    column = {key: i for i, key in enumerate(history.keys)}
+    for name, keys in list(known.items()):
+        if np.isnan(usage[:, [column[key] for key in keys]]).any(axis=1).all():
+            left_out += tuple(f"{key.region}/{name}" for key in known.pop(name))
+    return known, left_out, usage
+
+
+def _priced(prices: Floats) -> Floats:
+    """Where a service has no price in a Region: its dearest in another; without any, every unit costs 1."""
+    dearest = np.max(np.where(np.isnan(prices), -np.inf, prices), axis=1, keepdims=True)
+    return np.where(np.isnan(prices), np.where(np.isinf(dearest), 1.0, dearest), prices)
+
+
 def recent(history: History) -> np.ndarray:
     """Give the samples that are looked at."""
     return history.usage[-max(1, round(LAST_S / history.step_s)) :]
@@ -107,13 +125,13 @@ def places(history: History, observed: np.ndarray) -> tuple[dict[str, list[Quota
     groups: dict[str, list[QuotaKey]] = {}
     left_out = []
     for i, key in enumerate(history.keys):
+        name = f"{key.account}/{key.quota_name}" if several else key.quota_name
         quota = history.quotas.get(key)
         if quota is not None and quota.is_global:
             continue  # no Region's failure takes it away
         if not observed[i] or quota is None or np.isnan(quota.value):
-            left_out.append(f"{key.region}/{key.quota_name}")
+            left_out.append(f"{key.region}/{name}")
             continue
-        name = f"{key.account}/{key.quota_name}" if several else key.quota_name
         groups.setdefault(name, []).append(key)
     return groups, tuple(left_out)
 

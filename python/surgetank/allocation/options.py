@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from .. import _bridge
 from ..errors import invalid
 from ..history import History
 from .failures import FailureList, Failures
 from .given import eligible_shares
-from .given_history import MOMENTS, one_can_help, places, recent
+from .given_history import MOMENTS, PerQuota, one_can_help, services
 from .result import Allocation
 from .survive import allocate
+
+
+def _kept(given: Iterable[str | Iterable[str]], argument: str) -> tuple[str | Iterable[str], ...]:
+    try:
+        return tuple(item if isinstance(item, str) else tuple(item) for item in given)
+    except TypeError:
+        raise invalid(argument, "must be sets of Regions", given) from None
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Survive:
 
     def __post_init__(self) -> None:
         """Check what can be checked without Regions."""
+        if not isinstance(self.failures, str):  # iterators are read once
+            object.__setattr__(self, "failures", _kept(self.failures, "failures"))
+        object.__setattr__(self, "together", _kept(self.together, "together"))
         _bridge.fraction(self.critical, "critical")
         _bridge.fraction(self.share_cap, "share_cap")
         if self.at not in MOMENTS:
@@ -43,13 +50,11 @@ class Survive:
         FailureList.of(self.failures, tuple(regions), self.together)
         eligible_shares(self.eligible, tuple(regions))
 
-    @staticmethod
-    def applies(history: History) -> bool:
+    def applies(self, history: History) -> bool:
         """Whether any quota is known in two Regions, so that one can help another."""
-        history = history.complete()
-        return one_can_help(places(history, np.asarray(~np.isnan(recent(history)).all(axis=0)))[0])
+        return one_can_help(services(history.complete(), self.at)[0])
 
-    def of(self, history: History, cost: ArrayLike = 1.0) -> Allocation:
+    def of(self, history: History, cost: PerQuota = 1.0) -> Allocation:
         """Allocate for a History."""
         return allocate(
             history, None, cost, failures=self.failures, together=self.together, critical=self.critical,

@@ -15,7 +15,6 @@ from .failures import Failure, said
 from .result import Allocation
 
 Promise = Allocation | Mapping[Any, Any]
-ANY = "any"  # the failure of a promise that names none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ class Booked:
     """What is promised of one quota when one failure happens."""
 
     quota: str  #: a Region, or service/Region
-    failure: str
+    failure: str | None  #: None: the promises name none
     promised: float
     existing: float  #: free headroom, with what the plans themselves would add
     who: Mapping[str, float]  #: who was promised how much, the most first
@@ -63,7 +62,7 @@ class DoubleBooking(Tabular):
     def _columns(self) -> list[Column]:
         return [
             Column("quota", [r.quota for r in self.rows], "Quota", numeric=False),
-            Column("failure", [r.failure for r in self.rows], "When this fails", numeric=False),
+            Column("failure", [r.failure or "any" for r in self.rows], "When this fails", numeric=False),
             Column("promised", np.array([r.promised for r in self.rows]), "Promised", quantity),
             Column("existing", np.array([r.existing for r in self.rows]), "There is", quantity),
             Column("over", np.array([r.over for r in self.rows]), "Over-promised", quantity),
@@ -81,8 +80,8 @@ def double_booking(promises: Mapping[str, Promise], existing: Mapping[str, float
         by Region for each failure: ``{"us-east-1": {"us-west-2": 300.0}}``. Promises of one failure come due together
         and are added up; promises that name no failure come due in every one.
     existing : mapping of Region to number
-        Headroom that is free now, ≥ 0; with several services: of ``service/Region``. What an `Allocation` would add
-        is added to it.
+        Headroom that is free now, ≥ 0; with several services: of ``service/Region``. What an `Allocation` would
+        raise or shed is added to it.
 
     Returns
     -------
@@ -108,23 +107,24 @@ def double_booking(promises: Mapping[str, Promise], existing: Mapping[str, float
         raise invalid("existing", "must map Regions to free headroom", existing)
     rule = "must be finite and 0 or more"
     room = {key: _bridge.number(v, "existing", rule=f"of {key} {rule}", least=0) for key, v in existing.items()}
-    booked: dict[tuple[str, str], dict[str, float]] = {}
+    booked: dict[tuple[str, str | None], dict[str, float]] = {}
     for name, promise in promises.items():
         _bridge.names(name, "promises")
+        if isinstance(promise, Allocation):
+            for quota, more in _added(promise):
+                room[quota] = room.get(quota, 0.0) + more
+    for name, promise in promises.items():
         for failure, quota, amount in _amounts(name, promise):
             if quota not in room:
                 raise invalid("existing", f"must be stated for every quota that is promised; lacks {quota}", list(room))
             mine = booked.setdefault((quota, failure), {})
             mine[name] = mine.get(name, 0.0) + amount
-        if isinstance(promise, Allocation):
-            for quota, more in _added(promise):
-                room[quota] = room.get(quota, 0.0) + more
-    always = {quota: who for (quota, failure), who in booked.items() if failure == ANY}
+    always = {quota: who for (quota, failure), who in booked.items() if failure is None}
     rows = []
     for (quota, failure), who in booked.items():
-        if failure == ANY and any(q == quota and f != ANY for q, f in booked):
+        if failure is None and any(q == quota and f is not None for q, f in booked):
             continue  # it is in the row of each failure
-        all_of = dict(who) if failure == ANY else _sum(who, always.get(quota, {}))
+        all_of = dict(who) if failure is None else _sum(who, always.get(quota, {}))
         ordered = dict(sorted(all_of.items(), key=lambda item: -item[1]))
         rows.append(
             Booked(quota=quota, failure=failure, promised=sum(all_of.values()), existing=room[quota], who=ordered)
@@ -132,7 +132,7 @@ def double_booking(promises: Mapping[str, Promise], existing: Mapping[str, float
     return DoubleBooking(rows=tuple(sorted(rows, key=lambda r: (-r.over, r.existing - r.promised))))
 
 
-def _amounts(who: str, promise: Promise) -> list[tuple[str, str, float]]:
+def _amounts(who: str, promise: Promise) -> list[tuple[str | None, str, float]]:
     """Failure, quota and amount of everything that is promised."""
     if isinstance(promise, Allocation):
         return _of_allocation(promise)
@@ -142,7 +142,7 @@ def _amounts(who: str, promise: Promise) -> list[tuple[str, str, float]]:
     found = []
     for key, value in promise.items():
         by_region: Mapping[str, Any] = value if isinstance(value, Mapping) else {key: value}
-        failure = said(_failure(key)) if isinstance(value, Mapping) else ANY
+        failure = said(_failure(key)) if isinstance(value, Mapping) else None
         for region, amount in by_region.items():
             _bridge.names(region, "promises")
             found.append((failure, region, _bridge.number(amount, "promises", rule=rule, least=0)))
@@ -154,8 +154,8 @@ def _failure(key: Any) -> Failure:
     return names[0] if len(names) == 1 else names
 
 
-def _of_allocation(found: Allocation) -> list[tuple[str, str, float]]:
-    rows = []
+def _of_allocation(found: Allocation) -> list[tuple[str | None, str, float]]:
+    rows: list[tuple[str | None, str, float]] = []
     for i, failure in enumerate(found.failures):
         flow = np.reshape(found.transfers[i], (len(found.services), len(found.regions), -1)).sum(axis=1)
         rows += [(said(failure), _quota(found, s, r), float(flow[s, r])) for s, r in np.argwhere(flow > 0).tolist()]
@@ -163,8 +163,10 @@ def _of_allocation(found: Allocation) -> list[tuple[str, str, float]]:
 
 
 def _added(found: Allocation) -> list[tuple[str, float]]:
-    headroom = np.reshape(found.headroom, (len(found.services), -1))
-    return [(_quota(found, s, r), float(headroom[s, r])) for s, r in np.argwhere(headroom > 0).tolist()]
+    """What the plan itself makes room for: what it would raise, and what it would shed."""
+    given = found.given
+    more = np.reshape(found.headroom, given.shape) + np.reshape(given.extremes_shed(), given.shape)
+    return [(_quota(found, s, r), float(more[s, r])) for s, r in np.argwhere(more > 0).tolist()]
 
 
 def _quota(found: Allocation, s: int, r: int) -> str:
@@ -180,8 +182,9 @@ def _who(row: Booked) -> str:
 
 
 def _sentence(row: Booked) -> str:
-    fails = "fail" if " + " in row.failure else "fails"
-    when = "at any time" if row.failure == ANY else f"when {row.failure} {fails}"
+    when = "at any time"
+    if row.failure is not None:
+        when = f"when {row.failure} {'fail' if ' + ' in row.failure else 'fails'}"
     return (
         f"{row.quota}: {quantity(row.promised)} are promised {when}, {quantity(row.existing)} are there: "
         f"{quantity(row.over)} too many ({_who(row)})"

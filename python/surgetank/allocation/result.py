@@ -19,7 +19,7 @@ from .failures import Failure, FailureList
 from .given import Given, like_load
 from .transfers import Transfers
 
-PER_REGION = ("headroom", "prices", "raise_prices", "over_promised")
+PER_REGION = ("headroom", "prices", "raise_prices", "owed", "over_promised")
 PER_SERVICE = (
     "services", "costs", "statuses", "headroom_costs", "peaks_costs", "cvar", "bounds", "gaps", "excesses", "moments",
     "steps", "cuts",
@@ -30,10 +30,15 @@ PER_SERVICE = (
 class Certificate:
     """Why nobody need believe the answer: what can be checked without solving anything.
 
-    Optimal: the dual weights of `Allocation.binding` prove that no headroom costs less than ``bound``, and ``cost`` is
-    that (``gap`` of it apart), while no failure leaves more than ``excess`` of any load unplaced. Infeasible, a Farkas
-    ray: of the load of ``sources`` when ``failed`` fail, at most ``most`` fits into the others with all that may be
-    raised, the ``full`` ones used up and the others taking all they may.
+    Optimal: the dual weights of `Allocation.binding` prove that no headroom costs less than ``bound`` = Σ weight·need −
+    Σ upper·max(0, Σ weight of the bindings that a Region fills − its cost), where upper is the lesser of raisable and
+    all that can arrive beyond what exists; ``cost`` is that (``gap`` apart, relative to the cost, or where that is
+    next to nothing to a millionth of what the deciding load is worth), while no failure leaves more than ``excess`` of
+    any load unplaced. Infeasible, a Farkas
+    ray: of the load of ``sources`` at ``moment`` when ``failed`` fail, at most ``most`` fits into the others with all
+    that may be raised, the ``full`` ones used up and the others taking all they may; without ``failed``, what is
+    promised or used exceeds all that can be raised. With `unplaced`, ``excess`` is of the CVaR, and infeasible means
+    that it is above its bound with all that may be raised; the ray then names the worst failure in it.
     """
 
     cost: float
@@ -43,6 +48,7 @@ class Certificate:
     failed: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
+    moment: int = 0
     load: float = 0.0
     most: float = 0.0
 
@@ -54,6 +60,7 @@ class Binding:
     service: str
     failure: Failure
     sources: tuple[str, ...]  #: whose load together decides
+    full: tuple[str, ...]  #: the Regions that are filled: what is added to them sums to at least `need`
     moment: int  #: which of the moments that were looked at; of a History: its last 30 days
     time: np.datetime64 | None  #: the instant (UTC) of that moment, where it is known
     weight: float  #: what one more unit of this load costs
@@ -70,11 +77,12 @@ class Allocation(Tabular):
     headroom: Any  #: what to add to each quota; infeasible: the cheapest that leaves least unplaced
     prices: Any  #: what one more unit of existing headroom would save
     raise_prices: Any  #: what one more unit of `raisable` would save
+    owed: Any  #: of headroom, what must be raised whatever fails: more is promised or used than there is
     over_promised: Any  #: reserved or used beyond all that can be raised; 0 where there is none
     costs: Floats  #: (S,) of each service; inf where infeasible
     statuses: tuple[str, ...]  #: (S,) "optimal" or "infeasible"
     headroom_costs: Floats  #: (S,) what `headroom` costs, enough or not
-    peaks_costs: Floats  #: (S,) what it would cost if every Region's peak came at once
+    peaks_costs: Floats  #: (S,) what it would cost if every Region's peak came at once; NaN with `unplaced`
     cvar: Floats  #: (S,) CVaR of the unplaced share, where `unplaced` was given
     bounds: Floats  #: (S,) no headroom of a service costs less; see `certificates`
     gaps: Floats  #: (S,)
@@ -102,6 +110,7 @@ class Allocation(Tabular):
             headroom=like_load(given, raw["headroom"].T),
             prices=like_load(given, raw["price"].T),
             raise_prices=like_load(given, raw["raise_price"].T),
+            owed=like_load(given, raw["owed"].T),
             over_promised=like_load(given, raw["over"].T),
             costs=np.where(raw["feasible"], raw["cost"], np.inf),
             statuses=tuple("optimal" if ok else "infeasible" for ok in raw["feasible"].tolist()),
@@ -156,28 +165,39 @@ class Allocation(Tabular):
         why = self.broken[s]
         load = _displaced(self.given, s, why["sources"], why["moment"])
         failed, sources, full = (tuple(self.regions[r] for r in why[n]) for n in ("failed", "sources", "full"))
-        return replace(proof, failed=failed, sources=sources, full=full, load=load, most=load - why["missing"])
+        return replace(
+            proof,
+            failed=failed,
+            sources=sources,
+            full=full,
+            moment=why["moment"],
+            load=load,
+            most=load - why["missing"],
+        )
 
     @property
     def pooling_saving(self) -> float:
-        """What is saved by peaks that do not coincide: the cost if they did, less the cost."""
-        peaks = math.fsum(self.peaks_costs.tolist()) if np.isfinite(self.peaks_costs).all() else math.inf
-        return peaks - self.cost if math.isfinite(self.cost) else math.nan
+        """What is saved by peaks that do not coincide: the cost if they did, less the cost. NaN with `unplaced`."""
+        return float(np.sum(self.peaks_costs)) - self.cost if math.isfinite(self.cost) else math.nan
 
     @cached_property
     def binding(self) -> tuple[Binding, ...]:
         """Every constraint that is tight; of each service the most costly first."""
         t = self.tight
-        failed, sources = _sets(t["failed"]), _sets(t["sources"])
+        failed, sources, full = (self._named(t[name]) for name in ("failed", "sources", "full"))
         rows = zip(t["service"].tolist(), t["moment"].tolist(), t["weight"].tolist(), t["need"].tolist(), strict=True)
         return tuple(
             Binding(
-                service=self.services[s], failure=self.failures.label(failed[i]), moment=moment,
+                service=self.services[s], failure=failed[i][0] if len(failed[i]) == 1 else failed[i], moment=moment,
                 time=self.given.instant(moment), weight=weight, need=need,
-                sources=tuple(self.regions[r] for r in sources[i]),
+                sources=sources[i], full=full[i],
             )
             for i, (s, moment, weight, need) in enumerate(rows)
         )  # fmt: skip
+
+    def _named(self, flat: tuple[Any, Any]) -> list[tuple[str, ...]]:
+        starts, members = flat[0].tolist(), flat[1].tolist()
+        return [tuple(self.regions[r] for r in members[a:b]) for a, b in itertools.pairwise(starts)]
 
     @property
     def binding_failure(self) -> Failure | None:
@@ -192,7 +212,7 @@ class Allocation(Tabular):
 
     @cached_property
     def shortfall(self) -> Floats:
-        """The least load that stays unplaced in each failure, shape (F,) or (S, F); 0 where all is placed."""
+        """The least load that must stay unplaced in each failure, (F,) or (S, F); 0 where the service is feasible."""
         result = np.zeros((len(self.services), len(self.failures)))
         for s, why in self.broken.items():
             result[s] = why["shortfall"]
@@ -230,10 +250,10 @@ class Allocation(Tabular):
         def row(values: Any) -> Any:
             return values if self.given.single else values[s]
 
-        keep = self.tight["service"] == s
-        tight = {name: self.tight[name][keep] for name in ("moment", "weight", "need")}
-        tight |= {"service": np.zeros(int(keep.sum()), dtype=np.int64)}
-        tight |= {name: _chosen(self.tight[name], keep) for name in ("failed", "sources")}
+        a, b = np.searchsorted(self.tight["service"], [s, s + 1]).tolist()
+        tight = {name: self.tight[name][a:b] for name in ("moment", "weight", "need")}
+        tight |= {"service": np.zeros(b - a, dtype=np.int64)}
+        tight |= {name: _part(self.tight[name], a, b) for name in ("failed", "sources", "full")}
         changed = {name: row(getattr(self, name)) for name in PER_REGION}
         changed |= {name: getattr(self, name)[s : s + 1] for name in PER_SERVICE}
         return replace(
@@ -271,8 +291,7 @@ class Allocation(Tabular):
 
     def _columns(self) -> list[Column]:
         count, width = self.given.shape
-        at_peak = np.nanmax(self.given.load, axis=0)
-        least = np.nanmin(self.given.existing, axis=0)
+        at_peak, least = self.given.extremes()
         deciding = wording.deciding(self)
         names = np.repeat(np.array(self.services, dtype=object), width)
         several = not self.given.single
@@ -308,12 +327,6 @@ def _displaced(given: Given, s: int, sources: Sequence[int], moment: int) -> flo
     return math.fsum(parts)
 
 
-def _sets(flat: tuple[Any, Any]) -> list[list[int]]:
-    starts, members = flat[0].tolist(), flat[1].tolist()
-    return [members[a:b] for a, b in itertools.pairwise(starts)]
-
-
-def _chosen(flat: tuple[Any, Any], keep: Any) -> tuple[Any, Any]:
-    kept = [members for members, wanted in zip(_sets(flat), keep.tolist(), strict=True) if wanted]
-    starts = np.cumsum([0, *map(len, kept)])
-    return starts, np.array([r for members in kept for r in members], dtype=np.int64)
+def _part(flat: tuple[Any, Any], a: int, b: int) -> tuple[Any, Any]:
+    starts, members = flat
+    return starts[a : b + 1] - starts[a], members[starts[a] : starts[b]]

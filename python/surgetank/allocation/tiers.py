@@ -91,7 +91,7 @@ def tier_curve(
         existing = 0.0
     found = tuple(allocate(load, existing, cost, critical=share, **options) for share in shares)
     given = found[0].given
-    base = float(np.nanmax(given.load, axis=0) @ given.cost)
+    base = float(given.extremes()[0] @ given.cost)
     if not base > 0:
         raise invalid("cost", "of the load must be above 0", base)
     costs = np.array([a.cost for a in found])

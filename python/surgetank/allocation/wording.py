@@ -75,7 +75,10 @@ def pooling(found: Allocation) -> str | None:
 def proof(found: Allocation) -> str:
     """What was checked."""
     if found.status == "infeasible":
-        return "Checked: with all that may be raised, the load named above does not fit."
+        if not found.broken:
+            return "Checked: what is promised or used exceeds all that can be raised."
+        what = "the bound is not kept" if found.unplaced > 0 else "the load named above does not fit"
+        return f"Checked: with all that may be raised, {what}."
     fits = "the unplaced share stays within its bound" if found.unplaced > 0 else "every failure fits"
     return f"Checked: no headroom costs less (dual bound within {found.gaps.max():.1g} of the cost), and {fits}."
 
@@ -83,51 +86,64 @@ def proof(found: Allocation) -> str:
 def reason(found: Allocation, s: int) -> str:
     """Why the headroom of a service is what it is, in a sentence or two."""
     one = found[s] if len(found) > 1 else found
-    headroom = np.reshape(one.headroom, -1)
-    over = np.reshape(one.over_promised, -1)
-    raised = [
-        f"{at_least(amount)} in {region}"
-        for region, amount in zip(one.regions, headroom.tolist(), strict=True)
-        if amount > 0
-    ]
-    said_over = [
-        f"{region} has promised or uses {quantity(amount)} more than it can have"
-        for region, amount in zip(one.regions, over.tolist(), strict=True)
-        if amount > 0
-    ]
     if 0 in one.broken:
-        why = one.broken[0]
-        ray = one.certificates[0]
-        targets = [r for i, r in enumerate(one.regions) if i not in why["failed"]]
-        full = [r for r in targets if r in ray.full]
-        there = [True] * len(one.regions) if one.given.there is None else one.given.there.tolist()
-        unknown = [r for r in targets if r not in ray.full and not there[one.regions.index(r)]]
-        limited = [r for r in targets if r not in ray.full and r not in unknown]
-        limits = [f"{' and '.join(full)} can be raised no further"] if full else []
-        limits += [f"{' and '.join(limited)} may take no more (eligibility, share cap)"] if limited else []
-        limits += [f"usage or quota of {' and '.join(unknown)} is not known"] if unknown else []
-        fails = ("fails" if len(why["failed"]) == 1 else "fail") + one.given.when(why["moment"])
-        head = f"When {said(one.failures.label(why['failed']))} {fails}, {at_least(why['missing'])} of"
-        whose = " + ".join(ray.sources)
-        return f"{head} the {quantity(ray.load)} that leave {whose} stay unplaced: {'; '.join([*limits, *said_over])}."
-    if said_over:
-        return "; ".join(said_over) + "."
-    if not raised:
+        return _infeasible(one)
+    if over := _over_promised(one):
+        return "; ".join(over) + "."
+    if not (np.ravel(one.headroom) > 0).any():
         return f"{enough(one)}."
-    owed = [f"{at_least(v)} in {r}" for r, v in zip(one.regions, one.given.owed().tolist(), strict=True) if v > 0]
-    because = f" of that, {', '.join(owed)} because more is promised or used than there is" if owed else ""
-    raises = f"Raise {', '.join(raised)}{';' if because else ''}{because}."
+    return _decided(one)
+
+
+def _infeasible(one: Allocation) -> str:
+    why, ray, when = one.broken[0], one.certificates[0], one.given.when(one.broken[0]["moment"])
+    targets = [r for i, r in enumerate(one.regions) if i not in why["failed"]]
+    there = [True] * len(one.regions) if one.given.there is None else one.given.there.tolist()
+    full = [r for r in targets if r in ray.full]
+    unknown = [r for r in targets if r not in full and not there[one.regions.index(r)]]
+    limited = [r for r in targets if r not in full and r not in unknown]
+    limits = [f"{' and '.join(full)} can be raised no further"] if full else []
+    limits += [f"{' and '.join(limited)} may take no more (eligibility, share cap)"] if limited else []
+    limits += [f"usage or quota of {' and '.join(unknown)} is not known"] if unknown else []
+    fails = "fails" if len(why["failed"]) == 1 else "fail"
+    head = f"When {said(one.failures.label(why['failed']))} {fails}{when}, {at_least(why['missing'])} of"
+    stay = f"the {quantity(ray.load)} that leave {' + '.join(ray.sources)} stay unplaced"
+    text = f"{head} {stay}: {'; '.join([*limits, *_over_promised(one)])}."
+    if one.unplaced > 0:
+        tail = f"{percent(float(one.cvar[0]))} of the load is unplaced in the worst {percent(1 - one.alpha)} of cases"
+        text = f"With all that may be raised {tail}, more than {percent(one.unplaced)}. At worst: {text}"
+    return text
+
+
+def _over_promised(one: Allocation) -> list[str]:
+    return [
+        f"{region} has promised or uses {quantity(amount)} more than it can have"
+        for region, amount in zip(one.regions, np.ravel(one.over_promised).tolist(), strict=True)
+        if amount > 0
+    ]
+
+
+def _decided(one: Allocation) -> str:
+    def listed(amounts: Any) -> str:
+        rows = zip(one.regions, np.ravel(amounts).tolist(), strict=True)
+        return ", ".join(f"{at_least(amount)} in {region}" for region, amount in rows if amount > 0)
+
+    raises = f"Raise {listed(one.headroom)}"
+    if owed := listed(one.owed):
+        raises += f"; of that, {owed} because more is promised or used than there is"
+    if one.unplaced > 0 and one.binding:
+        return f"The loss of {said(one.binding[0].failure)} is the worst. {raises}."
     first: dict[str, Binding] = {}
     for b in one.binding:
         first.setdefault(said(b.failure), b)
-    losses = [f"that of {name}{one.given.when(b.moment)} ({at_least(b.need)})" for name, b in list(first.items())[:3]]
+    losses = [
+        (f"the loss of {name}{one.given.when(b.moment)}", at_least(b.need)) for name, b in list(first.items())[:3]
+    ]
     if not losses:
-        return raises
-    if one.unplaced > 0:
-        return f"The loss of {said(one.binding[0].failure)} is the worst. {raises}"
-    head = losses[0].replace("that of", "The loss of", 1).replace(")", " more than exists must fit)")
-    more = f", and {' and '.join(losses[1:])}" if losses[1:] else ""
-    return f"{head} decides{more}. {raises}"
+        return f"{raises}."
+    (loss, need), *others = losses
+    more = "".join(f"; {other} asks for {amount}" for other, amount in others)
+    return f"T{loss[1:]} decides: {need} more than exists must fit{more}. {raises}."
 
 
 def enough(found: Allocation) -> str:
