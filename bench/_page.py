@@ -15,8 +15,9 @@ import surgetank
 
 PAGE = Path(__file__).with_name("README.md")
 ROOT = PAGE.parents[1]
-WRITTEN = ("bench/README.md", "bench/growth.png")  # by the benches themselves, so no change of what is measured
-PEERS = ("numba", "bottleneck", "numbagg", "pandas", "polars", "scipy")
+# By the benches themselves, so no change of what is measured.
+WRITTEN = ("bench/README.md", "bench/growth.png", "bench/growth_allocation.png")
+PEERS = ("numba", "bottleneck", "numbagg", "pandas", "polars", "scipy", "highspy")
 
 
 def publish(section: str, text: str) -> None:

@@ -144,8 +144,9 @@ void Solver::limit(const Demand& demand, Index s) {
 bool Solver::feasible(double& tolerance, const Poll& poll) {
     if (options_.unplaced > 0) return tail(upper_, poll) <= allowed_tail_ * (1 + enough);
     if (!cuts_.worst(upper_, tight, cut_, poll)) return true;
+    if (cuts_.worst(upper_, enough, cut_, poll)) return false;
     tolerance = 1.1 * enough;
-    return !cuts_.worst(upper_, enough, cut_, poll);
+    return true;
 }
 
 // Infeasible: why, and from now on no more is asked for than what all that is raisable can do.
@@ -182,7 +183,7 @@ double Solver::missing() {
     const auto h = cover_.h();
     double placed = 0;
     for (std::size_t r = 0; r < h.size(); ++r) {
-        h_[r] = std::clamp(h[r], 0.0, upper_[r]);
+        h_[r] = h[r] > upper_[r] * (1 - tight) ? upper_[r] : std::max(h[r], 0.0);
         placed += row_[r] * h_[r];
     }
     return least_ - placed;
@@ -210,7 +211,7 @@ double Solver::optimum(double given, const Poll& poll) {
             // Rounding may ask for a little more than all there is, or leave the row just added a little broken: then
             // the tableau is made anew, and what is left of it tolerated.
             if (least_ > reach) tolerance = std::max(tolerance, 2 * (least_ - reach) / scale_);
-            least_ = std::min(least_, reach);
+            least_ = std::min(least_, reach * (1 - 1e-13));  // a hair of leeway: a row may take all there is
             rows_.insert(rows_.end(), row_.begin(), row_.end());
             leasts_.push_back(least_);
             if (used_ == added_.size()) added_.emplace_back();
