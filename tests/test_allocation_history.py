@@ -189,3 +189,37 @@ def test_options_that_can_be_read_once_are_kept(two):
         asked.check(two.regions)
     with pytest.raises(InvalidInput, match="failures: must leave at least one Region"):
         asked.of(two)
+
+
+def test_usage_long_ago_is_not_usage_now(two):
+    later = two.until("2026-01-01T05:00Z")
+    assert evacuate(later, "east").unknown == ("ec2/L-1",)
+    assert surgetank.plan(two, now="2026-01-01T05:00Z").allocation is None
+    assert two.until("2026-01-01T00:00Z").usage.shape == (1, 2)
+    assert two.until(None) is two
+    soon = two.until("2026-01-01T02:15Z")
+    assert allocate(soon, at="last").headroom.tolist() == [[10, 10]]
+
+
+def test_a_failed_region_whose_usage_is_unknown_does_not_pass(two):
+    usage = np.column_stack([two.usage, np.ones(24)])
+    usage[5:, 0] = np.nan
+    three = world({(r, EC2): usage[:, i] for i, r in enumerate("abc")}, {(r, EC2): 100 for r in "abc"})
+    found = evacuate(three, ["a", "b"])
+    assert found.unknown == ("ec2/L-1",)
+    with pytest.raises(InvalidInput, match="evacuate: what a failed Region uses must be known"):
+        found.require_met()
+    assert "1 unknown" in found.table(100)
+
+
+@pytest.mark.parametrize("true", [True, np.True_])
+def test_true_is_without_bound_and_numbers_do_not_mix_with_it(two, true):
+    assert allocate(two, raisable={"*": true}).status == "optimal"
+    assert allocate([60, 50, 40], 10.0, raisable=[true, true, true]).status == "optimal"
+    for load in (two, [60, 50]):
+        with pytest.raises(InvalidInput, match="raisable: must be all numbers or all True and False"):
+            allocate(load, None if load is two else 0, raisable=[true, 5.0])
+    with pytest.raises(InvalidInput, match="raisable: must be"):
+        allocate([60.0, 50.0], 0, raisable=np.ma.array([1e9] * 2, mask=True))
+    with pytest.raises(InvalidInput, match="cost: of \\* must be a number, 0 or more"):
+        allocate(two, cost={"*": [1, 2]})

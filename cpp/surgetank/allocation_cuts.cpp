@@ -99,7 +99,7 @@ void Cuts::search(std::span<const double> h, double tolerance, Index moment, Bes
         if (failures_.any() > 0 && allowed_.empty()) search_last(0, 0, 0, tolerance, moment, best, poll);
         else
             failures_.for_each([&](Index i, std::span<const Index> failed) {
-                if (i % 1024 == 1023) poll();
+                if (i % 16 == 15) poll();
                 const double score = best.score;
                 search_set(failed, allowed_.empty() ? 0 : allowed_[static_cast<std::size_t>(i)], tolerance, moment,
                            best);

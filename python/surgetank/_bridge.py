@@ -93,6 +93,13 @@ def names(values: object, argument: str) -> tuple[str, ...]:
     return texts
 
 
+def name(value: object, argument: str) -> str:
+    """One text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise invalid(argument, "must be a text that is not empty", value)
+    return value
+
+
 def like_instant(flat: NDArray[Any], shape: tuple[int, ...]) -> Any:
     """A flat result in the shape of one instant of usage; a NumPy scalar where usage was (T,). Read-only."""
     array = flat.reshape(shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .. import _bridge
 from .._table import Column, Tabular, percent, quantity
-from ..errors import InvalidInput, invalid, nearest
+from ..errors import InvalidInput, invalid, nearest, printable
 from ..history import History
 from .event import Proportional, Shared
 from .failures import said
@@ -23,6 +23,7 @@ class Evacuation(Tabular):
     failed: tuple[str, ...]
     shared: dict[str, Shared]  #: by service: the quota, whatever the Region
     left_out: tuple[str, ...]  #: quotas whose usage or value is not known
+    unknown: tuple[str, ...] = ()  #: services of which a failed Region's usage or quota is not known
 
     @property
     def shortfall(self) -> dict[str, float]:
@@ -30,14 +31,20 @@ class Evacuation(Tabular):
         return {name: shared.shortfall for name, shared in self.shared.items()}
 
     def require_met(self) -> None:
-        """Raise `InvalidInput` if anything stays unplaced."""
+        """Raise `InvalidInput` if anything stays unplaced, or is not known."""
+        if self.unknown:
+            got = printable(", ".join(self.unknown))
+            raise InvalidInput(f"evacuate: what a failed Region uses must be known (got no usage or quota of {got})")
         if short := [f"{quantity(amount)} of {name}" for name, amount in self.shortfall.items() if amount > 0]:
-            raise InvalidInput(f"evacuate: every load must be placed in full (got {', '.join(short)} unplaced)")
+            raise InvalidInput(
+                printable(f"evacuate: every load must be placed in full (got {', '.join(short)} unplaced)")
+            )
 
     def _caption(self) -> str:
         short = sum(amount > 0 for amount in self.shortfall.values())
         fit = f"{short} of {len(self.shared)} quotas do not fit" if short else f"all {len(self.shared)} quotas fit"
         fails = "fails" if len(self.failed) == 1 else "fail"
+        fit += f", {len(self.unknown)} unknown" if self.unknown else ""
         return f"{said(self.failed if len(self.failed) > 1 else self.failed[0])} {fails} now: {fit}"
 
     def _notes(self) -> list[str]:
@@ -119,14 +126,16 @@ def evacuate(history: History, failed: str | Iterable[str], rule: Proportional |
     usage = last_usage(history)
     known, left_out = places(history, ~np.isnan(usage))
     column = {key: i for i, key in enumerate(history.keys)}
+    split = (entry.partition("/") for entry in left_out)
+    unknown = tuple(dict.fromkeys(name for region, _, name in split if region in gone))
     shared = {}
     for name, keys in known.items():
         used = {key.region: float(usage[column[key]]) for key in keys}
         sources = [r for r in gone if r in used]
-        if not sources:
+        if name in unknown or not sources:
             continue
         allowed = {key.region: history.quotas[key].value for key in keys}
         shared[name] = rule.evacuate(sources, usage=used, quota=allowed)
-    if not shared:
+    if not shared and not unknown:
         raise invalid("failed", "must have a quota whose value and usage of the last hour are known", list(gone))
-    return Evacuation(failed=gone, shared=shared, left_out=left_out)
+    return Evacuation(failed=gone, shared=shared, left_out=left_out, unknown=unknown)

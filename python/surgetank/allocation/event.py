@@ -61,17 +61,13 @@ class Proportional:
             raise invalid("preferences", "must map Regions to weights", self.preferences)
         rule = "must be a finite weight, 0 or more"
         weights = {
-            _bridge.names(region, "preferences")[0]: _bridge.number(weight, "preferences", rule=rule, least=0)
+            _bridge.name(region, "preferences"): _bridge.number(weight, "preferences", rule=rule, least=0)
             for region, weight in self.preferences.items()
         }
-        object.__setattr__(self, "preferences", MappingProxyType(weights))
+        object.__setattr__(self, "preferences", weights)
         rule = "must be a finite number, 0 or more"
         object.__setattr__(self, "multiplier", _bridge.number(self.multiplier, "multiplier", rule=rule, least=0))
         _bridge.options(_core.ProportionalOptions, self, own=("preferences", "multiplier"))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by value: a read-only mapping cannot be pickled."""
-        return Proportional, (dict(self.preferences), self.share_cap, self.room_cap, self.multiplier)
 
     def __hash__(self) -> int:
         """Hash by value."""
@@ -80,7 +76,7 @@ class Proportional:
     @staticmethod
     def named(name: str) -> Proportional:
         """One that comes with surgetank, by its name in `NAMED_SHARING`."""
-        if name not in NAMED_SHARING:
+        if not isinstance(name, str) or name not in NAMED_SHARING:
             raise invalid("name", f"must be one of {', '.join(NAMED_SHARING)}", name)
         return NAMED_SHARING[name]
 
@@ -107,7 +103,7 @@ class Proportional:
         InvalidInput
             Names the argument, the rule and the value. A shortfall is an answer.
         """
-        need = _bridge.number(need, "need", rule="must be finite and 0 or more", least=0)
+        need = abs(_bridge.number(need, "need", rule="must be finite and 0 or more", least=0))
         used, allowed = _amounts(usage, "usage"), _amounts(quota, "quota")
         gone = _failed(failed, {*used, *allowed})
         if missing := [r for r in allowed if r not in used and r not in gone]:
@@ -198,7 +194,7 @@ def _amounts(given: Amounts, argument: str) -> dict[str, float]:
         raise invalid(argument, "must map Regions to amounts", given)
     rule = "must be finite and 0 or more"
     return {
-        _bridge.names(region, argument)[0]: _bridge.number(amount, argument, rule=f"of {region} {rule}", least=0)
+        _bridge.name(region, argument): _bridge.number(amount, argument, rule=f"of {region} {rule}", least=0)
         for region, amount in given.items()
     }
 

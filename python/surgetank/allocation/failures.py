@@ -7,6 +7,9 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import overload
+
+import numpy as np
 
 from .._bridge import names
 from ..errors import invalid, nearest
@@ -29,8 +32,6 @@ class FailureList(Sequence[Failure]):
     def of(failures: Failures, regions: tuple[str, ...], together: Iterable[Iterable[str]] = ()) -> FailureList:
         """Read what the caller asks for. ``together``: Regions of which none fails without the others."""
         groups = _groups(together, regions)
-        if isinstance(failures, int) and not isinstance(failures, bool):
-            failures = f"N-{failures}"
         k = fail_together(failures)
         if k is None:
             if isinstance(failures, str) and failures not in regions:
@@ -64,8 +65,14 @@ class FailureList(Sequence[Failure]):
         """Go through them in order."""
         return (self.label(members) for members in self.members)
 
-    def __getitem__(self, i: int) -> Failure:  # type: ignore[override]
-        """Give the name of one of them."""
+    @overload
+    def __getitem__(self, i: int) -> Failure: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Failure, ...]: ...
+    def __getitem__(self, i: int | slice) -> Failure | tuple[Failure, ...]:
+        """Give the name of one of them, or of some."""
+        if isinstance(i, slice):
+            return tuple(self.label(members) for members in self.members[i])
         return self.label(self.members[i])
 
     @cached_property
@@ -80,10 +87,10 @@ class FailureList(Sequence[Failure]):
 
     def find(self, failure: object) -> int:
         """Which of them that is: its number, its Region, or its Regions in any order."""
-        if isinstance(failure, int) and not isinstance(failure, bool):
+        if isinstance(failure, int | np.integer) and not isinstance(failure, bool):
             if not -len(self) <= failure < len(self):
                 raise invalid("failure", f"must be one of {len(self)} failures", failure)
-            return failure % len(self)
+            return int(failure) % len(self)
         wanted = tuple(sorted(_region(name, self.regions, "failure") for name in names(failure, "failure")))
         try:
             return self.members.index(wanted)

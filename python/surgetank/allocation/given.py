@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,8 +119,9 @@ def read(
     def flat(values: ArrayLike, argument: str) -> Floats:
         return _broadcast(_bridge.numbers(values, argument), argument, (count, width)).reshape(-1)
 
+    regions = _names(regions, "regions", width)
     return Given(
-        regions=_names(regions, "regions", width),
+        regions=regions,
         services=_names(services, "services", count),
         single=loads.ndim == 1,
         load=loads.reshape(-1, count * width),
@@ -128,9 +129,9 @@ def read(
         reserved=flat(reserved, "reserved"),
         multiplier=flat(multiplier, "multiplier"),
         cost=flat(cost, "cost"),
-        critical=_critical(critical, count),
+        critical=critical_shares(critical, count),
         raisable=_raisable(raisable, (count, width)),
-        share=_share(eligible, share_cap, _names(regions, "regions", width), count),
+        share=take_shares(eligible, share_cap, regions, count),
     )
 
 
@@ -142,6 +143,7 @@ def _not_negative(values: Floats, argument: str) -> None:
 def _names(given: Sequence[str] | None, argument: str, count: int) -> tuple[str, ...]:
     if given is None:
         return tuple(str(i) for i in range(count))
+    given = tuple(given) if isinstance(given, Iterator) else given
     names = _bridge.names(given, argument)
     if isinstance(given, str) or len(names) != count or len(set(names)) != count:
         raise invalid(argument, f"must be {count} different names", given)
@@ -154,7 +156,8 @@ def _broadcast(values: Floats, argument: str, shape: tuple[int, int]) -> Floats:
     return np.array(np.broadcast_to(values, shape), dtype=np.float64)
 
 
-def _critical(given: ArrayLike, count: int) -> Floats:
+def critical_shares(given: ArrayLike, count: int) -> Floats:
+    """One share for each service."""
     values = _bridge.numbers(given, "critical")
     if values.shape not in ((), (count,)):
         raise invalid("critical", f"must be one share, or one of each of {count} services", f"shape {values.shape}")
@@ -163,15 +166,22 @@ def _critical(given: ArrayLike, count: int) -> Floats:
 
 def _raisable(given: ArrayLike, shape: tuple[int, int]) -> Floats:
     """How far each quota may be raised; False is not at all, True without bound."""
-    values = np.asarray(given)
-    if values.dtype == bool:
-        values = np.where(values, np.inf, 0.0)
-    elif any(isinstance(v, bool) for v in np.asarray(given, dtype=object).flat):
-        raise invalid("raisable", "must be all numbers or all True and False", given)
-    return _broadcast(_bridge.numbers(values, "raisable"), "raisable", shape).reshape(-1)
+    return _broadcast(amounts(given, "raisable"), "raisable", shape).reshape(-1)
 
 
-def _share(eligible: Eligible | None, share_cap: ArrayLike, regions: tuple[str, ...], count: int) -> Floats:
+def amounts(given: ArrayLike, argument: str) -> Floats:
+    """Numbers; or, all of them, True for without bound and False for none."""
+    if np.ma.getmask(given) is not np.ma.nomask:  # np.asarray would take the mask off
+        return _bridge.numbers(given, argument)
+    boolean = [isinstance(v, bool | np.bool_) for v in np.asarray(given, dtype=object).flat]
+    if any(boolean) and not all(boolean):
+        raise invalid(argument, "must be all numbers or all True and False", given)
+    values = _bridge.numbers(given, argument)
+    return np.where(values > 0, np.inf, 0.0) if boolean and all(boolean) else values
+
+
+def take_shares(eligible: Eligible | None, share_cap: ArrayLike, regions: tuple[str, ...], count: int) -> Floats:
+    """Of what leaves the row's Region, the most that the column's may take: (R, R) or (S·R, R)."""
     width = len(regions)
     cap = _bridge.numbers(share_cap, "share_cap")
     shapes = ((), (width, width), (count, width, width))
@@ -200,7 +210,7 @@ def eligible_shares(given: Eligible | None, regions: tuple[str, ...]) -> Floats:
     may = np.ones((width, width))
     for source, targets in given.items():
         allowed = _bridge.names(targets, "eligible")
-        for name in (source, *allowed):
+        for name in (_bridge.name(source, "eligible"), *allowed):
             if name not in regions:
                 raise invalid("eligible", f"must name Regions that are there{nearest(str(name), regions)}", name)
         may[regions.index(source)] = [r in allowed for r in regions]

@@ -13,11 +13,11 @@ from .. import _bridge
 from .._bridge import Floats
 from ..errors import invalid
 from ..history import History, QuotaKey
-from .given import Eligible, Given, _critical, _share
+from ..history.history import STEPS_TO_STALE
+from .given import Eligible, Given, amounts, critical_shares, take_shares
 
 MOMENTS = ("history", "last")  # every moment, or the last observed usage
 PerQuota = ArrayLike | Mapping[str, float]  # one number, one for each series, or by pattern
-FRESH_S, FRESH_STEPS = 3600.0, 12  # an older last sample says nothing
 LAST_S = 30 * 86400.0  # of history, what is looked at
 
 
@@ -42,7 +42,11 @@ def read_history(
     history = history.complete()
     known, left_out, usage = services(history, at)
     if not one_can_help(known):
-        raise invalid("load", "must hold a quota whose usage and value are known in two Regions", ", ".join(left_out))
+        raise invalid(
+            "load",
+            "must hold a quota whose usage and value are known in two Regions",
+            ", ".join(left_out) or "no two Regions",
+        )
     seen = {key.region for key in history.keys if (quota := history.quotas.get(key)) is None or not quota.is_global}
     regions = tuple(r for r in history.regions if r in seen)
     count, width = len(known), len(regions)
@@ -65,7 +69,7 @@ def read_history(
             if quota.adjustable is False:
                 tables["raisable"][s, r] = 0.0
     prices = _priced(tables["cost"])
-    share = _share(eligible, share_cap, regions, count).reshape(-1, width, width)
+    share = take_shares(eligible, share_cap, regions, count).reshape(-1, width, width)
     share = share * (there[:, np.newaxis, :] & there[:, :, np.newaxis])
     given = Given(
         regions=regions,
@@ -75,7 +79,7 @@ def read_history(
         existing=_columns(existing),
         reserved=tables["reserved"].reshape(-1),
         multiplier=tables["multiplier"].reshape(-1),
-        critical=_critical(critical, count),
+        critical=critical_shares(critical, count),
         cost=prices.reshape(-1),
         raisable=tables["raisable"].reshape(-1),
         quota=allowed.reshape(-1),
@@ -143,7 +147,7 @@ def one_can_help(known: Mapping[str, list[QuotaKey]]) -> bool:
 
 def last_usage(history: History) -> np.ndarray:
     """The last observed value of each series; NaN where that is older than an hour and twelve steps."""
-    usage = history.usage[-max(math.ceil(FRESH_S / history.step_s), FRESH_STEPS) - 1 :]
+    usage = history.usage[-max(math.ceil(3600 / history.step_s), STEPS_TO_STALE) - 1 :]
     seen = ~np.isnan(usage)
     row = len(usage) - 1 - np.argmax(seen[::-1], axis=0)
     return np.where(seen.any(axis=0), usage[row, np.arange(usage.shape[1])], np.nan)
@@ -153,21 +157,19 @@ def _per_quota(
     given: PerQuota, argument: str, keys: tuple[QuotaKey, ...], default: float
 ) -> defaultdict[QuotaKey, float]:
     """A number for each quota: one for all, one for each series, or by pattern, of which the last that matches."""
-    rule = "must be 0 or more"
+    rule = "must be a number, 0 or more"
     if isinstance(given, Mapping):
         found: defaultdict[QuotaKey, float] = defaultdict(lambda: default)
         for pattern, value in given.items():
-            _bridge.names(pattern, argument)
-            number = np.inf if value is True else float(_bridge.numbers(value, argument))
-            if not number >= 0:
+            number = amounts(value, argument) if argument == "raisable" else _bridge.numbers(value, argument)
+            if number.shape != () or not number >= 0:
                 raise invalid(argument, f"of {pattern} {rule}", value)
-            matches = [key for key in keys if key.matches(pattern)]
+            matches = [key for key in keys if key.matches(_bridge.name(pattern, argument))]
             if not matches:
                 raise invalid(argument, "must name a quota of the history", pattern)
-            found.update(dict.fromkeys(matches, number))
+            found.update(dict.fromkeys(matches, float(number)))
         return found
-    values = np.asarray(given)
-    values = _bridge.numbers(np.where(values, np.inf, 0.0) if values.dtype == bool else values, argument)
+    values = amounts(given, argument) if argument == "raisable" else _bridge.numbers(given, argument)
     if values.shape not in ((), (len(keys),)):
         raise invalid(argument, f"must be one number, or one for each of {len(keys)} series", f"shape {values.shape}")
     if not (values >= 0).all():

@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import _bridge
 from .._table import Column, Tabular, quantity
-from ..errors import InvalidInput, invalid
+from ..errors import InvalidInput, invalid, printable
 from .failures import Failure, said
 from .result import Allocation
 
@@ -48,7 +48,7 @@ class DoubleBooking(Tabular):
     def require_met(self) -> None:
         """Raise `InvalidInput` if any quota is promised more than once over."""
         if over := self.over_promised:
-            raise InvalidInput(f"promises: must fit in what exists (got {_sentence(over[0])})")
+            raise InvalidInput(printable(f"promises: must fit in what exists (got {_sentence(over[0])})"))
 
     def _caption(self) -> str:
         over = len(self.over_promised)
@@ -109,7 +109,7 @@ def double_booking(promises: Mapping[str, Promise], existing: Mapping[str, float
     room = {key: _bridge.number(v, "existing", rule=f"of {key} {rule}", least=0) for key, v in existing.items()}
     booked: dict[tuple[str, str | None], dict[str, float]] = {}
     for name, promise in promises.items():
-        _bridge.names(name, "promises")
+        _bridge.name(name, "promises")
         if isinstance(promise, Allocation):
             for quota, more in _added(promise):
                 room[quota] = room.get(quota, 0.0) + more
@@ -144,7 +144,7 @@ def _amounts(who: str, promise: Promise) -> list[tuple[str | None, str, float]]:
         by_region: Mapping[str, Any] = value if isinstance(value, Mapping) else {key: value}
         failure = said(_failure(key)) if isinstance(value, Mapping) else None
         for region, amount in by_region.items():
-            _bridge.names(region, "promises")
+            _bridge.name(region, "promises")
             found.append((failure, region, _bridge.number(amount, "promises", rule=rule, least=0)))
     return found
 

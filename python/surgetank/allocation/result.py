@@ -13,7 +13,7 @@ import numpy as np
 
 from .._bridge import Floats
 from .._table import Column, Tabular, at_least, quantity
-from ..errors import InvalidInput, invalid, nearest
+from ..errors import InvalidInput, invalid, nearest, printable
 from . import wording
 from .failures import Failure, FailureList
 from .given import Given, like_load
@@ -112,7 +112,7 @@ class Allocation(Tabular):
             raise_prices=like_load(given, raw["raise_price"].T),
             owed=like_load(given, raw["owed"].T),
             over_promised=like_load(given, raw["over"].T),
-            costs=np.where(raw["feasible"], raw["cost"], np.inf),
+            costs=_read_only(np.where(raw["feasible"], raw["cost"], np.inf)),
             statuses=tuple("optimal" if ok else "infeasible" for ok in raw["feasible"].tolist()),
             headroom_costs=raw["cost"],
             peaks_costs=raw["peaks_cost"],
@@ -268,7 +268,7 @@ class Allocation(Tabular):
     def require_met(self) -> None:
         """Raise `InvalidInput` unless every failure can be survived."""
         if self.status == "infeasible":
-            raise InvalidInput(f"allocate: every failure must be survivable (got {self.reason})")
+            raise InvalidInput(printable(f"allocate: every failure must be survivable (got {self.reason})"))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values, ready for JSON."""
@@ -277,10 +277,10 @@ class Allocation(Tabular):
     def _find(self, service: int | str) -> int:
         if isinstance(service, str) and service in self.services:
             return self.services.index(service)
-        if isinstance(service, int) and not isinstance(service, bool) and -len(self) <= service < len(self):
-            return service % len(self)
-        if isinstance(service, int):
-            raise IndexError(service)  # ends a loop over the services
+        if isinstance(service, int | np.integer) and not isinstance(service, bool):
+            if not -len(self) <= service < len(self):
+                raise IndexError(f"service {service} of {len(self)}")
+            return int(service) % len(self)
         raise invalid("service", f"must be one of those given{nearest(str(service), self.services)}", service)
 
     def _caption(self) -> str:
@@ -319,6 +319,11 @@ class Allocation(Tabular):
         if self.given.quota is None:
             return []
         return [Column("new_quota", self.given.quota + np.ravel(self.headroom), "Quota then", at_least, priority=2)]
+
+
+def _read_only(values: Floats) -> Floats:
+    values.setflags(write=False)
+    return values
 
 
 def _displaced(given: Given, s: int, sources: Sequence[int], moment: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -87,6 +87,9 @@ def tier_curve(
     shares = _bridge.fractions(critical, "critical")
     if not shares:
         raise invalid("critical", "must hold at least one share", critical)
+    for name, given in options.items():
+        if isinstance(given, Iterator):  # each share reads it again
+            options[name] = [tuple(v) if isinstance(v, Iterator) else v for v in given]
     if existing is None and not isinstance(load, History):
         existing = 0.0
     found = tuple(allocate(load, existing, cost, critical=share, **options) for share in shares)

@@ -19,6 +19,9 @@ from .keys import Quota, QuotaKey, check_units, quotas_by_key
 from .report import ImportReport
 from .samples import LONGEST_STEP_S, Samples
 
+#: An older last sample says nothing: the longer of an hour and so many steps.
+STEPS_TO_STALE = 12
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class History(Tabular):
@@ -186,11 +189,16 @@ class History(Tabular):
         return replace(self, keys=tuple(keys[i] for i in order), usage=usage)
 
     def until(self, now: Instant | None) -> History:
-        """Give it without the steps that begin after that moment."""
+        """Give it as of that moment: without later steps, and with those not observed since, up to a few hours."""
         if now is None:
             return self
         rows = math.floor((instant_s(now, "now") - self.start_s) / self.step_s) + 1
-        return self if rows >= len(self.usage) else replace(self, usage=self.usage[: max(rows, 1)])
+        if rows <= len(self.usage):
+            return replace(self, usage=self.usage[: max(rows, 1)])
+        empty = np.full(
+            (min(rows - len(self.usage), STEPS_TO_STALE + math.ceil(3600 / self.step_s)), len(self.keys)), np.nan
+        )
+        return replace(self, usage=np.asfortranarray(np.concatenate([self.usage, empty])))
 
     def samples(self) -> Samples:
         """Give the observed samples, each at the beginning of its step."""
