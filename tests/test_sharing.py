@@ -41,7 +41,8 @@ def test_proportional_against_its_twin(need, regions, share_cap, room_cap, shuff
     assert sum(amounts) + shared.shortfall == need
     assert math.fsum(amounts) == sum(amounts)
     for r, f in zip(shared.regions, free, strict=True):
-        assert 0 <= shared.taken[r] <= min(room_cap * f, share_cap * need)
+        assert 0 <= shared.taken[r] <= room_cap * f
+        assert shared.taken[r] <= share_cap * need + math.ulp(need)
 
 
 def test_what_a_full_region_cannot_take_goes_around_again():
@@ -51,6 +52,15 @@ def test_what_a_full_region_cannot_take_goes_around_again():
     assert dict(shared.utilization_after) == {"a": 1.0, "b": 0.6, "c": 0.3}
     assert shared.shortfall == 0
     shared.require_met()
+
+
+@pytest.mark.parametrize(("need", "cap", "regions"), [(0.3, 0.5, 2), (0.7, 1 / 3, 3), (1e-320, 0.5, 2), (1.1, 0.25, 4)])
+def test_caps_that_add_up_to_all_leave_nothing(need, cap, regions):
+    names = [str(i) for i in range(regions)]
+    rule = Proportional(share_cap=cap, room_cap=1.0)
+    shared = rule.share(need, usage=dict.fromkeys(names, 0.0), quota=dict.fromkeys(names, 5.0))
+    assert shared.shortfall == 0
+    assert sum(shared.taken.values()) == need
 
 
 def test_a_shortfall_is_an_answer():

@@ -42,7 +42,8 @@ void check_values(const Values& values, std::string_view argument, May may) {
 
 Index check(const Demand& demand) {
     const Index services = demand.critical.size();
-    require(services > 0 && demand.load.rows() > 0, "load", "must hold at least one service at one moment", services);
+    require(services > 0 && demand.load.rows() > 0, "load", "must hold at least one service at one moment",
+            fmt::format("{} services, {} moments", services, demand.load.rows()));
     const Index width = demand.load.cols(), regions = width / services;
     require(regions >= 2 && regions * services == width, "load", "must have at least two Regions for every service",
             fmt::format("shape ({}, {})", demand.load.rows(), width));
@@ -194,10 +195,12 @@ Index tightest_moment(const Service& given, Cuts& cuts, const std::vector<Index>
 std::vector<Transfers> transfers(const Demand& demand, const Column& headroom, Index service,
                                  const std::vector<std::vector<Index>>& failed) {
     const Index n = check(demand);
+    if (failed.empty()) return {};
     check(Failures{0, failed}, n);
     require(service >= 0 && service < demand.critical.size(), "service", "must be one of those given", service);
     require(headroom.size() == demand.load.cols(), "headroom", "must have the shape of one instant of load",
             headroom.size());
+    check_values(headroom, "headroom", May::finite);
     const FailureSets sets(Failures{0, failed}, n);
     Service given;
     given.regions = n;

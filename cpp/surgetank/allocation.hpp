@@ -99,7 +99,7 @@ struct Allocated {
     Eigen::Array<bool, Eigen::Dynamic, 1> feasible;
     Eigen::ArrayXd cost;        // of `headroom`, whether that is enough or not
     Eigen::ArrayXd peaks_cost;  // if every Region's peak came at once; inf: not feasible, NaN: of a CVaR
-    Eigen::ArrayXd unplaced;    // CVaR of the unplaced share at `headroom`
+    Eigen::ArrayXd unplaced;    // CVaR of the unplaced share at `headroom`, where one was asked for; else 0
     // The certificate, of `headroom`.
     Eigen::ArrayXd bound;   // no headroom costs less: from the dual weights
     Eigen::ArrayXd gap;     // |cost − bound| / cost, or / 1e-6 of what the load that decides is worth, if that is more

@@ -50,7 +50,8 @@ public:
     /// Per failure, what may stay unplaced at any moment; empty: nothing.
     void allow(std::vector<double> unplaced) { allowed_ = std::move(unplaced); }
 
-    /// The most broken constraint at h by more than `tolerance` of its load. False if there is none.
+    /// The most broken constraint at h by more than `tolerance` of its load, first among the moments at which one was
+    /// broken before, then among all. False if there is none.
     bool worst(std::span<const double> h, double tolerance, Cut& cut, const Poll& poll);
 
     /// At the last `worst`: the largest part of a load that is broken by, tolerated or not.

@@ -64,9 +64,12 @@ Shared share_out(const Column& need, const Samples& free, const Samples& prefere
             require(p >= 0 && p < inf, "preference", "must be finite and 0 or more", p);
             // More than the need is as good as the need for the limit, but the share goes by all that is usable.
             const double usable = options.room_cap * std::min(f, 1e300);
-            const double limit = floor_to(std::min({usable, options.share_cap * need[s], need[s]}), grain);
+            // A share cap is rounded up, so that caps which add up to all of the need do so; room never is.
+            const double cap = std::min(std::ceil(options.share_cap * need[s] / grain) * grain, need[s]);
+            const double limit = std::min(floor_to(std::min(usable, need[s]), grain), cap);
+            if (!(p > 0 && limit > 0)) continue;
             largest = std::max(largest, p);
-            if (p > 0 && limit > 0) takers.push_back({r, usable, limit, 0, 0});
+            takers.push_back({r, usable, limit, 0, 0});
         }
         double most = 0;  // weights relative to the largest, so that their products stay in range
         for (Taker& t : takers) most = std::max(most, t.weight);

@@ -23,8 +23,9 @@ public:
     /// choice of the small differences, larger each time.
     void reset(std::span<const double> cost, std::span<const double> upper, int attempt = 0);
 
-    /// Adds Σ row·h ≥ least and moves to the optimum. `name`: what weights() calls it. Returns false where rounding
-    /// has left no way to satisfy it: then only reset() with the next attempt helps.
+    /// Adds Σ row·h ≥ least and moves to the optimum. Coefficients are of the order of 1; below 1e-9 they do not count.
+    /// `name`: what weights() calls it. Returns false where rounding has left no way to satisfy it: then only reset()
+    /// with the next attempt helps.
     bool add(std::span<const double> row, double least, Index name);
 
     std::span<const double> h() const { return {h_.data(), static_cast<std::size_t>(n_)}; }

@@ -13,7 +13,9 @@ public:
           targets_(room.size()),
           left_(load),
           room_(room),
-          limit_(limit),
+          given_(limit),
+          // No way carries more than its ends: what is left of one is then judged by what could ever flow.
+          limit_(limit.min(load.replicate(1, targets_)).min(room.transpose().replicate(sources_, 1))),
           load_(load),
           all_room_(room),
           flow_(Eigen::ArrayXXd::Zero(sources_, targets_)),
@@ -46,7 +48,7 @@ private:
 
     // Each target takes its part in proportion to what it could take, so that no Region is filled while others idle.
     void start(Index s) {
-        const Eigen::ArrayXd could = limit_.row(s).transpose().min(room_);
+        const Eigen::ArrayXd could = given_.row(s).transpose().min(room_);
         const double all = could.sum();
         if (!(all > 0)) return;
         const Eigen::ArrayXd part = all <= left_[s] ? could : Eigen::ArrayXd((could * (left_[s] / all)).min(could));
@@ -104,7 +106,8 @@ private:
 
     Index sources_, targets_;
     Eigen::ArrayXd left_, room_;
-    const Eigen::Ref<const Eigen::ArrayXXd>& limit_;
+    const Eigen::Ref<const Eigen::ArrayXXd>& given_;
+    const Eigen::ArrayXXd limit_;
     const Column &load_, &all_room_;
     Eigen::ArrayXXd flow_;
     std::vector<Index> from_, queue_;

@@ -187,7 +187,8 @@ TEST(Summarize, PollMayAbandonTheCall) {
         const auto stop_at_second = [&] {
             if (++polls == 2) throw Stop{};
         };
-        EXPECT_THROW(summarize(world(20, 40), threads, stop_at_second), Stop);
+        EXPECT_THROW(summarize(world(20, 40 * 500 /* so many that every thread gets some */), threads, stop_at_second),
+                     Stop);
         EXPECT_EQ(polls, 2);
     }
 }
