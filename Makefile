@@ -57,8 +57,10 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/bench_spikes_accuracy.py --write
 	$(BIN)/python bench/bench_spikes.py --write
 	$(BIN)/python bench/bench_headroom.py --write
+	$(BIN)/python bench/bench_allocation.py --write
 	$(BIN)/python bench/callgrind.py --write
 	$(BIN)/python bench/growth.py --write
+	$(BIN)/python bench/growth_allocation.py --write
 	$(BIN)/python bench/bench_quantile.py --write
 	$(BIN)/python bench/out_of_sample.py --write
 	$(BIN)/python bench/bench_import.py --write

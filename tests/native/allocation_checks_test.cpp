@@ -34,9 +34,9 @@ TEST_P(AllocationChecks, GiveTheWholeMessage) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, AllocationChecks,
     testing::Values(Refused{[](Call& c) { c.world.critical.resize(0); },
-                            "load: must hold at least one service at one moment (got 0)"},
+                            "load: must hold at least one service at one moment (got 0 services, 2 moments)"},
                     Refused{[](Call& c) { c.world.load.resize(0, 6); },
-                            "load: must hold at least one service at one moment (got 2)"},
+                            "load: must hold at least one service at one moment (got 2 services, 0 moments)"},
                     Refused{[](Call& c) { c.world.load.setZero(2, 7); },
                             "load: must have at least two Regions for every service (got shape (2, 7))"},
                     Refused{[](Call& c) { c.world.load.setZero(2, 2); },
