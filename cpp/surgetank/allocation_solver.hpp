@@ -39,7 +39,7 @@ private:
     Service service_;
     Cuts cuts_;
     Cover cover_;
-    std::vector<double> cost_, owed_, over_, raisable_, upper_, h_, row_, part_;
+    std::vector<double> cost_, owed_, over_, raisable_, upper_, h_, row_, part_, enough_;
     std::vector<char> useful_;  // per Region: upper_ is all that can arrive, not all that is raisable
     std::vector<Index> filled_;
     std::vector<Cover::Weight> weights_;
