@@ -28,8 +28,8 @@ def run(store, tmp_path, monkeypatch, capsys):
 
 def test_beforehand(run):
     out = " ".join(run().out.split())
-    assert out.startswith("To survive the loss of any Region: optimal, cost 0 ")
-    assert "Every failure fits in what exists, for every service." in out
+    assert out.startswith("To survive the loss of any Region: optimal, cost 0; 1 unknown ")
+    assert "As far as is known, every failure fits in what exists, for every service." in out
     assert "Not counted, because usage or quota is not known: eu-west-1/elasticloadbalancing/L-53DA6B97." in out
     two = json.loads(run("--survive", "2", "--json").out)
     assert (two["survives"], two["status"], two["cost"]) == ("the loss of any 2 Regions", "infeasible", "Infinity")
@@ -61,7 +61,7 @@ def test_transfers(run):
 
 def test_in_the_event(run):
     out = run("--fail", "us-east-1").out
-    assert out.startswith("us-east-1 fails now: all 4 quotas fit\n")
+    assert out.startswith("us-east-1 fails now: all 4 quotas that are known fit\n")
     found = json.loads(run("--fail", "us-east-1", "--fail", "us-west-2", "--sharing", "traffic_surge", "--json").out)
     assert found["failed"] == ["us-east-1", "us-west-2"]
     assert found["shortfall"]["ec2/L-1216C47A"] > 0
@@ -112,6 +112,17 @@ def test_the_toml_says_what_to_survive(run, tmp_path):
 def test_mistakes_in_the_toml_are_named_with_their_line(run, tmp_path, line, message):
     (tmp_path / "surgetank.toml").write_text(f"[allocation]\n{line}\n")
     assert message in run(code=3).err
+
+
+def test_the_toml_holds_in_the_event_as_well(run, tmp_path):
+    toml = tmp_path / "surgetank.toml"
+    toml.write_text('[allocation]\nsurvive = []\neligible = { us-east-1 = ["us-west-2"] }\n')
+    message = "surgetank: --survive: must be given, since survive is empty in [allocation] (got nothing)\n"
+    assert run(code=3).err == message
+    toml.write_text('[allocation]\nshare_cap = 0.5\neligible = { us-east-1 = ["us-west-2"] }\n')
+    rows = json.loads(run("--fail", "us-east-1", "--json").out)["rows"]
+    assert {row["region"] for row in rows} == {"us-west-2"}
+    assert all(row["taken"] == row["need"] / 2 for row in rows)
 
 
 def test_a_plan_says_what_survives(store, tmp_path, monkeypatch, capsys):

@@ -35,6 +35,8 @@ def _beforehand(args: argparse.Namespace, config: Config, history: History) -> i
     given = {name: value for name in ("critical", "share_cap", "at") if (value := getattr(args, name)) is not None}
     if args.survive:
         given["failures"] = f"N-{args.survive}"
+    if config.survive is None and not args.survive:
+        raise InvalidInput("--survive: must be given, since survive is empty in [allocation] (got nothing)")
     asked = replace(config.survive or Survive(), **given)
     with _busy("allocating"):
         found = allocation_of(history, asked, config.costs) or asked.of(history)  # which says what is lacking
@@ -48,15 +50,17 @@ def _beforehand(args: argparse.Namespace, config: Config, history: History) -> i
 
 
 def _event(args: argparse.Namespace, config: Config, history: History) -> int:
-    from .allocation import Proportional, evacuate
+    from .allocation import Proportional, Survive, evacuate
 
     for name in ("critical", "at", "transfers"):
         if getattr(args, name) not in (None, False):
             raise InvalidInput(f"--{name}: is for planning beforehand, without --fail (got {getattr(args, name)!r})")
     rule = Proportional.named(args.sharing) if args.sharing else config.sharing
-    if args.share_cap is not None:
-        rule = replace(rule, share_cap=args.share_cap)
-    found = evacuate(history, args.fail, rule)
+    asked = config.survive or Survive()
+    cap = asked.share_cap if args.share_cap is None else args.share_cap
+    if cap < 1:
+        rule = replace(rule, share_cap=cap)
+    found = evacuate(history, args.fail, rule, eligible=asked.eligible)
     if args.json:
         head = {"failed": list(found.failed), "shortfall": found.shortfall, "left_out": list(found.left_out)}
         print(json.dumps({**head, "rows": found.to_records()}, indent=2, allow_nan=False))

@@ -80,14 +80,18 @@ def survival(plan: Plan) -> list[str]:
         return []
     several = len(found) > 1
     short = [s for s in found if s.status == "infeasible"]
+    unknown = f" Not counted, because usage or quota is not known: {len(found.left_out)}." if found.left_out else ""
     head = f"To survive {found.failures.word} by what was observed, with load sent where there is room:"
     if short:
-        return [f"{head} {len(short)} of {len(found)} quotas cannot. {short[0].services[0]}: {short[0].reason}"]
+        return [
+            f"{head} {len(short)} of {len(found)} quotas cannot. {short[0].services[0]}: {short[0].reason}{unknown}"
+        ]
     wanting = [s for s in found if s.headroom_cost > 0 or (s.headroom > 0).any()]
     if not wanting:
-        return [f"{head} what exists is enough{f' for all {len(found)} quotas' if several else ''}."]
-    listed = "; ".join(f"{s.services[0]}: {s.reason}" for s in wanting[:3])
-    return [f"{head} {listed}{f' … and {len(wanting) - 3} more' if len(wanting) > 3 else ''}"]
+        known = " that are known" if found.left_out else ""
+        return [f"{head} what exists is enough{f' for all {len(found)} quotas{known}' if several else ''}.{unknown}"]
+    listed = " ".join(f"{s.services[0]}: {s.reason}" for s in wanting[:3])
+    return [f"{head} {listed}{f' … and {len(wanting) - 3} more.' if len(wanting) > 3 else ''}{unknown}"]
 
 
 def page(plan: Tabular) -> str:

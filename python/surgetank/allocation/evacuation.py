@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..errors import InvalidInput, invalid, nearest, printable
 from ..history import History
 from .event import Proportional, Shared
 from .failures import said
+from .given import eligible_shares
 from .given_history import last_usage, places
 
 
@@ -23,6 +24,7 @@ class Evacuation(Tabular):
     failed: tuple[str, ...]
     shared: dict[str, Shared]  #: by service: the quota, whatever the Region
     left_out: tuple[str, ...]  #: quotas whose usage or value is not known
+    eligible: bool = False  #: not every Region may take from every other
     unknown: tuple[str, ...] = ()  #: services of which a failed Region's usage or quota is not known
 
     @property
@@ -42,7 +44,12 @@ class Evacuation(Tabular):
 
     def _caption(self) -> str:
         short = sum(amount > 0 for amount in self.shortfall.values())
-        fit = f"{short} of {len(self.shared)} quotas do not fit" if short else f"all {len(self.shared)} quotas fit"
+        count = len(self.shared)
+        fit = f"{short} of {count} quotas do not fit" if short else f"all {count} quotas that are known fit"
+        if count == 1:
+            fit = "the one quota that is known does not fit" if short else "the one quota that is known fits"
+        elif not count:
+            fit = "no load is known"
         fails = "fails" if len(self.failed) == 1 else "fail"
         fit += f", {len(self.unknown)} unknown" if self.unknown else ""
         return f"{said(self.failed if len(self.failed) > 1 else self.failed[0])} {fails} now: {fit}"
@@ -57,8 +64,13 @@ class Evacuation(Tabular):
             lines += shared._notes()
             if shared.rule.multiplier != 1:
                 lines.append(f"What moves is {quantity(shared.rule.multiplier)} × what is used now.")
+        if self.eligible:
+            lines.append("No Region takes what any failed one may not send it.")
         if self.left_out:
-            lines.append(f"Not counted, because usage or quota is not known: {', '.join(self.left_out[:5])}.")
+            more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
+            lines.append(
+                f"Not counted, because quota or usage of the last hour is not known: {', '.join(self.left_out[:5])}{more}."
+            )
         return lines
 
     def _columns(self) -> list[Column]:
@@ -79,7 +91,13 @@ class Evacuation(Tabular):
         ]
 
 
-def evacuate(history: History, failed: str | Iterable[str], rule: Proportional | str | None = None) -> Evacuation:
+def evacuate(
+    history: History,
+    failed: str | Iterable[str],
+    rule: Proportional | str | None = None,
+    *,
+    eligible: Mapping[str, Iterable[str]] | None = None,
+) -> Evacuation:
     """Share out what failed Regions use now, quota by quota, over what the others have free.
 
     Parameters
@@ -91,6 +109,8 @@ def evacuate(history: History, failed: str | Iterable[str], rule: Proportional |
         They fail together.
     rule : Proportional or a name of `NAMED_SHARING`, optional
         How loads are shared. Default ``Proportional()``: at most .8 of a Region's free headroom is given away.
+    eligible : mapping of Region to Regions, optional
+        Where each may send its load; of several that fail, only what all of them may use takes any.
 
     Returns
     -------
@@ -122,6 +142,9 @@ def evacuate(history: History, failed: str | Iterable[str], rule: Proportional |
     for region in gone:
         if region not in history.regions:
             raise invalid("failed", f"must name Regions of the history{nearest(region, history.regions)}", region)
+    may = eligible_shares(eligible, history.regions)
+    for region in gone:  # what it may use of itself is of no matter
+        may[history.regions.index(region), history.regions.index(region)] = 1
     history = history.complete()
     usage = last_usage(history)
     known, left_out = places(history, ~np.isnan(usage))
@@ -134,8 +157,12 @@ def evacuate(history: History, failed: str | Iterable[str], rule: Proportional |
         sources = [r for r in gone if r in used]
         if name in unknown or not sources:
             continue
-        allowed = {key.region: history.quotas[key].value for key in keys}
+        allowed = {
+            key.region: history.quotas[key].value
+            for key in keys
+            if all(may[history.regions.index(source), history.regions.index(key.region)] for source in sources)
+        } or {sources[0]: 0.0}
         shared[name] = rule.evacuate(sources, usage=used, quota=allowed)
     if not shared and not unknown:
         raise invalid("failed", "must have a quota whose value and usage of the last hour are known", list(gone))
-    return Evacuation(failed=gone, shared=shared, left_out=left_out, unknown=unknown)
+    return Evacuation(failed=gone, shared=shared, left_out=left_out, unknown=unknown, eligible=eligible is not None)

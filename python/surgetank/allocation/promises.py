@@ -54,7 +54,8 @@ class DoubleBooking(Tabular):
         over = len(self.over_promised)
         if not over:
             return "Every promise can be kept"
-        return f"More is promised than there is in {over} of {len(self.rows)} cases, a quota and a failure each"
+        cases = "1 case" if len(self.rows) == 1 else f"{len(self.rows)} cases"
+        return f"More is promised than there is in {over} of {cases}, a quota and a failure each"
 
     def _notes(self) -> list[str]:
         return [_sentence(row) for row in self.over_promised[:8]]

@@ -106,7 +106,7 @@ def allocate(
     >>> import surgetank
     >>> best = surgetank.allocate([60.0, 30.0, 30.0], existing=[10.0, 10.0, 10.0], cost=[1.0, 1.0, 2.0])
     >>> best.status, best.cost, best.headroom.tolist()
-    ('optimal', 50.0, [10.0, 30.0, 10.0])
+    ('optimal', 50.0, [0.0, 30.0, 10.0])
     >>> best.binding_failure, best.transfers["0"][0].tolist()
     ('0', [0.0, 40.0, 20.0])
     """

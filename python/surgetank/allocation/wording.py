@@ -23,7 +23,10 @@ def caption(found: Allocation) -> str:
         bad = found.statuses.count("infeasible")
         who = "" if found.given.single else f" for {bad} of {len(found)} services"
         return f"To survive {word}: infeasible{who}; the best that can be done costs {quantity(found.headroom_cost)}"
-    return f"To survive {word}: optimal, cost {quantity(found.cost)}"
+    shed = {float(c) for c in found.given.critical if c < 1}
+    less = f"; {', '.join(percent(1 - c) for c in sorted(shed))} of the load is shed first" if shed else ""
+    unknown = f"; {len(found.left_out)} unknown" if found.left_out else ""
+    return f"To survive {word}: optimal, cost {quantity(found.cost)}{less}{unknown}"
 
 
 def notes(found: Allocation) -> list[str]:
@@ -102,7 +105,10 @@ def _infeasible(one: Allocation) -> str:
     full = [r for r in targets if r in ray.full]
     unknown = [r for r in targets if r not in full and not there[one.regions.index(r)]]
     limited = [r for r in targets if r not in full and r not in unknown]
-    limits = [f"{' and '.join(full)} can be raised no further"] if full else []
+    fixed = [r for r in full if one.given.raisable[one.regions.index(r)] == 0]
+    spent = [r for r in full if r not in fixed]
+    limits = [f"the quota of {' and '.join(fixed)} cannot be raised"] if fixed else []
+    limits += [f"{' and '.join(spent)} can be raised no further"] if spent else []
     limits += [f"{' and '.join(limited)} may take no more (eligibility, share cap)"] if limited else []
     limits += [f"usage or quota of {' and '.join(unknown)} is not known"] if unknown else []
     fails = "fails" if len(why["failed"]) == 1 else "fail"
@@ -148,7 +154,8 @@ def _decided(one: Allocation) -> str:
 
 def enough(found: Allocation) -> str:
     """What exists is enough, in words."""
-    return "What exists keeps within the bound" if found.unplaced > 0 else "Every failure fits in what exists"
+    fits = "what exists keeps within the bound" if found.unplaced > 0 else "every failure fits in what exists"
+    return f"As far as is known, {fits}" if found.left_out else fits[0].upper() + fits[1:]
 
 
 def deciding(found: Allocation) -> list[str]:
@@ -165,7 +172,9 @@ def deciding(found: Allocation) -> list[str]:
                 names[s][r] = said(b.failure)
     for s, why in found.broken.items():
         worst = said(found.failures.label(why["failed"]))
-        names[s] = ["–" if r in why["failed"] else worst for r in range(width)]
+        for r in range(width):
+            if names[s][r] == "–" and r in why["full"]:
+                names[s][r] = worst
     return [name for row in names for name in row]
 
 
