@@ -68,9 +68,8 @@ class Evacuation(Tabular):
             lines.append("No Region takes what any failed one may not send it.")
         if self.left_out:
             more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
-            lines.append(
-                f"Not counted, because quota or usage of the last hour is not known: {', '.join(self.left_out[:5])}{more}."
-            )
+            named = ", ".join(self.left_out[:5])
+            lines.append(f"Not counted, because quota or usage of the last hour is not known: {named}{more}.")
         return lines
 
     def _columns(self) -> list[Column]:
