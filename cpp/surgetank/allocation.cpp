@@ -17,7 +17,8 @@ using allocation::Cuts;
 using allocation::FailureSets;
 using allocation::Service;
 
-constexpr Index services_per_job = 8;  // small ones take a microsecond
+// Small services take a microsecond: a job is worth its while from some dozens on.
+constexpr Index most_per_job = 64;
 
 void check_shape(bool fits, std::string_view argument, Index rows, Index cols, Index services, Index regions) {
     require(fits, argument, fmt::format("must have {} services x {} Regions", services, regions),
@@ -141,8 +142,10 @@ Allocated allocate(const Demand& demand, const Failures& failures, const Allocat
     require(options.unplaced >= 0 && options.unplaced < 1, "unplaced", "must be a share in [0, 1)", options.unplaced);
     require(options.alpha >= 0 && options.alpha < 1, "alpha", "must be in [0, 1)", options.alpha);
     const Index services = demand.critical.size();
-    const Index jobs = (services + services_per_job - 1) / services_per_job;
-    const Index threads = check_threads(options.threads, jobs);
+    const Index asked = check_threads(options.threads, services);
+    const Index per_job = std::clamp<Index>(services / (4 * asked), 1, most_per_job);
+    const Index jobs = (services + per_job - 1) / per_job;
+    const Index threads = check_threads(asked, jobs);
     const FailureSets sets(failures, regions);
     Allocated out;
     for (auto* matrix : {&out.headroom, &out.price, &out.raise_price, &out.owed, &out.over})
@@ -157,11 +160,13 @@ Allocated allocate(const Demand& demand, const Failures& failures, const Allocat
     parallel(jobs, threads, poll, [&](Index worker, Index job, const Poll& polled) {
         auto& solver = solvers[static_cast<std::size_t>(worker)];
         if (!solver) solver.emplace(sets, regions, options);
-        const Index end = std::min(services, (job + 1) * services_per_job);
-        for (Index s = job * services_per_job; s < end; ++s)
+        const Index end = std::min(services, (job + 1) * per_job);
+        for (Index s = job * per_job; s < end; ++s)
             solver->solve(demand, s, out, found[static_cast<std::size_t>(job)], polled);
     });
-    for (const Bindings& some : found) out.binding.add(some);
+    if (jobs == 1) out.binding = std::move(found.front());
+    else
+        for (const Bindings& some : found) out.binding.add(some);
     return out;
 }
 

@@ -173,6 +173,8 @@ def amounts(given: ArrayLike, argument: str) -> Floats:
     """Numbers; or, all of them, True for without bound and False for none."""
     if np.ma.getmask(given) is not np.ma.nomask:  # np.asarray would take the mask off
         return _bridge.numbers(given, argument)
+    if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":
+        return _bridge.numbers(given, argument)
     boolean = [isinstance(v, bool | np.bool_) for v in np.asarray(given, dtype=object).flat]
     if any(boolean) and not all(boolean):
         raise invalid(argument, "must be all numbers or all True and False", given)
