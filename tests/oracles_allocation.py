@@ -7,8 +7,7 @@ import itertools
 from fractions import Fraction
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import coo_matrix
+import pytest
 
 
 def failure_sets(regions, k):
@@ -36,12 +35,15 @@ class _Program:
         self.high.append(high)
 
     def solve(self):
+        """The least cost, or None; the test is skipped where there is no SciPy to ask."""
+        pytest.importorskip("scipy", reason="the twin of `allocate` needs SciPy")
+        from scipy.optimize import linprog
+        from scipy.sparse import coo_matrix, vstack
+
         low, high = np.array(self.low), np.array(self.high)
         matrix = coo_matrix((self.values, (self.rows, self.cols)), shape=(len(low), len(self.cost))).tocsr()
         equal = low == high
         upper, lower = ~equal & np.isfinite(high), ~equal & np.isfinite(low)
-        from scipy.sparse import vstack
-
         found = linprog(
             self.cost,
             A_ub=vstack([matrix[upper], -matrix[lower]]) if (upper | lower).any() else None,
