@@ -43,7 +43,7 @@ def test_the_history_is_load_and_room(two):
     best = allocate(two)
     assert best.regions == ("east", "west")
     assert best.headroom.tolist() == [[10, 10]]
-    assert best.to_pandas()["new_quota"].tolist() == [90, 90]
+    assert [row["new_quota"] for row in best.to_records()] == [90, 90]
     assert best["ec2/L-1"].binding[0].time == np.datetime64(START[:-1], "s")
 
 
