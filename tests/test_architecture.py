@@ -21,6 +21,7 @@ LAYERS = (
     {"summary", "spikes"},
     {"headroom", "allocation"},
     {"plan"},
+    {"recovery"},
     {"report", "demo"},
     {"verdict", "config"},
     {"_commands"},
@@ -28,7 +29,7 @@ LAYERS = (
     {"cli"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-FACADES = {"_bridge", "summary", "spikes", "headroom", "allocation"}
+FACADES = {"_bridge", "summary", "spikes", "headroom", "allocation", "recovery"}
 
 
 def modules():
@@ -83,7 +84,7 @@ def test_the_core_knows_no_python():
 
 
 def test_the_kernel_knows_no_stem():
-    kernels = {"core", "cpu", "lanes", "parallel", "series"}
+    kernels = {"core", "cpu", "lanes", "parallel", "sampling", "series"}
     for source in (CPP / "surgetank").iterdir():
         if source.stem.partition("_")[0] in kernels:
             included = re.findall(r'#include "surgetank/(\w+)\.hpp"', source.read_text(encoding="utf-8"))

@@ -36,4 +36,5 @@ PYBIND11_MODULE(_core, m) {
     surgetank::bind::register_spikes(m);
     surgetank::bind::register_headroom(m);
     surgetank::bind::register_allocation(m);
+    surgetank::bind::register_recovery(m);
 }

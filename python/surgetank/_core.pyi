@@ -294,4 +294,102 @@ def share_out(
     preference: NDArray[np.float64],  # (S, R)
     options: ProportionalOptions,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...  # taken (S, R), shortfall (S,)
+
+class Distribution:
+    """Of a duration in seconds; kinds and parameters as in cpp/surgetank/sampling_distribution.hpp."""
+
+    def __init__(self, kind: str, parameters: list[float], parts: list[Distribution] = ...) -> None: ...
+    def truncated(self, low: float, high: float) -> Distribution: ...
+    def cdf(self, seconds: float) -> float: ...
+    def quantile(self, p: float) -> float: ...
+    def support(self) -> tuple[float, float]: ...
+    def sample(self, n: int, seed: int) -> NDArray[np.float64]: ...  # (n,)
+
+def fit_quantiles(kind: str, low: float, likely: float, high: float, confidence: float) -> list[float]: ...
+
+recovery_bins: tuple[int, int, int]  # exponent of 2 at which bin 1 begins, bins an octave, octaves
+
+def philox(counter: list[int], key: list[int]) -> list[int]: ...  # four words of one counter, two of a key
+
+class RecoveryStep:
+    name: str
+    duration: Distribution
+    after: list[int]
+    option: list[int]  # per predecessor; −1: whatever was taken
+    any: bool
+    failure: float
+    retries: int
+    retry_after: Distribution
+    fallback: int
+    loadings: list[tuple[int, float]]
+    coupling: int
+    options: list[float]
+    def __init__(self) -> None: ...
+
+class RecoveryStore:
+    def __init__(self, name: str, lag: Distribution, copy: Distribution) -> None: ...
+
+class Coupling:
+    def __init__(self, served: list[float], starts: list[int], lacking: list[int]) -> None: ...  # (M), (M + 1), any
+
+class RecoveryCapacity:
+    def __init__(self, quotas: list[str], couplings: list[Coupling], lead: Distribution, denial: float) -> None: ...
+
+class TimeColumns(TypedDict):
+    finite: int
+    within: list[int]
+    sum: int  # in 1/1024 s
+    squares: int
+    least: float
+    most: float
+    histogram: NDArray[np.uint64]
+
+class RecoveryColumns(TypedDict):  # counts of trials
+    trials: int
+    clocks: list[TimeColumns]
+    points: list[TimeColumns]
+    met: list[int]
+    ready: list[TimeColumns]
+    fits: int
+    fits_within: list[int]
+    lacking: list[int]
+    last: list[int]
+    served: NDArray[np.uint64] | None
+    paths: int
+    critical: list[int]
+    ran: list[int]
+    critical_quanta: list[int]
+    ran_quanta: list[int]
+
+class RecoveryModel:
+    def __init__(
+        self,
+        steps: list[RecoveryStep],
+        factors: list[str],
+        stores: list[RecoveryStore],
+        done: list[int],
+        detection: int,
+        declaration: int,
+    ) -> None: ...
+    def run(
+        self,
+        seed: int,
+        first: int,
+        trials: int,
+        targets: list[float],
+        point_targets: list[float],
+        threads: int,
+        capacity: RecoveryCapacity | None = None,
+    ) -> RecoveryColumns: ...
+    def select(
+        self,
+        seed: int,
+        first: int,
+        trials: int,
+        threads: int,
+        capacity: RecoveryCapacity | None,
+        clock: int,
+        ranks: list[int],
+    ) -> list[float]: ...
+
 def _raise(kind: str, message: str) -> None: ...

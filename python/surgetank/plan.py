@@ -61,6 +61,7 @@ class Plan(Tabular):
     made: str  #: when it was computed, ISO 8601 UTC
     step_s: float
     allocation: Allocation | None = None  #: the cheapest headroom that survives; None: not asked, or nowhere to go
+    history: History | None = None  #: what it was computed from, a column per row, as of `as_of`; in no table
 
     @property
     def status(self) -> str:
@@ -271,7 +272,8 @@ def plan(
     )
 
     # ─▶ allocate
-    allocation = allocation_of(history.until(now), survive, costs)
+    known = history.until(now)
+    allocation = allocation_of(known, survive, costs)
 
     # ─▶ report
     as_of = history.time(len(history.usage) - 1) if now is None else np.datetime64(instant_s(now, "now"), "s")
@@ -283,6 +285,7 @@ def plan(
         made=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z"),
         step_s=history.step_s,
         allocation=allocation,
+        history=known,
     )
 
 

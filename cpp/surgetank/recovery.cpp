@@ -1,0 +1,225 @@
+#include "surgetank/recovery.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+#include "surgetank/parallel.hpp"
+#include "surgetank/recovery_loop.hpp"
+#include "surgetank/recovery_trials.hpp"
+
+namespace surgetank {
+namespace {
+
+using recovery::Trials;
+using sampling::longest_s;
+using sampling::Size;
+
+constexpr Index most_options = 255;
+
+void check_probability(double p, const RecoveryStep& step, std::string_view what) {
+    require(p >= 0 && p <= 1, what, fmt::format("of {} must lie in [0, 1]", step.name), p);
+}
+
+void check(const RecoveryStep& step, Index number, const RecoveryGraph& graph) {
+    require(step.after.size() == step.option.size(), "after", fmt::format("of {} must have an option each", step.name),
+            step.option.size());
+    for (std::size_t k = 0; k < step.after.size(); ++k) {
+        const Index before = step.after[k];
+        require(before >= 0 && before < number, "after", fmt::format("of {} must be earlier steps", step.name), before);
+        const auto options = static_cast<Index>(graph.steps[static_cast<std::size_t>(before)].options.size());
+        require(step.option[k] >= -1 && step.option[k] < options, "option",
+                fmt::format("of {} must be one of the branch's", step.name), step.option[k]);
+    }
+    check_probability(step.failure, step, "failure");
+    require(step.retries >= 0, "retries", fmt::format("of {} must be 0 or more", step.name), step.retries);
+    require(step.fallback >= -1 && step.fallback < number, "fallback",
+            fmt::format("of {} must be an earlier step", step.name), step.fallback);
+    double squares = 0;
+    for (const auto& [factor, loading] : step.loadings) {
+        require(factor >= 0 && factor < static_cast<Index>(graph.factors.size()), "loadings",
+                fmt::format("of {} must be of factors that are there", step.name), factor);
+        squares += loading * loading;
+    }
+    require(squares <= 1 + 1e-9, "loadings", fmt::format("of {} must have squares of at most 1 in all", step.name),
+            squares);
+    require(static_cast<Index>(step.options.size()) <= most_options, "options",
+            fmt::format("of {} must be at most {}", step.name, most_options), step.options.size());
+    double all = 0;
+    for (const double p : step.options) {
+        check_probability(p, step, "options");
+        all += p;
+    }
+    require(step.options.empty() || std::abs(all - 1) < 1e-6, "options",
+            fmt::format("of {} must add up to 1", step.name), all);
+}
+
+void check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCapacity* capacity) {
+    constexpr std::uint64_t most = std::uint64_t{1} << 62;
+    require(run.trials > 0 && run.trials <= most && run.first <= most, "trials", "must be at least 1, below 2^62",
+            run.trials);
+    for (const double target : run.targets) require(target >= 0, "targets", "must be 0 s or more", target);
+    for (const double target : run.point_targets) require(target >= 0, "targets", "must be 0 s or more", target);
+    if (capacity == nullptr) return;
+    require(capacity->denial >= 0 && capacity->denial <= 1, "denial", "must lie in [0, 1]", capacity->denial);
+    require(!capacity->couplings.empty(), "couplings", "must be at least one", 0);
+    const auto quotas = static_cast<Index>(capacity->quotas.size());
+    const auto moments = capacity->couplings[0].served.size();
+    require(moments > 0 && moments < (std::size_t{1} << 32), "couplings", "must have at least one moment", moments);
+    for (const auto& c : capacity->couplings) {
+        require(c.served.size() == moments && c.starts.size() == moments + 1, "couplings",
+                "must be of the same moments", c.served.size());
+        for (const double share : c.served)
+            require(share >= 0 && share <= 1, "served", "must be shares in [0, 1]", share);
+        require(c.starts.front() == 0 && c.starts.back() == static_cast<Index>(c.lacking.size()) &&
+                    std::ranges::is_sorted(c.starts),
+                "starts", "must ascend from 0 to the number of those lacking", c.starts.back());
+        for (const Index quota : c.lacking)
+            require(quota >= 0 && quota < quotas, "lacking", "must be quotas that are there", quota);
+    }
+    for (const auto& step : graph.steps)
+        require(step.coupling < static_cast<Index>(capacity->couplings.size()), "coupling",
+                fmt::format("of {} must be one that is there", step.name), step.coupling);
+}
+
+int bin_of(double x) {
+    const auto bits = __builtin_bit_cast(std::int64_t, x) >> (52 - sampling::bin_bits);
+    const auto b = bits - (std::int64_t{1023 + sampling::first_octave} << sampling::bin_bits) + 1;
+    return static_cast<int>(std::clamp<std::int64_t>(b, 0, sampling::bins));
+}
+
+// What each step took in the trials that ended, and, from the end back, which of them decided.
+void add_paths(Trials& trials, const RecoveryModel& model, Size from, Size to, RecoveryCounts& out) {
+    const auto& graph = model.graph();
+    const auto& kernels = sampling::kernels();
+    const double* const back = trials.clock(0);
+    using Marks = std::array<unsigned char, static_cast<std::size_t>(sampling::block)>;
+    std::vector<Marks> on_path(graph.steps.size(), Marks{});
+    Marks open{};
+    for (Size i = from; i < to; ++i) open[static_cast<std::size_t>(i)] = back[i] < longest_s;
+    out.paths += static_cast<std::uint64_t>(std::ranges::count(open, 1));
+    // Of the trials marked in `from_these`, those in which `s` ended at that instant pass to it.
+    const auto pass = [&](Index s, Marks& from_these, const double* at) {
+        const double* const end = trials.end(s);
+        Marks& to_these = on_path[static_cast<std::size_t>(s)];
+        for (std::size_t i = 0; i < from_these.size(); ++i) {
+            const unsigned char passes = from_these[i] & (end[i] == at[i]);
+            to_these[i] |= passes;
+            from_these[i] ^= passes;
+        }
+    };
+    const Marks ended = open;
+    for (const Index s : graph.done) pass(s, open, back);
+    std::array<double, static_cast<std::size_t>(sampling::block)> spent, counted;
+    const auto add = [&](const Marks& marks, std::uint64_t& number, std::uint64_t& quanta) {
+        for (std::size_t i = 0; i < marks.size(); ++i) counted[i] = marks[i] ? spent[i] : sampling::never;
+        sampling::BlockSums sums;
+        kernels.sums(counted.data(), sampling::block, sums);
+        number += static_cast<std::uint64_t>(sums.finite);
+        quanta += static_cast<std::uint64_t>(sums.sum);
+    };
+    for (auto s = static_cast<Index>(graph.steps.size()) - 1; s >= 0; --s) {
+        const auto at = static_cast<std::size_t>(s);
+        if (model.drawn()[at].inner) continue;
+        trials.spent(s, spent.data());
+        const double* const end = trials.end(s);
+        Marks ran = ended;
+        for (std::size_t i = 0; i < ran.size(); ++i) ran[i] &= end[i] >= 0;
+        add(ran, out.ran[at], out.ran_quanta[at]);
+        Marks& mine = on_path[at];
+        add(mine, out.critical[at], out.critical_quanta[at]);
+        const auto& after = graph.steps[at].after;
+        if (after.empty()) continue;
+        const double* const start = after.size() == 1 ? trials.end(after[0]) : trials.start(s);
+        for (const Index before : after) pass(before, mine, start);
+    }
+}
+
+}  // namespace
+
+RecoveryModel::RecoveryModel(RecoveryGraph graph) : graph_(std::move(graph)) {
+    const auto count = static_cast<Index>(graph_.steps.size());
+    require(count > 0, "steps", "must be at least one", count);
+    for (Index s = 0; s < count; ++s) check(graph_.steps[static_cast<std::size_t>(s)], s, graph_);
+    require(!graph_.done.empty(), "done", "must be at least one step", 0);
+    for (const Index s : graph_.done) require(s >= 0 && s < count, "done", "must be steps that are there", s);
+    for (const Index s : {graph_.detection, graph_.declaration})
+        require(s >= -1 && s < count, "detection, declaration", "must be steps that are there", s);
+    for (std::size_t s = 0; s < graph_.steps.size(); ++s) {
+        const auto& step = graph_.steps[s];
+        double squares = 0;
+        for (const auto& [factor, loading] : step.loadings) squares += loading * loading;
+        Drawn drawn{sampling::Sampler(step.duration, !step.loadings.empty()), sampling::Sampler(step.retry_after)};
+        drawn.failure = sampling::threshold(step.failure);
+        drawn.own_loading = std::sqrt(std::max(0.0, 1 - squares));
+        double all = 0;
+        for (const double p : step.options) drawn.options.push_back(sampling::threshold(std::min(1.0, all += p)));
+        drawn.affected = step.coupling >= 0;
+        for (std::size_t k = 0; k < step.after.size(); ++k) {
+            const Index before = step.after[k];
+            drawn.affected = drawn.affected || drawn_[static_cast<std::size_t>(before)].affected;
+            if (step.option[k] >= 0 && std::ranges::find(drawn.branches, before) == drawn.branches.end())
+                drawn.branches.push_back(before);
+        }
+        if (step.fallback >= 0) drawn_[static_cast<std::size_t>(step.fallback)].inner = true;
+        drawn_.push_back(std::move(drawn));
+    }
+    for (const auto& store : graph_.stores)
+        stores_.push_back({sampling::Sampler(store.lag), sampling::Sampler(store.copy)});
+}
+
+RecoveryCounts RecoveryModel::run(const RecoveryRun& run, const RecoveryCapacity* capacity, const Poll& poll) const {
+    check(run, graph_, capacity);
+    std::vector<double> limits = run.targets, point_limits = run.point_targets;
+    for (auto* list : {&limits, &point_limits})
+        for (double& target : *list) target = recovery::limit_of(target);
+    std::vector<RecoveryCounts> counts;
+    const Index threads = recovery::workers(run);
+    for (Index w = 0; w < threads; ++w) counts.emplace_back(graph_, capacity, run);
+    const auto& kernels = sampling::kernels();
+    recovery::each_block(
+        *this, run, capacity, poll, [&](Index worker, Trials& trials, std::uint64_t first, Size from, Size to) {
+            RecoveryCounts& out = counts[static_cast<std::size_t>(worker)];
+            const Size n = to - from;
+            out.trials += static_cast<std::uint64_t>(n);
+            for (std::size_t c = 0; c < out.clocks.size(); ++c)
+                out.clocks[c].add(kernels, trials.clock(c) + from, n, limits);
+            for (std::size_t p = 0; p < out.points.size(); ++p)
+                out.points[p].add(kernels, trials.point(p) + from, n, point_limits);
+            if (!out.points.empty())
+                for (std::size_t k = 0; k < limits.size(); ++k)
+                    for (std::size_t p = 0; p < point_limits.size(); ++p)
+                        for (Size i = from; i < to; ++i)
+                            out.met[k * point_limits.size() + p] +=
+                                trials.clock(0)[i] <= limits[k] &&
+                                trials.point(out.points.size() - 1)[i] <= point_limits[p];
+            if (capacity != nullptr) {
+                for (std::size_t c = 0; c < out.ready.size(); ++c)
+                    out.ready[c].add(kernels, trials.ready(c) + from, n, limits);
+                for (Size i = from; i < to; ++i) {
+                    const double begins = trials.ready(0)[i], whole = trials.clock(0)[i];
+                    const auto share = static_cast<std::uint64_t>(std::lround(trials.served()[i] * 65536.0f));
+                    out.served[static_cast<std::size_t>(bin_of(begins))] += share;
+                    const std::int32_t last = trials.last_quota()[i];
+                    // Nobody asks for more where the share that is served is enough.
+                    const int rest = last >= 0 ? bin_of(whole) : sampling::bins;
+                    out.served[static_cast<std::size_t>(rest)] += 65536 - share;
+                    if (last >= 0) {
+                        ++out.last[static_cast<std::size_t>(last)];
+                        for (std::size_t q = 0; q < out.lacking.size(); ++q) out.lacking[q] += trials.lacks(q, i);
+                        continue;
+                    }
+                    ++out.fits;
+                    for (std::size_t c = 0; c < out.clocks.size(); ++c)
+                        for (std::size_t k = 0; k < limits.size(); ++k)
+                            out.fits_within[c * limits.size() + k] += trials.clock(c)[i] <= limits[k];
+                }
+            }
+            if (first < path_trials) add_paths(trials, *this, from, to, out);
+        });
+    for (std::size_t w = 1; w < counts.size(); ++w) counts[0].add(counts[w]);
+    return std::move(counts[0]);
+}
+
+}  // namespace surgetank

@@ -1,0 +1,331 @@
+#include "surgetank/recovery_trials.hpp"
+
+#include <algorithm>
+
+namespace surgetank::recovery {
+namespace {
+
+using sampling::group;
+using sampling::longest_s;
+using sampling::never;
+using sampling::Purpose;
+using sampling::Size;
+using sampling::skipped;
+
+// Fewer trials than one in so many are drawn one by one.
+constexpr Size few = 16;
+
+std::size_t at(Index i) { return static_cast<std::size_t>(i); }
+
+}  // namespace
+
+Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std::uint64_t seed)
+    : model_(model), capacity_(capacity), kernels_(sampling::kernels()) {
+    const auto& graph = model.graph();
+    const auto count = graph.steps.size();
+    form_.resize(count, Took::times);
+    shapes_at_.assign(count, -1), times_at_.assign(count, -1), choice_at_.assign(count, -1);
+    Index shapes = 0, times = 0, branches = 0;
+    for (std::size_t s = 0; s < count; ++s) {
+        const RecoveryStep& step = graph.steps[s];
+        const auto& drawn = model.drawn()[s];
+        streams_.push_back({stream(seed, step.name, Purpose::duration), stream(seed, step.name, Purpose::failure),
+                            stream(seed, step.name, Purpose::wait), stream(seed, step.name, Purpose::choice)});
+        if (!step.options.empty()) {
+            choice_at_[s] = branches++;
+            form_[s] = Took::constant;
+        } else if (step.failure == 0 && drawn.duration.always()) {
+            form_[s] = Took::constant;
+        } else if (step.failure == 0 && step.loadings.empty() && drawn.duration.shaped()) {
+            form_[s] = Took::shapes;
+            shapes_at_[s] = shapes++;
+        } else {
+            times_at_[s] = times++;
+        }
+    }
+    chosen_.assign(at(branches), std::vector<unsigned char>(block));
+    shapes_.resize(at(shapes));
+    times_.resize(at(times));
+    ends_.resize(count);
+    for (const auto& name : graph.factors) factor_streams_.push_back(stream(seed, name, Purpose::factor));
+    factors_.resize(graph.factors.size());
+    for (const auto& store : graph.stores) {
+        lag_streams_.push_back(stream(seed, store.name, Purpose::lag));
+        copy_streams_.push_back(stream(seed, store.name, Purpose::copy));
+    }
+    points_.resize(graph.stores.empty() ? 0 : graph.stores.size() + 1);
+    clocks_.resize(1 + (graph.detection >= 0) + (graph.declaration >= 0));
+    if (capacity_ == nullptr) return;
+    ready_.resize(clocks_.size());
+    late_ends_.resize(count);
+    waits_.resize(capacity_->couplings.size());
+    asked_.resize(capacity_->quotas.size());
+    moment_stream_ = stream(seed, "moment of history", Purpose::moment);
+    for (const auto& quota : capacity_->quotas) {
+        lead_streams_.push_back(stream(seed, quota, Purpose::lead));
+        denial_streams_.push_back(stream(seed, quota, Purpose::denial));
+    }
+    denial_ = sampling::threshold(capacity_->denial);
+    lead_.emplace(capacity_->lead);
+}
+
+void Trials::evaluate(std::uint64_t number) {
+    first_trial_ = number * static_cast<std::uint64_t>(block);
+    first_group_ = first_trial_ / static_cast<std::uint64_t>(group);
+    draw_all();
+    graph(false);
+    short_of_room_ = false;
+    if (capacity_ != nullptr) room();
+    if (short_of_room_) {
+        clocks(false, ready_);
+        graph(true);
+    }
+    clocks(short_of_room_, clocks_);
+}
+
+void Trials::draw_all() {
+    const auto& graph = model_.graph();
+    for (std::size_t f = 0; f < factors_.size(); ++f)
+        normals(kernels_, factor_streams_[f], first_group_, block, factors_[f].at);
+    for (std::size_t s = 0; s < graph.steps.size(); ++s) {
+        const auto& drawn = model_.drawn()[s];
+        if (choice_at_[s] >= 0) {
+            auto& chosen = chosen_[at(choice_at_[s])];
+            kernels_.words(streams_[s].choice, first_group_, block, words_);
+            std::fill(chosen.begin(), chosen.end(), 0);
+            for (std::size_t option = 0; option + 1 < drawn.options.size(); ++option)
+                for (std::size_t i = 0; i < chosen.size(); ++i) chosen[i] += words_[i] >= drawn.options[option];
+        } else if (form_[s] == Took::shapes) {
+            drawn.duration.draw_shapes(kernels_, streams_[s].duration, first_group_, block,
+                                       shapes_[at(shapes_at_[s])].at);
+        } else if (form_[s] == Took::times) {
+            attempts(static_cast<Index>(s), times_[at(times_at_[s])].at);
+        }
+    }
+    for (std::size_t i = 0; i < graph.stores.size(); ++i) {
+        const auto& store = model_.stores()[i];
+        double* const point = points_[i].at;
+        store.lag.draw(kernels_, lag_streams_[i], first_group_, block, point);
+        if (store.copy.always()) {
+            kernels_.add_all(store.copy.value(), point, block, point);
+        } else {
+            store.copy.draw(kernels_, copy_streams_[i], first_group_, block, spare_.at);
+            kernels_.add(point, spare_.at, block, point);
+        }
+        double* const worst = points_.back().at;
+        if (i == 0) std::copy_n(point, block, worst);
+        else kernels_.later(point, worst, block, worst);
+    }
+}
+
+// One attempt of every trial.
+void Trials::draw(Index s, Index attempt, double* took) {
+    const auto& step = model_.graph().steps[at(s)];
+    const auto& drawn = model_.drawn()[at(s)];
+    auto stream = streams_[at(s)].duration;
+    stream.attempt = static_cast<std::uint32_t>(attempt);
+    if (step.loadings.empty()) {
+        drawn.duration.draw(kernels_, stream, first_group_, block, took);
+        return;
+    }
+    alignas(64) float z[block];
+    normals(kernels_, stream, first_group_, block, z);
+    const auto own = static_cast<float>(drawn.own_loading);
+    for (float& v : z) v *= own;
+    for (const auto& [factor, loading] : step.loadings)
+        kernels_.add_float(static_cast<float>(loading), factors_[at(factor)].at, block, z);
+    drawn.duration.draw_at(kernels_, z, stream, first_group_, block, took);
+}
+
+// Its own time: attempts until one does not fail, the waits between them, and then the fallback's; or never.
+void Trials::attempts(Index s, double* took) {
+    const auto& step = model_.graph().steps[at(s)];
+    const auto& drawn = model_.drawn()[at(s)];
+    draw(s, 0, took);
+    if (step.failure == 0) return;
+    auto failure = streams_[at(s)].failure, wait = streams_[at(s)].wait, duration = streams_[at(s)].duration;
+    Size failing[block], count = 0;
+    kernels_.words(failure, first_group_, block, words_);
+    for (Size i = 0; i < block; ++i) {
+        failing[count] = i;
+        count += words_[i] < drawn.failure;
+    }
+    for (Index attempt = 1; attempt <= step.retries && count > 0; ++attempt) {
+        failure.attempt = wait.attempt = duration.attempt = static_cast<std::uint32_t>(attempt);
+        const bool one_by_one = count * few < block && step.loadings.empty();
+        Times again, waited;
+        if (!one_by_one) {
+            draw(s, attempt, again.at);
+            drawn.retry_after.draw(kernels_, wait, first_group_, block, waited.at);
+            kernels_.words(failure, first_group_, block, words_);
+        }
+        Size still = 0;
+        for (Size k = 0; k < count; ++k) {
+            const Size i = failing[k];
+            const std::uint64_t trial = first_trial_ + static_cast<std::uint64_t>(i);
+            const double more = one_by_one ? drawn.duration.one(duration, trial) : again.at[i];
+            const double before = one_by_one ? drawn.retry_after.one(wait, trial) : waited.at[i];
+            const std::uint32_t word = one_by_one ? sampling::word(failure, trial) : words_[i];
+            took[i] += before + more;
+            failing[still] = i;
+            still += word < drawn.failure;
+        }
+        count = still;
+    }
+    for (Size k = 0; k < count; ++k) {
+        const Size i = failing[k];
+        if (step.fallback < 0) {
+            took[i] = never;
+            continue;
+        }
+        took[i] += times_of(step.fallback)[i];
+    }
+}
+
+// The time a step that comes earlier took, as doubles.
+const double* Trials::times_of(Index s) {
+    const auto& drawn = model_.drawn()[at(s)];
+    switch (form_[at(s)]) {
+        case Took::constant: std::fill_n(copied_.at, block, drawn.duration.value()); return copied_.at;
+        case Took::shapes:
+            kernels_.scale(shapes_[at(shapes_at_[at(s)])].at, drawn.duration.low(), drawn.duration.width(), block,
+                           copied_.at);
+            return copied_.at;
+        default: return times_[at(times_at_[at(s)])].at;
+    }
+}
+
+// When the step could start; null for at onset.
+const double* Trials::start_of(Index s, bool with_waits) {
+    const auto& step = model_.graph().steps[at(s)];
+    if (step.after.empty()) return nullptr;
+    const auto& branches = model_.drawn()[at(s)].branches;
+    const double* start = end_of(step.after[0], with_waits);
+    for (std::size_t k = 1; k < step.after.size(); ++k) {
+        const double* const other = end_of(step.after[k], with_waits);
+        if (step.any) kernels_.earlier(start, other, block, start_.at);
+        else kernels_.later(start, other, block, start_.at);
+        start = start_.at;
+    }
+    if (branches.empty()) return start;
+    if (start != start_.at) std::copy_n(start, block, start_.at);
+    for (const Index branch : branches) {
+        const auto& chosen = chosen_[at(choice_at_[at(branch)])];
+        unsigned char taken[256] = {};  // by option
+        for (std::size_t k = 0; k < step.after.size(); ++k)
+            if (step.after[k] == branch && step.option[k] >= 0) taken[step.option[k]] = 1;
+        for (Size i = 0; i < block; ++i)
+            if (!taken[chosen[static_cast<std::size_t>(i)]]) start_.at[i] = skipped;
+    }
+    return start_.at;
+}
+
+void Trials::graph(bool with_waits) {
+    const auto& graph = model_.graph();
+    for (std::size_t s = 0; s < graph.steps.size(); ++s) {
+        const auto& drawn = model_.drawn()[s];
+        if (drawn.inner || (with_waits && !drawn.affected)) continue;
+        const auto step = static_cast<Index>(s);
+        double* const end = with_waits ? late_ends_[s].at : ends_[s].at;
+        const double* const start = start_of(step, with_waits);
+        const double low = drawn.duration.low(), width = drawn.duration.width();
+        switch (form_[s]) {
+            case Took::constant:
+                if (start == nullptr) std::fill_n(end, block, low);
+                else kernels_.add_all(low, start, block, end);
+                break;
+            case Took::shapes: {
+                const float* const shapes = shapes_[at(shapes_at_[s])].at;
+                if (start == nullptr) kernels_.scale(shapes, low, width, block, end);
+                else kernels_.finish(start, shapes, low, width, block, end);
+                break;
+            }
+            case Took::times: {
+                const double* const took = times_[at(times_at_[s])].at;
+                if (start == nullptr) std::copy_n(took, block, end);
+                else kernels_.add(start, took, block, end);
+                break;
+            }
+        }
+        if (const Index coupling = graph.steps[s].coupling; with_waits && coupling >= 0)
+            kernels_.add(end, waits_[at(coupling)].at, block, end);
+    }
+}
+
+void Trials::clocks(bool with_waits, std::vector<Times>& out) {
+    const auto& graph = model_.graph();
+    double* const back = out[0].at;
+    const double* last = end_of(graph.done[0], with_waits);
+    for (std::size_t k = 1; k < graph.done.size(); ++k) {
+        kernels_.later(last, end_of(graph.done[k], with_waits), block, back);
+        last = back;
+    }
+    for (Size i = 0; i < block; ++i) back[i] = last[i] < 0 || last[i] > never ? never : last[i];
+    std::size_t next = 1;
+    for (const Index since : {graph.detection, graph.declaration})
+        if (since >= 0) kernels_.between(end_of(since, with_waits), back, block, out[next++].at);
+}
+
+// A moment of history for each trial, what fits there, and how long the rest waits.
+void Trials::room() {
+    const auto& couplings = capacity_->couplings;
+    const std::uint64_t count = couplings.empty() ? 0 : couplings[0].served.size();
+    if (count == 0) return;
+    kernels_.words(moment_stream_, first_group_, block, words_);
+    for (Size i = 0; i < block; ++i) moments_[i] = sampling::index_below(words_[i], count);
+    std::fill_n(served_, block, 1.0f);
+    std::fill_n(last_quota_, block, -1);
+    for (auto& trials : asked_) trials.clear();
+    for (std::size_t c = 0; c < couplings.size(); ++c) {
+        const Coupling& coupling = couplings[c];
+        for (Size i = 0; i < block; ++i) {
+            const std::size_t m = moments_[i];
+            served_[i] = std::min(served_[i], static_cast<float>(coupling.served[m]));
+            for (Index k = coupling.starts[m]; k < coupling.starts[m + 1]; ++k) {
+                auto& trials = asked_[at(coupling.lacking[at(k)])];
+                if (trials.empty() || trials.back() != i) trials.push_back(i);
+                short_of_room_ = true;
+            }
+        }
+    }
+    if (!short_of_room_) return;
+    leads_.resize(asked_.size());
+    double longest[block] = {};
+    for (std::size_t q = 0; q < asked_.size(); ++q) {
+        std::ranges::sort(asked_[q]);
+        asked_[q].erase(std::unique(asked_[q].begin(), asked_[q].end()), asked_[q].end());
+        const auto asking = static_cast<Size>(asked_[q].size());
+        if (asking == 0) continue;
+        const bool one_by_one = asking * few < block;
+        if (!one_by_one) {
+            lead_->draw(kernels_, lead_streams_[q], first_group_, block, leads_[q].at);
+            kernels_.words(denial_streams_[q], first_group_, block, words_);
+        }
+        for (const Size i : asked_[q]) {
+            const std::uint64_t trial = first_trial_ + static_cast<std::uint64_t>(i);
+            if (one_by_one) leads_[q].at[i] = lead_->one(lead_streams_[q], trial);
+            const std::uint32_t word = one_by_one ? sampling::word(denial_streams_[q], trial) : words_[i];
+            if (word < denial_) leads_[q].at[i] = never;
+            if (last_quota_[i] < 0 || leads_[q].at[i] > longest[i])
+                longest[i] = leads_[q].at[i], last_quota_[i] = static_cast<std::int32_t>(q);
+        }
+    }
+    for (std::size_t c = 0; c < couplings.size(); ++c) {
+        const Coupling& coupling = couplings[c];
+        for (Size i = 0; i < block; ++i) {
+            const std::size_t m = moments_[i];
+            double wait = 0;
+            for (Index k = coupling.starts[m]; k < coupling.starts[m + 1]; ++k)
+                wait = std::max(wait, leads_[at(coupling.lacking[at(k)])].at[i]);
+            waits_[c].at[i] = wait;
+        }
+    }
+}
+
+void Trials::spent(Index s, double* out) {
+    std::copy_n(times_of(s), block, out);
+    const Index coupling = model_.graph().steps[at(s)].coupling;
+    if (short_of_room_ && coupling >= 0) kernels_.add(out, waits_[at(coupling)].at, block, out);
+}
+
+}  // namespace surgetank::recovery

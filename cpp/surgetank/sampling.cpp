@@ -1,0 +1,292 @@
+#include "surgetank/sampling.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "surgetank/cpu.hpp"
+
+namespace surgetank::sampling {
+
+// Defined by sampling_kernels.cpp, once for each level that CMakeLists.txt builds.
+namespace plain {
+extern const Kernels table;
+}
+#ifdef SURGETANK_LEVELS
+namespace v2 {
+extern const Kernels table;
+}
+namespace v3 {
+extern const Kernels table;
+}
+namespace v4 {
+extern const Kernels table;
+}
+#endif
+
+const Kernels* kernels(Level level) {
+    if (level == Level::plain) return &plain::table;
+    if (!available(level)) return nullptr;
+#ifdef SURGETANK_LEVELS
+    if (level == Level::v2) return &v2::table;
+    if (level == Level::v3) return &v3::table;
+    if (level == Level::v4) return &v4::table;
+#endif
+    return nullptr;
+}
+
+const Kernels& kernels() {
+    static const Kernels& chosen = *kernels(cpu_level());
+    return chosen;
+}
+
+namespace {
+
+constexpr Size most_parts = 255;
+constexpr float most_shape = 1e30f;
+
+std::uint64_t mixed(std::uint64_t x) {  // splitmix64, Steele et al. 2014
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+Stream part_stream(const Stream& s, std::size_t part) {
+    Stream out = s;
+    out.purpose = static_cast<std::uint32_t>(mixed((std::uint64_t{s.purpose} << 32) + part + 1));
+    return out;
+}
+
+Stream choice_stream(const Stream& s) { return part_stream(s, std::size_t{0} - 2); }
+
+float uniform_of(std::uint32_t w) { return (static_cast<float>(w >> 9) + 0.5f) * 0x1p-23f; }
+
+float looked_up(const Table& table, std::uint32_t w) {
+    const float u = uniform_of(w), v = std::min(u, 1 - u);
+    const auto bits = std::bit_cast<std::int32_t>(v);
+    constexpr int shift = 23 - octave_bits, base = 103 << octave_bits;
+    const auto cell =
+        static_cast<std::size_t>((bits >> shift) - base + static_cast<std::int32_t>(w >> 31) * side_cells);
+    const float t = std::bit_cast<float>(((bits & ((1 << shift) - 1)) << octave_bits) | 0x3f800000) - 1;
+    return table.a[cell] + t * (table.b[cell] + t * table.c[cell]);
+}
+
+float bounded(double x) { return static_cast<float>(std::clamp<double>(x, -most_shape, most_shape)); }
+
+void set_cell(float& a, float& b, float& c, double left, double middle, double right) {
+    const double bend = 2 * (left - 2 * middle + right);
+    a = bounded(left), b = bounded(right - left - bend), c = bounded(bend);
+}
+
+template <class Quantile>  // of Tails
+std::shared_ptr<const Table> tabulated(const Quantile& quantile) {
+    auto table = std::make_shared<Table>();
+    for (int side = 0; side < 2; ++side) {
+        const auto at = [&](double v) {
+            const double x = quantile(side == 0 ? Tails{v, 1 - v} : Tails{1 - v, v});
+            return std::min(x, double{most_shape});
+        };
+        double left = at(0x1p-24);
+        for (int cell = 0; cell < side_cells; ++cell) {
+            const double start = std::ldexp(1 + static_cast<double>(cell % cells_per_octave) / cells_per_octave,
+                                            cell / cells_per_octave - 24);
+            const double width = std::ldexp(1.0 / cells_per_octave, cell / cells_per_octave - 24);
+            const double middle = at(start + 0.5 * width), right = at(start + width);
+            const auto i = static_cast<std::size_t>(side * side_cells + cell);
+            set_cell(table->a[i], table->b[i], table->c[i], left, middle, right);
+            left = right;
+        }
+    }
+    return table;
+}
+
+template <class Quantile>
+std::shared_ptr<const TableOfZ> tabulated_by_z(const Quantile& quantile) {
+    auto table = std::make_shared<TableOfZ>();
+    const auto at = [&](double k) {
+        return std::min(quantile(normal_tails(2.0 * z_most * k / z_cells - z_most)), double{most_shape});
+    };
+    double left = at(0);
+    for (int cell = 0; cell < z_cells; ++cell) {
+        const double middle = at(cell + 0.5), right = at(cell + 1);
+        const auto i = static_cast<std::size_t>(cell);
+        set_cell(table->a[i], table->b[i], table->c[i], left, middle, right);
+        left = right;
+    }
+    return table;
+}
+
+}  // namespace
+
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, std::array<std::uint32_t, 2> key) {
+    for (int round = 0; round < round_count; ++round) {
+        const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * c[0], p1 = std::uint64_t{0xCD9E8D57u} * c[2];
+        c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ key[0], static_cast<std::uint32_t>(p1),
+             static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ key[1], static_cast<std::uint32_t>(p0)};
+        key[0] += 0x9E3779B9u;
+        key[1] += 0xBB67AE85u;
+    }
+    return c;
+}
+
+Stream stream(std::uint64_t seed, std::string_view name, Purpose purpose, std::uint32_t attempt) {
+    std::uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+    for (const char ch : name) hash = (hash ^ static_cast<unsigned char>(ch)) * 0x100000001b3u;
+    const std::uint64_t key = mixed(mixed(seed) ^ hash);
+    return {{static_cast<std::uint32_t>(key), static_cast<std::uint32_t>(key >> 32)},
+            attempt,
+            static_cast<std::uint32_t>(purpose)};
+}
+
+std::uint32_t word(const Stream& s, std::uint64_t trial) {
+    const std::uint64_t counter = trial / group * 16 + trial % 16;
+    const auto four =
+        philox({static_cast<std::uint32_t>(counter), static_cast<std::uint32_t>(counter >> 32), s.attempt, s.purpose},
+               {s.key[0], s.key[1]});
+    return four[trial % group / 16];
+}
+
+std::uint64_t threshold(double probability) { return static_cast<std::uint64_t>(std::llround(probability * 0x1p32)); }
+
+void normals(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n, float* out) {
+    static const auto table = tabulated(normal_quantile);
+    kernels.quantile(stream, first_group, n, *table, out);
+}
+
+Sampler::Sampler(const Distribution& d, bool by_factors) {
+    const auto& p = d.parameters();
+    const auto [low, high] = d.support();
+    if (d.kind() == Kind::fixed || low == high) {
+        low_ = low;
+        return;
+    }
+    if (d.kind() == Kind::mixture) {
+        form_ = Form::mixture;
+        require(static_cast<Size>(p.size()) <= most_parts, "mixture",
+                fmt::format("must have at most {} parts", most_parts), p.size());
+        double all = 0;
+        for (std::size_t i = 0; i < p.size(); ++i) {
+            thresholds_.push_back(threshold(std::min(1.0, all += p[i])));
+            parts_.emplace_back(d.parts()[i], by_factors);
+        }
+        thresholds_.back() = std::uint64_t{1} << 32;
+        return;
+    }
+    if (d.kind() == Kind::empirical) {
+        form_ = Form::empirical;
+        values_ = p;
+        return;
+    }
+    // What a float would round away is added in double: a shape in [0, 1] where both ends are known, else in medians.
+    low_ = high == inf ? 0 : low;
+    const double middle = d.quantile(0.5);
+    width_ = high != inf ? high - low : middle > 0 ? middle : 1;
+    const auto quantile = [&](const Tails& q) { return (d.quantile(q) - low_) / width_; };
+    if (by_factors) of_z_ = tabulated_by_z(quantile);
+    if (d.kind() == Kind::uniform) {
+        form_ = Form::uniform;
+    } else if (d.kind() == Kind::triangular && !d.truncated()) {
+        form_ = Form::triangular;
+        mode_ = static_cast<float>((p[1] - p[0]) / (p[2] - p[0]));
+    } else {
+        form_ = Form::table;
+        table_ = tabulated(quantile);
+    }
+}
+
+bool Sampler::draw_shapes(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n,
+                          float* shapes) const {
+    switch (form_) {
+        case Form::uniform: kernels.uniform(stream, first_group, n, shapes); return true;
+        case Form::triangular: kernels.triangular(stream, first_group, n, mode_, shapes); return true;
+        case Form::table: kernels.quantile(stream, first_group, n, *table_, shapes); return true;
+        default: return false;
+    }
+}
+
+void Sampler::choose(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n,
+                     unsigned char* part) const {
+    alignas(64) std::uint32_t words[block];
+    kernels.words(choice_stream(stream), first_group, n, words);
+    for (Size i = 0; i < n; ++i) {
+        std::size_t k = 0;
+        while (words[i] >= thresholds_[k]) ++k;
+        part[i] = static_cast<unsigned char>(k);
+    }
+}
+
+void Sampler::draw(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n,
+                   double* took) const {
+    alignas(64) float shapes[block];
+    if (draw_shapes(kernels, stream, first_group, n, shapes)) {
+        kernels.scale(shapes, low_, width_, n, took);
+        return;
+    }
+    if (form_ == Form::fixed) {
+        std::fill_n(took, n, low_);
+    } else if (form_ == Form::empirical) {
+        alignas(64) std::uint32_t words[block];
+        kernels.words(stream, first_group, n, words);
+        for (Size i = 0; i < n; ++i) took[i] = values_[index_below(words[i], values_.size())];
+    } else {
+        unsigned char part[block];
+        double drawn[block];
+        choose(kernels, stream, first_group, n, part);
+        for (std::size_t k = 0; k < parts_.size(); ++k) {
+            parts_[k].draw(kernels, part_stream(stream, k), first_group, n, drawn);
+            for (Size i = 0; i < n; ++i)
+                if (part[i] == k) took[i] = drawn[i];
+        }
+    }
+}
+
+void Sampler::draw_at(const Kernels& kernels, const float* z, const Stream& stream, std::uint64_t first_group, Size n,
+                      double* took) const {
+    if (form_ == Form::fixed) {
+        std::fill_n(took, n, low_);
+    } else if (form_ == Form::empirical) {
+        const auto count = static_cast<double>(values_.size());
+        for (Size i = 0; i < n; ++i) {
+            const double at = normal_tails(static_cast<double>(z[i])).below * count;
+            took[i] = values_[static_cast<std::size_t>(std::min(at, count - 1))];
+        }
+    } else if (form_ == Form::mixture) {
+        unsigned char part[block];
+        double drawn[block];
+        choose(kernels, stream, first_group, n, part);
+        for (std::size_t k = 0; k < parts_.size(); ++k) {
+            parts_[k].draw_at(kernels, z, part_stream(stream, k), first_group, n, drawn);
+            for (Size i = 0; i < n; ++i)
+                if (part[i] == k) took[i] = drawn[i];
+        }
+    } else {
+        alignas(64) float shapes[block];
+        kernels.quantile_of_z(z, n, *of_z_, shapes);
+        kernels.scale(shapes, low_, width_, n, took);
+    }
+}
+
+double Sampler::one(const Stream& stream, std::uint64_t trial) const {
+    if (form_ == Form::fixed) return low_;
+    if (form_ == Form::mixture) {
+        const std::uint32_t chosen = word(choice_stream(stream), trial);
+        std::size_t k = 0;
+        while (chosen >= thresholds_[k]) ++k;
+        return parts_[k].one(part_stream(stream, k), trial);
+    }
+    const std::uint32_t w = word(stream, trial);
+    if (form_ == Form::empirical) return values_[index_below(w, values_.size())];
+    float shape = uniform_of(w);
+    if (form_ == Form::table) {
+        shape = looked_up(*table_, w);
+    } else if (form_ == Form::triangular) {
+        const float u = shape;
+        const bool low = u < mode_;
+        const float r = std::sqrt(low ? u * mode_ : (1 - u) * (1 - mode_));
+        shape = low ? r : 1 - r;
+    }
+    return low_ + width_ * static_cast<double>(shape);
+}
+
+}  // namespace surgetank::sampling

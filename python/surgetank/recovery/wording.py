@@ -1,0 +1,77 @@
+"""What an estimate says to a person, in sentences."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from .._table import percent, probability, span
+
+if TYPE_CHECKING:
+    from .result import Recovery
+
+MOST_STEPS = 3
+
+
+def chance(p: float) -> str:
+    """A probability as per cent: a decimal, or as many as it takes to tell it from certainty."""
+    return f"{100 * p:.1f}%" if 0.001 <= p <= 0.9 else probability(p)
+
+
+def caption(result: Recovery) -> str:
+    """Name, and the answer where there is a target."""
+    name = result.runbook.title or result.runbook.name
+    if result.target_s is None:
+        half = span(float(result.rto.quantile(0.5)))
+        return f"{name}: service is back within {half} in half of {result.trials:,} trials"
+    low, high = result.interval
+    sure = f"{percent(result.confidence)}: {chance(low)} to {chance(high)}"
+    since = "" if result.clock == "onset" else f" from {result.clock}"
+    within = f"back within {span(result.target_s)}{since}"
+    return f"{name}: {within} with a probability of {chance(result.probability)} ({sure})"
+
+
+def notes(result: Recovery) -> list[str]:
+    """What decides, what lack of room does, and what the figures do not cover."""
+    said = []
+    if leading := _leading(result):
+        said.append(leading)
+    if not math.isnan(result.both_probability):
+        both = chance(result.both_probability)
+        said.append(f"RTO and RPO are both met with a probability of {both}.")
+    said += _room(result)
+    if result.never > 0:
+        said.append(f"Service is never back with a probability of {percent(result.never)}; means leave that out.")
+    said.append(f"{result.trials:,} trials, seed {result.seed}. Intervals cover the sampling, not wrong inputs.")
+    return said
+
+
+def _leading(result: Recovery) -> str:
+    steps = result.steps
+    order = sorted(range(len(steps.names)), key=lambda i: -steps.contribution_s[i])
+    leading = [i for i in order[:MOST_STEPS] if steps.contribution_s[i] > 0]
+    if not leading:
+        return ""
+    shown = ", ".join(f"{steps.names[i]} {span(float(steps.contribution_s[i]))}" for i in leading)
+    return f"Of the mean RTO: {shown}."
+
+
+def _room(result: Recovery) -> list[str]:
+    shortage = result.shortage
+    if shortage is None:
+        needs = result.runbook.capacity
+        return ["Room for the load that lands is assumed; give a plan as capacity to see."] if needs else []
+    fits = chance(shortage.fits_frac)
+    text = f"When {shortage.event}, the load that lands fits at {fits} of the moments of history."
+    if result.target_s is not None:
+        text += f" With room for everything the probability would be {chance(shortage.probability_without)}"
+        low, high = shortage.interval
+        text += f"; over other histories like this one it is {chance(low)} to {chance(high)}."
+    said = [text]
+    if shortage.lacking.size and shortage.last.max() > 0:
+        worst = int(shortage.last.argmax())
+        key, last = shortage.coupling.quotas[worst], percent(float(shortage.last[worst]))
+        said.append(
+            f"Mostly for lack of {key.quota_name} in {key.region}: its increase is the last in {last} of all trials."
+        )
+    return said
