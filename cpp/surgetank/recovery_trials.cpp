@@ -229,6 +229,7 @@ void Trials::graph(bool with_waits) {
         double* const end = with_waits ? late_ends_[s].at : ends_[s].at;
         const double* const start = start_of(step, with_waits);
         const double low = drawn.duration.low(), width = drawn.duration.width();
+        const bool plain = drawn.duration.plain();
         switch (form_[s]) {
             case Took::constant:
                 if (start == nullptr) std::fill_n(end, block, low);
@@ -236,7 +237,9 @@ void Trials::graph(bool with_waits) {
                 break;
             case Took::shapes: {
                 const float* const shapes = shapes_[at(shapes_at_[s])].at;
-                if (start == nullptr) kernels_.scale(shapes, low, width, block, end);
+                if (plain && start == nullptr) kernels_.widen(shapes, block, end);
+                else if (plain) kernels_.begin_after(start, shapes, block, end);
+                else if (start == nullptr) kernels_.scale(shapes, low, width, block, end);
                 else kernels_.finish(start, shapes, low, width, block, end);
                 break;
             }
@@ -260,7 +263,7 @@ void Trials::clocks(bool with_waits, std::vector<Times>& out) {
         kernels_.later(last, end_of(graph.done[k], with_waits), block, back);
         last = back;
     }
-    for (Size i = 0; i < block; ++i) back[i] = last[i] < 0 || last[i] > never ? never : last[i];
+    kernels_.settle(last, block, back);
     std::size_t next = 1;
     for (const Index since : {graph.detection, graph.declaration})
         if (since >= 0) kernels_.between(end_of(since, with_waits), back, block, out[next++].at);

@@ -44,6 +44,7 @@ namespace {
 
 constexpr Size most_parts = 255;
 constexpr float most_shape = 1e30f;
+constexpr double far = 64;  // from 0, in widths: a float still has 2¹⁷ values across
 
 std::uint64_t mixed(std::uint64_t x) {  // splitmix64, Steele et al. 2014
     x += 0x9e3779b97f4a7c15u;
@@ -69,8 +70,23 @@ float looked_up(const Table& table, std::uint32_t w) {
     const auto cell =
         static_cast<std::size_t>((bits >> shift) - base + static_cast<std::int32_t>(w >> 31) * side_cells);
     const float t = std::bit_cast<float>(((bits & ((1 << shift) - 1)) << octave_bits) | 0x3f800000) - 1;
-    return table.a[cell] + t * (table.b[cell] + t * table.c[cell]);
+    const float value = table.a[cell] + t * (table.b[cell] + t * table.c[cell]);
+    return std::max(std::min(value, table.most), table.least);
 }
+
+float in_triangle(const Triangle& t, std::uint32_t w) {
+    const float x = static_cast<float>(w >> 9) + 0.5f;
+    const bool below = x < t.mode;
+    const float r = std::sqrt((below ? x : 0x1p23f - x) * (below ? t.rising : t.falling));
+    return below ? t.low + r : t.high - r;
+}
+
+// The floats next to x that are not below it, and not above it.
+float up(double x) {
+    const auto f = static_cast<float>(x);
+    return static_cast<double>(f) < x ? std::nextafter(f, std::numeric_limits<float>::infinity()) : f;
+}
+float down(double x) { return -up(-x); }
 
 float bounded(double x) { return static_cast<float>(std::clamp<double>(x, -most_shape, most_shape)); }
 
@@ -80,8 +96,9 @@ void set_cell(float& a, float& b, float& c, double left, double middle, double r
 }
 
 template <class Quantile>  // of Tails
-std::shared_ptr<const Table> tabulated(const Quantile& quantile) {
+std::shared_ptr<const Table> tabulated(const Quantile& quantile, double least = -inf, double most = inf) {
     auto table = std::make_shared<Table>();
+    table->least = up(least), table->most = down(most);
     for (int side = 0; side < 2; ++side) {
         const auto at = [&](double v) {
             const double x = quantile(side == 0 ? Tails{v, 1 - v} : Tails{1 - v, v});
@@ -102,8 +119,9 @@ std::shared_ptr<const Table> tabulated(const Quantile& quantile) {
 }
 
 template <class Quantile>
-std::shared_ptr<const TableOfZ> tabulated_by_z(const Quantile& quantile) {
+std::shared_ptr<const TableOfZ> tabulated_by_z(const Quantile& quantile, double least, double most) {
     auto table = std::make_shared<TableOfZ>();
+    table->least = up(least), table->most = down(most);
     const auto at = [&](double k) {
         return std::min(quantile(normal_tails(2.0 * z_most * k / z_cells - z_most)), double{most_shape});
     };
@@ -178,28 +196,31 @@ Sampler::Sampler(const Distribution& d, bool by_factors) {
         values_ = p;
         return;
     }
-    // What a float would round away is added in double: a shape in [0, 1] where both ends are known, else in medians.
-    low_ = high == inf ? 0 : low;
-    const double middle = d.quantile(0.5);
-    width_ = high != inf ? high - low : middle > 0 ? middle : 1;
+    // Where a float would round away what the duration varies by, that is drawn on [0, 1] and scaled in double.
+    const bool plain = high == inf || low <= far * (high - low);
+    low_ = plain ? 0 : low, width_ = plain ? 1 : high - low;
+    const double least = plain ? low : 0, most = plain ? high : 1;
     const auto quantile = [&](const Tails& q) { return (d.quantile(q) - low_) / width_; };
-    if (by_factors) of_z_ = tabulated_by_z(quantile);
+    if (by_factors) of_z_ = tabulated_by_z(quantile, least, most);
     if (d.kind() == Kind::uniform) {
         form_ = Form::uniform;
+        least_ = up(least), most_ = down(most);
     } else if (d.kind() == Kind::triangular && !d.truncated()) {
         form_ = Form::triangular;
-        mode_ = static_cast<float>((p[1] - p[0]) / (p[2] - p[0]));
+        const double width = p[2] - p[0], rise = p[1] - p[0], fall = p[2] - p[1], unit = plain ? 1 : width;
+        const auto part = [&](double x) { return static_cast<float>(x * width / (unit * unit) * 0x1p-23); };
+        triangle_ = {static_cast<float>(rise / width * 0x1p23), part(rise), part(fall), up(least), down(most)};
     } else {
         form_ = Form::table;
-        table_ = tabulated(quantile);
+        table_ = tabulated(quantile, least, most);
     }
 }
 
 bool Sampler::draw_shapes(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n,
                           float* shapes) const {
     switch (form_) {
-        case Form::uniform: kernels.uniform(stream, first_group, n, shapes); return true;
-        case Form::triangular: kernels.triangular(stream, first_group, n, mode_, shapes); return true;
+        case Form::uniform: kernels.uniform(stream, first_group, n, least_, most_, shapes); return true;
+        case Form::triangular: kernels.triangular(stream, first_group, n, triangle_, shapes); return true;
         case Form::table: kernels.quantile(stream, first_group, n, *table_, shapes); return true;
         default: return false;
     }
@@ -220,7 +241,8 @@ void Sampler::draw(const Kernels& kernels, const Stream& stream, std::uint64_t f
                    double* took) const {
     alignas(64) float shapes[block];
     if (draw_shapes(kernels, stream, first_group, n, shapes)) {
-        kernels.scale(shapes, low_, width_, n, took);
+        if (plain()) kernels.widen(shapes, n, took);
+        else kernels.scale(shapes, low_, width_, n, took);
         return;
     }
     if (form_ == Form::fixed) {
@@ -277,15 +299,9 @@ double Sampler::one(const Stream& stream, std::uint64_t trial) const {
     }
     const std::uint32_t w = word(stream, trial);
     if (form_ == Form::empirical) return values_[index_below(w, values_.size())];
-    float shape = uniform_of(w);
-    if (form_ == Form::table) {
-        shape = looked_up(*table_, w);
-    } else if (form_ == Form::triangular) {
-        const float u = shape;
-        const bool low = u < mode_;
-        const float r = std::sqrt(low ? u * mode_ : (1 - u) * (1 - mode_));
-        shape = low ? r : 1 - r;
-    }
+    const float shape = form_ == Form::table        ? looked_up(*table_, w)
+                        : form_ == Form::triangular ? in_triangle(triangle_, w)
+                                                    : std::min(least_ + (most_ - least_) * uniform_of(w), most_);
     return low_ + width_ * static_cast<double>(shape);
 }
 

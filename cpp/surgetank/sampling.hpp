@@ -52,13 +52,15 @@ public:
     bool always() const { return form_ == Form::fixed; }
     double value() const { return low_; }  // of always()
 
-    /// Is a duration low + width·shape?
+    /// Is a duration low + width·shape? Mostly the shape is the duration itself (low 0, width 1); where a float would
+    /// round away what the duration varies by, it lies in [0, 1].
     bool shaped() const { return form_ == Form::uniform || form_ == Form::triangular || form_ == Form::table; }
+    bool plain() const { return low_ == 0 && width_ == 1; }
 
     /// Durations of n trials from 64·first_group on; n ≤ block, a whole number of groups.
     void draw(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n, double* took) const;
 
-    /// Of a duration that is low + width·shape: the shapes. Returns false, and draws nothing, for any other.
+    /// The shapes, of shaped(). Returns false, and draws nothing, for any other.
     bool draw_shapes(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n,
                      float* shapes) const;
     double low() const { return low_; }
@@ -78,7 +80,8 @@ private:
 
     Form form_ = Form::fixed;
     double low_ = 0, width_ = 0;
-    float mode_ = 0;
+    Triangle triangle_{};
+    float least_ = 0, most_ = 0;  // of a uniform shape
     std::shared_ptr<const Table> table_;
     std::shared_ptr<const TableOfZ> of_z_;
     std::vector<double> values_;

@@ -15,14 +15,44 @@ struct Counters {
     Longs even[4], odd[4];
 };
 
-SURGETANK_INLINE Counters counters(const Stream& s, std::uint64_t number, int chunk) {
+constexpr std::uint32_t multiplier0 = 0xD2511F53u, multiplier1 = 0xCD9E8D57u;  // of the rounds
+constexpr std::uint32_t bump0 = 0x9E3779B9u, bump1 = 0xBB67AE85u;              // of the keys, from round to round
+
+// The counters of a block differ in their lowest word alone. So half of the first two rounds is the same for all of
+// them, and is done once.
+struct Start {
+    std::uint32_t second;           // what the first round's other half is combined with
+    std::uint32_t first1, second1;  // the same of the second round
+    std::uint32_t word3;            // the last word after it
+};
+
+SURGETANK_INLINE Start start_of(const Stream& s, std::uint64_t first_group) {
+    const std::uint64_t high = first_group >> 28;  // of the counter, which is 16 times the group
+    const std::uint64_t p1 = std::uint64_t{multiplier1} * s.attempt;
+    const auto word0 = static_cast<std::uint32_t>((p1 >> 32) ^ high ^ s.key[0]);
+    const std::uint64_t p0 = std::uint64_t{multiplier0} * word0;
+    const auto word1 = static_cast<std::uint32_t>(p1);
+    return {s.purpose ^ s.key[1], word1 ^ (s.key[0] + bump0), static_cast<std::uint32_t>(p0 >> 32) ^ (s.key[1] + bump1),
+            static_cast<std::uint32_t>(p0)};
+}
+
+SURGETANK_INLINE void first_rounds(Longs (&c)[4], const Start& start) {
+    const Longs m0 = Longs{} + multiplier0, m1 = Longs{} + multiplier1;
+    const Longs p0 = multiply(c[0], m0);
+    const Longs p1 = multiply((p0 >> 32) ^ start.second, m1);
+    c[0] = (p1 >> 32) ^ start.first1;
+    c[1] = p1;
+    c[2] = p0 ^ start.second1;
+    c[3] = Longs{} + start.word3;
+}
+
+SURGETANK_INLINE Counters counters(const Start& start, std::uint64_t number, int chunk) {
     const std::uint64_t first = number * 16 + static_cast<std::uint64_t>(chunk * lanes);
     const Longs low = Longs{} + static_cast<std::uint32_t>(first);
     Counters out;
     out.even[0] = low + even_numbers, out.odd[0] = low + even_numbers + 1;
-    out.even[1] = out.odd[1] = Longs{} + (first >> 32);
-    out.even[2] = out.odd[2] = Longs{} + s.attempt;
-    out.even[3] = out.odd[3] = Longs{} + s.purpose;
+    first_rounds(out.even, start);
+    first_rounds(out.odd, start);
     return out;
 }
 
@@ -35,16 +65,16 @@ SURGETANK_INLINE void step(Longs (&c)[4], Longs m0, Longs m1, Longs key0, Longs 
     c[3] = p0;
 }
 
-// One set of counters, or several whose chains of products run side by side.
+// The other rounds, of one set of counters or of several whose chains of products run side by side.
 template <class... Sets>
 SURGETANK_INLINE void rounds(const Stream& s, Sets&... sets) {
-    const Longs m0 = Longs{} + 0xD2511F53u, m1 = Longs{} + 0xCD9E8D57u;
-    std::uint32_t k0 = s.key[0], k1 = s.key[1];
-    SURGETANK_UNROLL for (int round = 0; round < round_count; ++round) {
+    const Longs m0 = Longs{} + multiplier0, m1 = Longs{} + multiplier1;
+    std::uint32_t k0 = s.key[0] + 2 * bump0, k1 = s.key[1] + 2 * bump1;
+    SURGETANK_UNROLL for (int round = 2; round < round_count; ++round) {
         const Longs key0 = Longs{} + k0, key1 = Longs{} + k1;
         (..., (step(sets.even, m0, m1, key0, key1), step(sets.odd, m0, m1, key0, key1)));
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 += bump0;
+        k1 += bump1;
     }
 }
 
@@ -56,10 +86,11 @@ SURGETANK_INLINE void use_words(const Counters& c, Size at, Use& use) {
 // Calls use(words, where) for every register of words.
 template <class Use>
 SURGETANK_INLINE void each_word(const Stream& s, std::uint64_t first_group, Size n, Use&& use) {
+    const Start start = start_of(s, first_group);
     Size at = 0;
 #if SURGETANK_REGISTER == 64  // there are registers for two groups
     for (; at + 2 * group <= n; at += 2 * group, first_group += 2) {
-        Counters x = counters(s, first_group, 0), y = counters(s, first_group + 1, 0);
+        Counters x = counters(start, first_group, 0), y = counters(start, first_group + 1, 0);
         rounds(s, x, y);
         use_words(x, at, use);
         use_words(y, at + group, use);
@@ -67,7 +98,7 @@ SURGETANK_INLINE void each_word(const Stream& s, std::uint64_t first_group, Size
 #endif
     for (; at < n; at += group, ++first_group)
         for (int chunk = 0; chunk < 16 / lanes; ++chunk) {
-            Counters x = counters(s, first_group, chunk);
+            Counters x = counters(start, first_group, chunk);
             rounds(s, x);
             use_words(x, at + chunk * lanes, use);
         }
@@ -79,21 +110,28 @@ void words(const Stream& s, std::uint64_t first_group, Size n, std::uint32_t* ou
     each_word(s, first_group, n, [&](Words w, Size at) { store(out + at, w); });
 }
 
-void uniform(const Stream& s, std::uint64_t first_group, Size n, float* out) {
-    each_word(s, first_group, n, [&](Words w, Size at) { store(out + at, uniform_of(w)); });
+void uniform(const Stream& s, std::uint64_t first_group, Size n, float low, float high, float* out) {
+    const Floats from = each(low), times = each(high - low), most = each(high);
+    each_word(s, first_group, n,
+              [&](Words w, Size at) { store(out + at, lesser(from + times * uniform_of(w), most)); });
 }
 
-void triangular(const Stream& s, std::uint64_t first_group, Size n, float mode, float* out) {
-    const Floats m = each(mode), rest = each(1 - mode), one = each(1);
+void triangular(const Stream& s, std::uint64_t first_group, Size n, const Triangle& t, float* out) {
+    // In units of 2⁻²³, all exact: x below the mode, or what is left above it.
+    const Floats mode = each(t.mode), end = each(0x1p23f), rising = each(t.rising), falling = each(t.falling);
+    const Floats low = each(t.low), high = each(t.high);
     each_word(s, first_group, n, [&](Words w, Size at) {
-        const Floats u = uniform_of(w);
-        const Floats r = root(where_less(u, m, u * m, (one - u) * rest));
-        store(out + at, where_less(u, m, r, one - r));
+        const Floats x = number((Ints)(w >> 9)) + 0.5f;
+        const Truth below = less(x, mode);
+        const Floats r = root(where(below, x, end - x) * where(below, rising, falling));
+        store(out + at, where(below, low + r, high - r));
     });
 }
 
-SURGETANK_INLINE Floats parabola(const float* a, const float* b, const float* c, Ints cell, Floats t) {
-    return gather(a, cell) + t * (gather(b, cell) + t * gather(c, cell));
+template <class Parabolas>
+SURGETANK_INLINE Floats parabola(const Parabolas& p, Ints cell, Floats t) {
+    const Floats value = gather(p.a, cell) + t * (gather(p.b, cell) + t * gather(p.c, cell));
+    return greater(lesser(value, each(p.most)), each(p.least));
 }
 
 void quantile(const Stream& s, std::uint64_t first_group, Size n, const Table& table, float* out) {
@@ -104,7 +142,7 @@ void quantile(const Stream& s, std::uint64_t first_group, Size n, const Table& t
         const Ints upper = (Ints)(w >> 31) * side_cells;  // u above ½
         const Ints cell = (bits >> shift) - base + upper;
         const Floats t = (Floats)(((bits & ((1 << shift) - 1)) << octave_bits) | 0x3f800000) - 1;
-        store(out + at, parabola(table.a, table.b, table.c, cell, t));
+        store(out + at, parabola(table, cell, t));
     });
 }
 
@@ -114,7 +152,7 @@ void quantile_of_z(const float* z, Size n, const TableOfZ& table, float* out) {
         const Floats x = (load(z + i) + z_most) * per_z;
         const Floats kept = greater(lesser(x, each(z_cells - 0.001f)), each(0));
         const Ints cell = whole(kept);
-        store(out + i, parabola(table.a, table.b, table.c, cell, kept - number(cell)));
+        store(out + i, parabola(table, cell, kept - number(cell)));
     }
 }
 
@@ -124,6 +162,21 @@ void add_float(float factor, const float* from, Size n, float* to) {
 
 void scale(const float* shape, double low, double width, Size n, double* took) {
     for (Size i = 0; i < n; ++i) took[i] = low + width * static_cast<double>(shape[i]);
+}
+
+void begin_after(const double* start, const float* took, Size n, double* end) {
+    for (Size i = 0; i < n; ++i) end[i] = start[i] + static_cast<double>(took[i]);
+}
+
+void widen(const float* took, Size n, double* out) {
+    for (Size i = 0; i < n; ++i) out[i] = static_cast<double>(took[i]);
+}
+
+void settle(const double* at, Size n, double* out) {
+    for (Size i = 0; i < n; ++i) {
+        const double ended = at[i] < 0 ? never : at[i];
+        out[i] = ended > never ? never : ended;
+    }
 }
 
 void finish(const double* start, const float* shape, double low, double width, Size n, double* end) {
@@ -244,7 +297,27 @@ void count(const double* at, Size n, std::uint64_t* histogram) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table = {words,   uniform, triangular, quantile, quantile_of_z, add_float, scale, finish, add,
-                       add_all, later,   earlier,    below,    within,        between,   sums,  count};
+const Kernels table = {
+    .words = words,
+    .uniform = uniform,
+    .triangular = triangular,
+    .quantile = quantile,
+    .quantile_of_z = quantile_of_z,
+    .add_float = add_float,
+    .scale = scale,
+    .finish = finish,
+    .begin_after = begin_after,
+    .widen = widen,
+    .settle = settle,
+    .add = add,
+    .add_all = add_all,
+    .later = later,
+    .earlier = earlier,
+    .below = below,
+    .within = within,
+    .between = between,
+    .sums = sums,
+    .count = count,
+};
 
 }  // namespace surgetank::sampling::SURGETANK_LEVEL

@@ -33,6 +33,12 @@ inline constexpr int octaves = 23, octave_bits = 5, cells_per_octave = 1 << octa
 inline constexpr int side_cells = octaves * cells_per_octave;
 struct Table {
     alignas(64) float a[2 * side_cells], b[2 * side_cells], c[2 * side_cells];
+    float least, most;  // what rounding may not leave
+};
+
+/// A triangular distribution: with x = 2²³·u, below `mode` it is low + √(x·rising), else high − √((2²³ − x)·falling).
+struct Triangle {
+    float mode, rising, falling, low, high;
 };
 
 /// The same over a standard normal z, in cells of equal width over ±z_most.
@@ -40,6 +46,7 @@ inline constexpr int z_cells = 1024;
 inline constexpr float z_most = 6.5f;
 struct TableOfZ {
     alignas(64) float a[z_cells], b[z_cells], c[z_cells];
+    float least, most;
 };
 
 /// Instants are counted up to here; beyond, a trial never ends.
@@ -64,9 +71,9 @@ inline constexpr int bins = 1 + octave_count * bins_per_octave;
 /// The routines of one instruction set. n ≤ block trials from trial 64·first_group on; n a whole number of groups.
 struct Kernels {
     void (*words)(const Stream& stream, std::uint64_t first_group, Size n, std::uint32_t* out);
-    void (*uniform)(const Stream& stream, std::uint64_t first_group, Size n, float* out);
-    /// On [0, 1] with its mode there.
-    void (*triangular)(const Stream& stream, std::uint64_t first_group, Size n, float mode, float* out);
+    /// low + (high − low)·u, at most high.
+    void (*uniform)(const Stream& stream, std::uint64_t first_group, Size n, float low, float high, float* out);
+    void (*triangular)(const Stream& stream, std::uint64_t first_group, Size n, const Triangle& triangle, float* out);
     void (*quantile)(const Stream& stream, std::uint64_t first_group, Size n, const Table& table, float* out);
     void (*quantile_of_z)(const float* z, Size n, const TableOfZ& table, float* out);
 
@@ -77,6 +84,11 @@ struct Kernels {
     void (*scale)(const float* shape, double low, double width, Size n, double* took);
     /// end[i] = start[i] + (low + width·shape[i])
     void (*finish)(const double* start, const float* shape, double low, double width, Size n, double* end);
+    /// end[i] = start[i] + took[i]
+    void (*begin_after)(const double* start, const float* took, Size n, double* end);
+    void (*widen)(const float* took, Size n, double* out);
+    /// What was skipped, or is beyond it, is `never`.
+    void (*settle)(const double* at, Size n, double* out);
     void (*add)(const double* a, const double* b, Size n, double* out);
     void (*add_all)(double a, const double* b, Size n, double* out);
     void (*later)(const double* a, const double* b, Size n, double* out);

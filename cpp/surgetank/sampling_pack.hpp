@@ -53,9 +53,11 @@ SURGETANK_INLINE Floats greater(Floats a, Floats b) { return (Floats)_mm512_max_
 SURGETANK_INLINE Doubles lesser(Doubles a, Doubles b) { return (Doubles)_mm512_min_pd((__m512d)a, (__m512d)b); }
 SURGETANK_INLINE Doubles greater(Doubles a, Doubles b) { return (Doubles)_mm512_max_pd((__m512d)a, (__m512d)b); }
 SURGETANK_INLINE Floats gather(const float* from, Ints at) { return (Floats)_mm512_i32gather_ps((__m512i)at, from, 4); }
-/// Where a < b: c, elsewhere d.
-SURGETANK_INLINE Floats where_less(Floats a, Floats b, Floats c, Floats d) {
-    return (Floats)_mm512_mask_blend_ps(_mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ), (__m512)d, (__m512)c);
+typedef __mmask16 Truth;
+SURGETANK_INLINE Truth less(Floats a, Floats b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ); }
+/// Where `m`: a, elsewhere b.
+SURGETANK_INLINE Floats where(Truth m, Floats a, Floats b) {
+    return (Floats)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a);
 }
 SURGETANK_INLINE Floats number(Ints a) { return (Floats)_mm512_cvtepi32_ps((__m512i)a); }
 SURGETANK_INLINE Ints whole(Floats a) { return (Ints)_mm512_cvttps_epi32((__m512)a); }
@@ -71,9 +73,9 @@ SURGETANK_INLINE Floats greater(Floats a, Floats b) { return (Floats)_mm256_max_
 SURGETANK_INLINE Doubles lesser(Doubles a, Doubles b) { return (Doubles)_mm256_min_pd((__m256d)a, (__m256d)b); }
 SURGETANK_INLINE Doubles greater(Doubles a, Doubles b) { return (Doubles)_mm256_max_pd((__m256d)a, (__m256d)b); }
 SURGETANK_INLINE Floats gather(const float* from, Ints at) { return (Floats)_mm256_i32gather_ps(from, (__m256i)at, 4); }
-SURGETANK_INLINE Floats where_less(Floats a, Floats b, Floats c, Floats d) {
-    return (Floats)_mm256_blendv_ps((__m256)d, (__m256)c, _mm256_cmp_ps((__m256)a, (__m256)b, _CMP_LT_OQ));
-}
+typedef __m256 Truth;
+SURGETANK_INLINE Truth less(Floats a, Floats b) { return _mm256_cmp_ps((__m256)a, (__m256)b, _CMP_LT_OQ); }
+SURGETANK_INLINE Floats where(Truth m, Floats a, Floats b) { return (Floats)_mm256_blendv_ps((__m256)b, (__m256)a, m); }
 SURGETANK_INLINE Floats number(Ints a) { return (Floats)_mm256_cvtepi32_ps((__m256i)a); }
 SURGETANK_INLINE Ints whole(Floats a) { return (Ints)_mm256_cvttps_epi32((__m256)a); }
 #else
@@ -99,10 +101,9 @@ SURGETANK_INLINE Words interleave(Longs even, Longs odd) { return (Words)((even 
 SURGETANK_INLINE Floats gather(const float* from, Ints at) {
     return Floats{from[at[0]], from[at[1]], from[at[2]], from[at[3]]};
 }
-SURGETANK_INLINE Floats where_less(Floats a, Floats b, Floats c, Floats d) {
-    const Ints less = a < b;
-    return (Floats)(((Ints)c & less) | ((Ints)d & ~less));
-}
+typedef Ints Truth;
+SURGETANK_INLINE Truth less(Floats a, Floats b) { return a < b; }
+SURGETANK_INLINE Floats where(Truth m, Floats a, Floats b) { return (Floats)(((Ints)a & m) | ((Ints)b & ~m)); }
 SURGETANK_INLINE Floats number(Ints a) { return __builtin_convertvector(a, Floats); }
 SURGETANK_INLINE Ints whole(Floats a) { return __builtin_convertvector(a, Ints); }
 #endif

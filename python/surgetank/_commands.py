@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CONFIG = "surgetank.toml"
 POLICY_NAMES = ("quantile", "classic")  # headroom.POLICIES, which a call for help need not import
 PROGRESS_AFTER_S = 0.5
+DEMO_RUNBOOK = "region-evacuation"
 
 
 def run_demo(args: argparse.Namespace) -> int:
@@ -55,14 +56,25 @@ def run_demo(args: argparse.Namespace) -> int:
         made = plan(store.history())
         store.save_plan(made.to_dict())
     print(_text(made))
+    print(f"\n{for_terminal(_recovery_of(made))}")
     worst = made.rows("CRITICAL", "WARNING")[0]
     name = f"{worst['region']}/{worst['quota_name']}"
     print(f"\nThe store is {path}. Next:")
-    for line in (f"explain '{name}'", "allocate --survive 2", "plan --beside classic", "spikes", "check"):
+    asked = ("allocate --survive 2", f"recover {DEMO_RUNBOOK}", "plan --beside classic", "spikes", "check")
+    for line in (f"explain '{name}'", *asked):
         print(f"  {_program()} {line} --store {path}")
     name = _program()
     print(f"Your own: {name} init, then {name} import USAGE.csv QUOTAS.csv --tz UTC, then {name} plan")
     return 0
+
+
+def _recovery_of(made: Plan) -> str:
+    """Whether a Region would be evacuated in time, with the room that the plan found."""
+    from .recovery import estimate_recovery, shipped_runbook
+    from .recovery.wording import caption, room
+
+    found = estimate_recovery(shipped_runbook(DEMO_RUNBOOK), capacity=made)
+    return "\n".join([f"{caption(found)}.", *room(found)])
 
 
 def _program() -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__, _commands, _commands_allocation
+from . import __version__, _commands, _commands_allocation, _commands_recovery
 from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
 from .errors import SurgetankError
@@ -161,6 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--now", metavar="INSTANT", help="allocate for that moment (default: the last sample)")
     sub.add_argument("--json", action="store_true", help="as JSON")
 
+    _add_recovery(command, where)
+
     sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
     sub.add_argument("--detector", help="adaptive, or rolling, the classic rule (default: the config's, or adaptive)")
@@ -181,6 +183,57 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("explain", _commands.run_explain, "walk one number from samples to headroom", where, planning)
     sub.add_argument("quota", metavar="PATTERN", help="such as us-east-1/ec2/L-1216C47A")
     return parser
+
+
+
+def _add_recovery(command: Callable[..., argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:
+    drawing = argparse.ArgumentParser(add_help=False)
+    drawing.add_argument("--target", metavar="TIME", help="RTO, such as 5m or 1h 30m (default: the runbook's)")
+    drawing.add_argument("--rpo", metavar="TIME", help="RPO, such as 1m (default: the runbook's)")
+    drawing.add_argument("--trials", default="1000000", metavar="N", help="how often it is drawn (default: 1,000,000)")
+    drawing.add_argument("--seed", type=int, default=0, help="other luck (default: 0)")
+    drawing.add_argument("--threads", type=int, default=0, help="default: all of the machine's; the answer is the same")
+    room = drawing.add_argument_group("room for the load that lands: of the store, where there is one")
+    room.add_argument("--no-capacity", action="store_true", help="assume that there is room")
+    room.add_argument("--event", metavar="NAME", help="what fails (default: what fits least often)")
+    room.add_argument("--raised", choices=("needed", "allocation"), help="as if quotas were raised: to what is needed")
+    room.add_argument("--lead-time", metavar="TIME", help="of a quota increase (default: 24h in half of all cases)")
+    room.add_argument("--denial", type=float, metavar="FRACTION", help="probability that it is refused (default: .05)")
+    room.add_argument("--scenario", action="append", metavar="WORD", help="N-1, N-2, shipped, or one by name")
+    room.add_argument("--now", metavar="INSTANT", help="plan for that moment (default: the last sample)")
+    drawing.add_argument("--json", action="store_true", help="as JSON")
+    drawing.set_defaults(step=None, policy=None, risk=None)
+
+    sub = command(
+        "recover", _commands_recovery.run_recover, "will service be back in time when a runbook is followed?", where,
+        drawing,
+    )  # fmt: skip
+    sub.add_argument("runbook", metavar="RUNBOOK", help="a TOML file, an ARC Region switch plan, or a shipped name")
+    sub.add_argument(
+        "--probability", type=float, metavar="FRACTION", help="exit 2 unless RTO and RPO are met that often"
+    )
+    sub.add_argument(
+        "--clock", default="onset", choices=("onset", "detection", "declaration"), help="from when RTO counts"
+    )
+    sub.add_argument(
+        "--width", type=float, default=0.01, metavar="FRACTION", help="of the interval, with --trials auto"
+    )
+    sub.add_argument("--steps", action="store_true", help="what each step takes, and how often it decides")
+    sub.add_argument("--what-if", action="store_true", help="what if a step took the least it can?")
+    sub.add_argument("--against", metavar="SET", help="judge it: tiers, severities, components or strategies")
+    sub.add_argument("--workflow", metavar="NAME", help="of a Region switch plan with several")
+    sub.add_argument("--region", metavar="REGION", help="of a Region switch plan: the one to activate")
+
+    sub = command("runbooks", _commands_recovery.run_runbooks, "list the shipped runbooks, or show one")
+    sub.add_argument("runbook", nargs="?", metavar="RUNBOOK", help="a file or a shipped name")
+    sub.add_argument("--toml", action="store_true", help="as a file to start from")
+    sub.add_argument("--json", action="store_true", help="as JSON")
+
+    sub = command(
+        "compare", _commands_recovery.run_compare, "runbooks side by side: cost, P(RTO in time), P(RPO in time)", where,
+        drawing,
+    )  # fmt: skip
+    sub.add_argument("runbooks", nargs="*", metavar="RUNBOOK", help="files or shipped names (default: four strategies)")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def notes(result: Recovery) -> list[str]:
     if not math.isnan(result.both_probability):
         both = chance(result.both_probability)
         said.append(f"RTO and RPO are both met with a probability of {both}.")
-    said += _room(result)
+    said += room(result)
     if result.never > 0:
         said.append(f"Service is never back with a probability of {percent(result.never)}; means leave that out.")
     said.append(f"{result.trials:,} trials, seed {result.seed}. Intervals cover the sampling, not wrong inputs.")
@@ -56,22 +56,28 @@ def _leading(result: Recovery) -> str:
     return f"Of the mean RTO: {shown}."
 
 
-def _room(result: Recovery) -> list[str]:
+def room(result: Recovery) -> list[str]:
+    """How often the load that lands finds room, and what that costs."""
     shortage = result.shortage
     if shortage is None:
         needs = result.runbook.capacity
-        return ["Room for the load that lands is assumed; give a plan as capacity to see."] if needs else []
-    fits = chance(shortage.fits_frac)
-    text = f"When {shortage.event}, the load that lands fits at {fits} of the moments of history."
-    if result.target_s is not None:
-        text += f" With room for everything the probability would be {chance(shortage.probability_without)}"
+        return ["Room for the load that lands is assumed; a plan, given as capacity, tells."] if needs else []
+    event, many = shortage.event, f"{len(shortage.coupling.moments):,} moments of history"
+    said = [f"When {event}, the load that lands fits at {chance(shortage.fits_frac)} of {many}."]
+    if event.endswith((" fails", " fail")) is False:
+        said = [f"In {event!r}, the load that lands fits at {chance(shortage.fits_frac)} of {many}."]
+    capacity = result.asked.capacity
+    bound = next((j.risk_bound for j in capacity.plan.joint if j.event == event), 0.0) if capacity else 0.0
+    if shortage.fits_frac == 1 and bound > 0 and capacity is not None and capacity.raised is None:
+        said[0] += f" Beyond what was seen, the plan puts the risk that it does not at {percent(bound)} or less."
+    if shortage.fits_frac < 1 and result.target_s is not None:
         low, high = shortage.interval
-        text += f"; over other histories like this one it is {chance(low)} to {chance(high)}."
-    said = [text]
+        without = chance(shortage.probability_without)
+        said.append(f"With room for everything the probability would be {without}.")
+        said.append(f"Over other histories like this one it is {chance(low)} to {chance(high)}.")
     if shortage.lacking.size and shortage.last.max() > 0:
         worst = int(shortage.last.argmax())
         key, last = shortage.coupling.quotas[worst], percent(float(shortage.last[worst]))
-        said.append(
-            f"Mostly for lack of {key.quota_name} in {key.region}: its increase is the last in {last} of all trials."
-        )
+        most = f"Mostly for lack of {key.quota_name} in {key.region}"
+        said.append(f"{most}: its increase is the last in {last} of all trials.")
     return said
