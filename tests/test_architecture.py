@@ -25,7 +25,7 @@ LAYERS = (
     {"report", "demo"},
     {"verdict", "config"},
     {"_commands"},
-    {"_commands_allocation"},
+    {"_commands_allocation", "_commands_recovery"},
     {"cli"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}

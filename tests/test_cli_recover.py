@@ -83,7 +83,7 @@ def test_runbooks_lists_and_shows(run):
     listed = json.loads(run("runbooks", "--json").out)
     assert len(listed) == 11
     assert {"name", "title", "strategy", "target_s", "rpo_target_s", "steps"} <= set(listed[0])
-    assert "Evacuate a Region" in run("runbooks").out
+    assert "region-evacuation" in run("runbooks").out
     steps = json.loads(run("runbooks", "region-evacuation", "--json").out)
     assert steps[0]["step"] == "detect"
 

@@ -331,7 +331,7 @@ def test_every_key_of_a_runbook():
         ("title", "titel", "line 2: titel: is no key at the top; did you mean 'title'? (got 'titel')"),
         ('title = "All there is"', "title = 5", "line 2: title: must be a text (got 5)"),
         ('detection = "b"', 'detection = "bb"', "line 5: detection: must be a step; did you mean 'b'? (got 'bb')"),
-        ('done = ["d"]', 'done = ["dd"]', "line 7: done: must be steps; did you mean 'd'? (got 'dd')"),
+        ('done = ["d"]', 'done = ["dd"]', "line 7: done: must be a step; did you mean 'd'? (got 'dd')"),
         ("served_target = 0.9", "served_target = 0", "line 8: served_target: must be above 0 (got 0)"),
         ("failure = 0.1", "failure = 2", "line 21: failure: must be a probability in [0, 1] (got 2)"),
         ("failure = 0.1", "failur = 0", "line 21: failur: is no key of a step; did you mean 'failure'? (got 'failur')"),

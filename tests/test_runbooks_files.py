@@ -105,8 +105,10 @@ def test_a_runbook_comes_back_from_its_toml():
 
 
 def test_what_toml_cannot_hold():
+    with clear_error(InvalidInput, "name: must be valid Unicode"):
+        Step("\ud800")
     with clear_error(InvalidInput, "runbook: must have names that UTF-8 can hold"):
-        runbook_toml(Runbook([Step("\ud800")]))
+        runbook_toml(Runbook([Step("a")], title="\ud800"))
     with clear_error(InvalidInput, "runbook: must be a Runbook"):
         runbook_toml("runbook")
 

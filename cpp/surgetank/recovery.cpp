@@ -187,13 +187,13 @@ RecoveryCounts RecoveryModel::run(const RecoveryRun& run, const RecoveryCapacity
                 out.clocks[c].add(kernels, trials.clock(c) + from, n, limits);
             for (std::size_t p = 0; p < out.points.size(); ++p)
                 out.points[p].add(kernels, trials.point(p) + from, n, point_limits);
-            if (!out.points.empty())
-                for (std::size_t k = 0; k < limits.size(); ++k)
-                    for (std::size_t p = 0; p < point_limits.size(); ++p)
-                        for (Size i = from; i < to; ++i)
-                            out.met[k * point_limits.size() + p] +=
-                                trials.clock(0)[i] <= limits[k] &&
-                                trials.point(out.points.size() - 1)[i] <= point_limits[p];
+            const double* const worst = out.points.empty() ? nullptr : trials.point(out.points.size() - 1);
+            for (std::size_t at = 0; worst != nullptr && at < out.met.size(); ++at) {
+                const std::size_t row = at / point_limits.size(), p = at % point_limits.size();
+                const double* const back = trials.clock(row / limits.size());
+                const double limit = limits[row % limits.size()];
+                for (Size i = from; i < to; ++i) out.met[at] += back[i] <= limit && worst[i] <= point_limits[p];
+            }
             if (capacity != nullptr) {
                 for (std::size_t c = 0; c < out.ready.size(); ++c)
                     out.ready[c].add(kernels, trials.ready(c) + from, n, limits);

@@ -89,7 +89,7 @@ struct RecoveryCounts {
     std::uint64_t trials = 0;
     std::vector<TimeCounts> clocks;  // from onset, then from detection and declaration where there are such steps
     std::vector<TimeCounts> points;  // per store, then the worst of them; empty without stores
-    std::vector<std::uint64_t> met;  // (targets × point targets) both at once, on the clock from onset
+    std::vector<std::uint64_t> met;  // (clocks × targets × point targets) both at once
     // With capacity:
     std::vector<TimeCounts> ready;             // the clocks, had there been room
     std::uint64_t fits = 0;                    // trials in which nothing was lacking

@@ -48,7 +48,7 @@ RecoveryCounts::RecoveryCounts(const RecoveryGraph& graph, const RecoveryCapacit
         1 + static_cast<std::size_t>(graph.detection >= 0) + static_cast<std::size_t>(graph.declaration >= 0);
     clocks.assign(clock_count, TimeCounts(run.targets.size()));
     if (!graph.stores.empty()) points.assign(graph.stores.size() + 1, TimeCounts(run.point_targets.size()));
-    met.assign(run.targets.size() * run.point_targets.size(), 0);
+    met.assign(clock_count * run.targets.size() * run.point_targets.size(), 0);
     for (auto* per_step : {&critical, &ran, &critical_quanta, &ran_quanta}) per_step->assign(graph.steps.size(), 0);
     if (capacity == nullptr) return;
     ready.assign(clock_count, TimeCounts(run.targets.size()));

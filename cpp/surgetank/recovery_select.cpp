@@ -81,7 +81,7 @@ std::vector<double> RecoveryModel::select(const RecoveryRun& run, const Recovery
             for (std::size_t w = 1; w < threads; ++w)
                 for (std::size_t part = 0; part < parts; ++part) counts[0][k][part] += counts[w][k][part];
             std::uint64_t part = 0;
-            for (; s.rank >= counts[0][k][part]; ++part) s.rank -= counts[0][k][part];
+            for (; part + 1 < parts && s.rank >= counts[0][k][part]; ++part) s.rank -= counts[0][k][part];
             const int left = std::max(0, s.width - part_bits);
             s.inside = counts[0][k][part];
             s.low += part << left;

@@ -214,8 +214,9 @@ const double* Trials::start_of(Index s, bool with_waits) {
         unsigned char taken[256] = {};  // by option
         for (std::size_t k = 0; k < step.after.size(); ++k)
             if (step.after[k] == branch && step.option[k] >= 0) taken[step.option[k]] = 1;
+        const double* const reached = end_of(branch, with_waits);  // a branch that is skipped takes none
         for (Size i = 0; i < block; ++i)
-            if (!taken[chosen[static_cast<std::size_t>(i)]]) start_.at[i] = skipped;
+            if (!taken[chosen[static_cast<std::size_t>(i)]] || reached[i] < 0) start_.at[i] = skipped;
     }
     return start_.at;
 }

@@ -86,6 +86,7 @@ Kind kind_of(std::string_view name) {
 Distribution::Distribution(Kind kind, std::vector<double> parameters, std::vector<Distribution> parts)
     : kind_(kind), parameters_(std::move(parameters)), parts_(std::move(parts)) {
     const auto name = names[static_cast<std::size_t>(kind)];
+    for (double& v : parameters_) v += 0.0;  // −0 is 0
     const auto& p = parameters_;
     for (const double v : p)
         require(std::isfinite(v) && v >= 0, name, "must have parameters that are finite and 0 or more", v);

@@ -13,6 +13,7 @@ from ._table import for_terminal
 from .errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
+    from ._table import Tabular
     from .recovery import Capacity, Runbook
 
 #: With --probability, where the target is not met often enough.
@@ -33,7 +34,7 @@ def run_recover(args: argparse.Namespace) -> int:
             runbook, target_s=target, rpo_target_s=rpo_target, clock=args.clock, capacity=capacity,
             trials=_trials(args.trials), width=args.width, seed=args.seed, threads=args.threads, progress=progress,
         )  # fmt: skip
-    tables = [found]
+    tables: list[Tabular] = [found]
     if args.steps:
         tables.append(found.steps)
     if found.shortage is not None and found.shortage.lacking.size:

@@ -70,6 +70,8 @@ def span(seconds: float) -> str:
     """A duration for a person: the two largest units, such as "3 h 20 min"."""
     if not math.isfinite(seconds):
         return quantity(seconds)
+    if 0 < seconds < 9.95 and (text := f"{seconds:.2g}") not in (f"{round(seconds)}", "10"):
+        return f"{text} s"
     rest = round(seconds)
     parts = []
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):

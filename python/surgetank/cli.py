@@ -185,7 +185,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-
 def _add_recovery(command: Callable[..., argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:
     drawing = argparse.ArgumentParser(add_help=False)
     drawing.add_argument("--target", metavar="TIME", help="RTO, such as 5m or 1h 30m (default: the runbook's)")

@@ -17,11 +17,13 @@ from ..headroom.events import Event, events_of
 from ..history import QuotaKey
 from ..plan import Plan, matching
 from .distributions import Durations, Lognormal, as_distribution
-from .landing import Inflow, demand_of, history_of, inflows_of, named_by, observed, over_windows, share_of
+from .landing import Inflow, demand_for, demand_of, history_of, inflows_of, named_by, observed, over_windows, share_of
 
 #: From asking for a quota increase until it applies, where nobody knows better.
 LEAD_TIME = Lognormal(86400.0, 432000.0)
 WHAT_IFS = ("needed", "allocation")
+#: Where a quota is short, it lacks something, whatever rounding says.
+LEAST_MISSING = 1e-300
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +101,15 @@ class Coupling:
     missing: Floats  #: (M, Q) what the quota lacks; 0 where it fits
     need: Floats  #: (M, C) what must fit: growth times the peak of demand over [t, t + duration)
     quota: Floats  #: (C,) as raised
+    served_target: float = 1.0  #: the share that is enough; ``short``, ``missing`` and ``need`` are of that share
 
     @property
     def fits_frac(self) -> float:
-        """The share of moments from which everything fits."""
-        return float(np.mean(self.served == 1))
+        """The share of moments from which what must be served fits everywhere at once."""
+        return float(np.mean(self.served >= self.served_target))
 
 
-def coupling(capacity: Capacity, patterns: Sequence[str]) -> Coupling:
+def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float = 1.0) -> Coupling:
     """At which moments would the load have fit, had the event begun then?
 
     Parameters
@@ -115,6 +118,8 @@ def coupling(capacity: Capacity, patterns: Sequence[str]) -> Coupling:
     patterns : sequence of str
         Which quotas count, see `QuotaKey.matches`: each must name one on which load lands; ``"*"`` for all. Quotas of
         failed Regions do not count, those that the event does not touch do: they must hold their own load meanwhile.
+    served_target : share in (0, 1], default 1
+        Of what lands, the share that must be served: a quota with room for it is not short.
 
     Returns
     -------
@@ -138,10 +143,12 @@ def coupling(capacity: Capacity, patterns: Sequence[str]) -> Coupling:
     if not names:
         raise invalid("capacity", "must name at least one quota", list(names))
     event = _event_of(capacity)
-    return _couple(capacity, event, inflows_of(capacity.plan, event), names)
+    return _couple(capacity, event, inflows_of(capacity.plan, event), names, served_target)
 
 
-def _couple(capacity: Capacity, event: Event, inflows: list[Inflow], patterns: Sequence[str]) -> Coupling:
+def _couple(
+    capacity: Capacity, event: Event, inflows: list[Inflow], patterns: Sequence[str], target: float = 1.0
+) -> Coupling:
     plan = capacity.plan
     keys, history = plan.keys, history_of(plan)
     named = named_by(keys, event, inflows, patterns)
@@ -157,7 +164,8 @@ def _couple(capacity: Capacity, event: Event, inflows: list[Inflow], patterns: S
         for c, one in enumerate(chosen if starts else ()):
             demand = demand_of(one, usage)
             counts &= observed(demand, length)
-            need[:, c] = one.growth * over_windows(np.where(np.isnan(demand), -np.inf, demand), length, np.maximum)
+            enough = demand if target == 1 else demand_for(one, usage, target)
+            need[:, c] = one.growth * over_windows(np.where(np.isnan(enough), -np.inf, enough), length, np.maximum)
             share = share_of(one, usage, demand, float(quota[c]))
             if share is not None:
                 served[:, c] = over_windows(share, length, np.minimum)
@@ -172,7 +180,7 @@ def _couple(capacity: Capacity, event: Event, inflows: list[Inflow], patterns: S
         need, served = np.asfortranarray(need[moments]), np.asfortranarray(served[moments])
     ever = np.flatnonzero((served < 1).any(axis=0))
     by_quota = np.asfortranarray(served[:, ever])
-    short = by_quota < 1
+    short = by_quota < target
     result = Coupling(
         event=event.name,
         duration_s=event.duration_s,
@@ -184,9 +192,10 @@ def _couple(capacity: Capacity, event: Event, inflows: list[Inflow], patterns: S
         served=by_quota.min(axis=1, initial=1.0),
         served_by=by_quota,
         short=short,
-        missing=np.where(short, need[:, ever] - quota[ever], 0.0),
+        missing=np.where(short, np.maximum(need[:, ever] - quota[ever], LEAST_MISSING), 0.0),
         need=need,
         quota=quota,
+        served_target=target,
     )
     for array in (result.moments, result.served, by_quota, short, result.missing, need, quota):
         array.setflags(write=False)

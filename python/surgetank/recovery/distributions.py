@@ -18,6 +18,10 @@ from .._bridge import Duration, Floats
 from .._table import span
 from ..errors import invalid
 
+#: Durations of which nobody needs to know more.
+LONGEST_S = 1e15
+MOST_SAMPLES = 10**9
+
 
 class Distribution(ABC):
     """A duration that is not known, only how likely each value is. Immutable; seconds throughout."""
@@ -44,7 +48,10 @@ class Distribution(ABC):
 
     def sample(self, n: int, *, seed: int = 0) -> Floats:
         """``n`` draws in seconds, float64 (n,); the same for the same seed."""
-        return self._core.sample(_bridge.whole(n, "n", "must be a whole number"), seed_of(seed))
+        count = _bridge.whole(n, "n", "must be a whole number")
+        if not 0 <= count <= MOST_SAMPLES:
+            raise invalid("n", f"must lie in [0, {MOST_SAMPLES:,}]", n)
+        return self._core.sample(count, seed_of(seed))
 
     def truncated(self, low_s: Duration = 0.0, high_s: Duration = math.inf) -> Truncated:
         """The same, given that it lies in [low_s, high_s]."""
@@ -66,7 +73,15 @@ def seed_of(value: object) -> int:
 def _seconds(owner: object, *names: str, above: bool = False) -> None:
     """Check the named fields of a frozen dataclass and keep them as float seconds."""
     for name in names:
-        object.__setattr__(owner, name, _bridge.duration_s(getattr(owner, name), name, above=above))
+        object.__setattr__(owner, name, _seconds_of(getattr(owner, name), name, above=above))
+
+
+def _seconds_of(value: Any, argument: str, *, above: bool = False) -> float:
+    """Seconds, at most 30 million years; never −0, which would sort as less than 0."""
+    seconds = _bridge.duration_s(value, argument, above=above)
+    if seconds > LONGEST_S:
+        raise invalid(argument, f"must be at most {LONGEST_S:g} s", value)
+    return seconds + 0.0
 
 
 def _positive(owner: object, *names: str) -> None:
@@ -193,6 +208,8 @@ class Lognormal(Distribution):
         """Check."""
         _seconds(self, "median_s", "p95_s", above=True)
         _ordered(self, "median_s", "p95_s")
+        if self.p95_s > 1e6 * self.median_s:  # type: ignore[operator]
+            raise invalid("p95_s", "must be at most a million medians", self.p95_s)
 
     def _spec(self) -> _core.Distribution:
         return _of("lognormal", self.median_s, self.p95_s)
@@ -272,7 +289,15 @@ class Empirical(Distribution):
 
     def __init__(self, values_s: ArrayLike | Sequence[Duration]) -> None:
         """Check: at least one, all finite and 0 or more."""
-        values = [_bridge.duration_s(v, "values_s") for v in np.ravel(np.asarray(values_s, dtype=object))]
+        try:
+            given = np.asarray(values_s)
+        except ValueError as error:
+            raise invalid("values_s", "must be one sequence of durations", type(values_s).__name__) from error
+        if given.dtype.kind == "m":
+            given = given / np.timedelta64(1, "s")
+        if given.dtype.kind == "O" or given.dtype.kind not in "iuf":
+            given = np.asarray(values_s, dtype=object)
+        values = [_seconds_of(v, "values_s") for v in np.ravel(given)]
         if not 0 < len(values) <= 2**23:
             raise invalid("values_s", "must hold at least one duration, and no more than 2^23", len(values))
         object.__setattr__(self, "values_s", tuple(sorted(values)))
@@ -329,9 +354,9 @@ class Truncated(Distribution):
         """Check: the bounds in order, and not nothing between them."""
         if not isinstance(self.of, Distribution):
             raise invalid("of", "must be a distribution", self.of)
-        object.__setattr__(self, "low_s", _bridge.duration_s(self.low_s, "low_s"))
-        if self.high_s != math.inf:
-            object.__setattr__(self, "high_s", _bridge.duration_s(self.high_s, "high_s"))
+        _seconds(self, "low_s")
+        if not (isinstance(self.high_s, float) and self.high_s == math.inf):
+            _seconds(self, "high_s")
         _ordered(self, "low_s", "high_s")
         self._spec()
 

@@ -42,7 +42,7 @@ class Steps(Tabular):
             for name in ("ran", "critical", "ran_quanta", "critical_quanta")
         )
         with np.errstate(invalid="ignore", divide="ignore"):
-            return Steps(
+            found = Steps(
                 names=tuple(result.runbook.names[i] for i in kept),
                 trials=paths,
                 ran=ran / paths,
@@ -50,8 +50,13 @@ class Steps(Tabular):
                 criticality=critical / paths,
                 contribution_s=decided / QUANTA_PER_S / paths,
             )
+        for figures in (found.ran, found.mean_s, found.criticality, found.contribution_s):
+            figures.setflags(write=False)
+        return found
 
     def _caption(self) -> str:
+        if self.trials == 0:
+            return "What decides when service is back: none of the first 16,384 trials is among these, or none ended"
         return "What decides when service is back"
 
     def _columns(self) -> list[Column]:
@@ -82,7 +87,8 @@ class WhatIf(Tabular):
     changed: tuple[Recovery, ...]
 
     def _caption(self) -> str:
-        return "What if a step always took the least it can, and never failed?"
+        never = f" Now never with {percent(self.base.never)}; means leave that out." if self.base.never else ""
+        return f"What if a step always took the least it can, and never failed?{never}"
 
     def _columns(self) -> list[Column]:
         gains = [gain_of(self.base, changed) for changed in self.changed]
@@ -91,6 +97,7 @@ class WhatIf(Tabular):
             Column("step", list(self.steps), "Step", numeric=False),
             Column("probability", [c.probability for c in self.changed], "P(in time)" if shown else "", chance),
             Column("gain", [g for g, _, _ in gains], "Gain" if shown else "", percent),
+            Column("never", [c.never for c in self.changed], "Never", percent, priority=2),
             Column("mean_gain_s", [g for _, g, _ in gains], "Mean RTO less by", span),
             Column("p95_gain_s", [g for _, _, g in gains], "P95 less by", span, priority=1),
         ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,12 @@ from .times import added, wilson, z_of
 
 #: Trials whose probability fixes how many are needed.
 PILOT = 10_000
+#: Beyond all others: what they say must not be used twice.
+PILOT_FIRST = 1 << 41
 #: Between two looks at the progress.
 CHUNK = 1 << 21
 MOST_TRIALS = 10**12
+RANKS_AT_ONCE = 32
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,7 +42,27 @@ class Asked:
     point_targets: tuple[float, ...]
     capacity: Capacity | None = None
     coupling: Coupling | None = None
-    room: _core.RecoveryCapacity | None = None
+
+    @cached_property
+    def room(self) -> _core.RecoveryCapacity | None:
+        """The coupling as the core takes it: of each set of quotas that steps need, what fits, and what is lacking."""
+        found, capacity = self.coupling, self.capacity
+        if found is None or capacity is None:
+            return None
+        couplings = []
+        for patterns in capacity_sets(self.runbook):
+            own = np.array([any(key.matches(p) for p in patterns) for key in found.quotas], dtype=bool)
+            served = found.served_by[:, own].min(axis=1, initial=1.0)
+            moments, columns = np.nonzero(np.ascontiguousarray(found.short[:, own]))
+            starts = np.concatenate([[0], np.cumsum(np.bincount(moments, minlength=len(served)))])
+            lacking = np.flatnonzero(own)[columns]
+            couplings.append(_core.Coupling(served.tolist(), starts.tolist(), lacking.tolist()))
+        lead = capacity.lead_time._core  # type: ignore[union-attr]
+        return _core.RecoveryCapacity([str(key) for key in found.quotas], couplings, lead, capacity.denial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle what was asked; the core's objects are made again."""
+        return {name: value for name, value in self.__dict__.items() if name != "room"}
 
     def draw(self, first: int, trials: int, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
         """The counts of trials [first, first + trials)."""
@@ -57,10 +81,12 @@ class Asked:
 
     def select(self, first: int, trials: int, clock: int, ranks: Sequence[int]) -> list[float]:
         """Order statistics, exactly."""
-        found: list[float] = self.runbook._model.select(
-            seed=self.seed, first=first, trials=trials, threads=self.threads, capacity=self.room, clock=clock,
-            ranks=list(ranks),
-        )  # fmt: skip
+        found: list[float] = []
+        for at in range(0, len(ranks), RANKS_AT_ONCE):  # each keeps 32 KiB for every thread
+            found += self.runbook._model.select(
+                seed=self.seed, first=first, trials=trials, threads=self.threads, capacity=self.room, clock=clock,
+                ranks=list(ranks[at : at + RANKS_AT_ONCE]),
+            )  # fmt: skip
         return found
 
 
@@ -139,7 +165,7 @@ def estimate_recovery(
     """
     book = as_runbook(runbook)
     known = [name for name in CLOCKS if name == "onset" or getattr(book, name) is not None]
-    if clock not in known:
+    if not isinstance(clock, str) or clock not in known:
         raise invalid("clock", f"must be one of {', '.join(known)}, for which the runbook names a step", clock)
     target = _target(target_s, "target_s", book.target_s)
     rpo_target = _target(rpo_target_s, "rpo_target_s", book.rpo_target_s)
@@ -148,7 +174,11 @@ def estimate_recovery(
     level = _bridge.fraction(confidence, "confidence", rule="must lie between 0 and 1")
     if not 0 < level < 1:
         raise invalid("confidence", "must lie between 0 and 1", confidence)
+    if isinstance(also_s, str) or not isinstance(also_s, Iterable):
+        raise invalid("also_s", "must be a sequence of seconds", also_s)
     more = [_bridge.duration_s(value, "also_s") for value in also_s]
+    if progress is not None and not callable(progress):
+        raise invalid("progress", "must be callable", progress)
     room = _capacity(capacity, book)
     asked = Asked(
         runbook=book,
@@ -161,11 +191,10 @@ def estimate_recovery(
     start = _bridge.whole(first, "first", "must be a whole number, 0 or more")
     if not 0 <= start <= MOST_TRIALS:
         raise invalid("first", f"must be a whole number in [0, {MOST_TRIALS:g}]", first)
-    if trials == "auto":
+    if isinstance(trials, str) and trials == "auto":
         if target is None:
             raise invalid("trials", '"auto" needs a target_s', trials)
-        count = _enough(asked, start, target, known.index(clock), level, width)
-        start += PILOT
+        count = _enough(asked, target, known.index(clock), level, width)
     else:
         count = _bridge.whole(trials, "trials", 'must be a whole number or "auto"')
         if not 1 <= count <= MOST_TRIALS:
@@ -181,12 +210,12 @@ def _target(given: Duration | None, argument: str, own: Duration | None) -> floa
     return None if value is None else _bridge.duration_s(value, argument)
 
 
-def _enough(asked: Asked, first: int, target: float, clock: int, confidence: float, width: object) -> int:
+def _enough(asked: Asked, target: float, clock: int, confidence: float, width: object) -> int:
     """How many trials make Wilson's interval as narrow as ``width``, by a pilot."""
     wanted = _bridge.number(width, "width", rule="must be a probability above 0", least=0, above=True)
     if wanted >= 1:
         raise invalid("width", "must be below 1", width)
-    pilot = asked.draw(first, PILOT)
+    pilot = asked.draw(PILOT_FIRST, PILOT)
     hits = pilot["clocks"][clock]["within"][asked.targets.index(target)]
     # The end of the pilot's interval that is closer to 1/2 needs more.
     p = min(max(0.5, wilson(hits, PILOT, confidence)[0]), wilson(hits, PILOT, confidence)[1])
@@ -198,7 +227,7 @@ def _enough(asked: Asked, first: int, target: float, clock: int, confidence: flo
 
 
 def _capacity(given: Plan | Capacity | None, runbook: Runbook) -> dict[str, Any]:
-    """The coupling of a plan and the runbook's steps, as the core takes it."""
+    """The coupling of a plan and the runbook's steps."""
     if given is None:
         return {}
     capacity = Capacity(given) if isinstance(given, Plan) else given
@@ -207,15 +236,4 @@ def _capacity(given: Plan | Capacity | None, runbook: Runbook) -> dict[str, Any]
     if not runbook.capacity:
         rule = 'is for a runbook with steps that need it: Step(..., capacity="*")'
         raise invalid("capacity", rule, f"runbook {runbook.name!r}")
-    found = coupling(capacity, runbook.capacity)
-    couplings = []
-    for patterns in capacity_sets(runbook):
-        own = np.array([any(key.matches(p) for p in patterns) for key in found.quotas], dtype=bool)
-        served_by = found.served_by[:, own]
-        served = served_by.min(axis=1, initial=1.0)
-        moments, columns = np.nonzero(np.ascontiguousarray(served_by < runbook.served_target))
-        starts = np.concatenate([[0], np.cumsum(np.bincount(moments, minlength=len(served)))])
-        couplings.append(_core.Coupling(served.tolist(), starts.tolist(), np.flatnonzero(own)[columns].tolist()))
-    lead = capacity.lead_time._core  # type: ignore[union-attr]
-    room = _core.RecoveryCapacity([str(key) for key in found.quotas], couplings, lead, capacity.denial)
-    return {"capacity": capacity, "coupling": found, "room": room}
+    return {"capacity": capacity, "coupling": coupling(capacity, runbook.capacity, runbook.served_target)}

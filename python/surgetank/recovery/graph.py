@@ -44,6 +44,9 @@ def check_references(steps: Sequence[Step | Branch]) -> None:
                 _misplaced(step.name, "fallback", f"must be a step{nearest(step.fallback, known)}", step.fallback)
             if other.after:
                 _misplaced(step.name, "fallback", "must wait for nothing of its own", step.fallback)
+            if other.capacity:
+                rule = f"must not be of a fallback: give it to {step.name!r}, whose time it is part of"
+                _misplaced(other.name, "capacity", rule, other.capacity[0])
             if other.name in owner:
                 rule = f"must be of one step only, and {owner[other.name]!r} has it"
                 _misplaced(step.name, "fallback", rule, step.fallback)

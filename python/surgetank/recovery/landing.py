@@ -110,18 +110,30 @@ def demand_of(one: Inflow, usage: Floats) -> Floats:
     return demand
 
 
+def demand_for(one: Inflow, usage: Floats, share: float) -> Floats:
+    """Own, and that share of what lands, (T,); NaN where any of it was not observed."""
+    stays, landing = _apart(one, usage)
+    return np.asarray(stays + share * landing)
+
+
+def _apart(one: Inflow, usage: Floats) -> tuple[Floats, Floats]:
+    """What is there in any case, and what lands: what a surge adds is landing, too."""
+    own = usage[:, one.at]
+    stays, landing = min(one.own, 1.0) * own, (one.own - min(one.own, 1.0)) * own
+    for at, weight in one.sources:
+        landing = landing + weight * usage[:, at]
+    if not one.sources and one.own <= 1:  # nothing can land: its own load must fit
+        return np.zeros(len(own)), stays
+    return stays, landing
+
+
 def share_of(one: Inflow, usage: Floats, demand: Floats, quota: float) -> Floats | None:
     """The share of what lands that the quota holds at each sample, (T,); 1 where not observed. None: 1 throughout."""
     before_growth = quota / one.growth
     over = np.flatnonzero(demand > before_growth * ROUNDING)
     if not len(over):
         return None
-    stays = min(one.own, 1.0) * usage[over, one.at]
-    landing = (one.own - min(one.own, 1.0)) * usage[over, one.at]
-    for at, weight in one.sources:
-        landing += weight * usage[over, at]
-    if not one.sources and one.own <= 1:  # nothing can land: its own load must fit
-        stays, landing = np.zeros(len(over)), demand[over]
+    stays, landing = _apart(one, usage[over])
     share = np.ones(len(demand))
     room = np.divide(before_growth - stays, landing, out=np.zeros(len(over)), where=landing > 0)
     share[over] = np.clip(room, 0.0, _ALMOST_ALL)  # it does not fit, whatever rounding says

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -102,11 +102,12 @@ class Recovery(Tabular):
 
     @property
     def both_probability(self) -> float:
-        """P(RTO from onset ≤ its target and RPO ≤ its own), both at once; NaN without either."""
+        """P(RTO ≤ its target and RPO ≤ its own), both at once; NaN without either."""
         if self.target_s is None or self.rpo_target_s is None or self.rpo is None:
             return math.nan
         width = len(self.asked.point_targets)
-        at = self.asked.targets.index(self.target_s) * width + self.asked.point_targets.index(self.rpo_target_s)
+        row = list(self.clocks).index(self.clock) * len(self.asked.targets) + self.asked.targets.index(self.target_s)
+        at = row * width + self.asked.point_targets.index(self.rpo_target_s)
         return float(self.counts["met"][at] / self.trials)
 
     @property
@@ -166,7 +167,7 @@ class Recovery(Tabular):
 
         The numbers are those of one call that draws all of them.
         """
-        given = tuple(parts)
+        given = tuple(parts) if isinstance(parts, Iterable) else ()
         if not given or not all(isinstance(part, Recovery) for part in given):
             raise invalid("parts", "must be at least one Recovery", parts)
         first, *rest = given
@@ -182,13 +183,15 @@ class Recovery(Tabular):
         return replace(first, counts=counts, ranges=_joined(ranges))
 
     def require_met(self, probability: float = 0.95) -> None:
-        """Raise `InvalidInput` unless P(RTO ≤ target) is at least that, and P(RPO ≤ target) where one is asked."""
+        """Raise `InvalidInput` unless RTO, and RPO where one is asked, are both met at least that often."""
         wanted = _bridge.fraction(probability, "probability")
-        for name, found in (("RTO", self.probability), ("RPO", self.rpo_probability)):
-            if name == "RTO" and math.isnan(found):
-                raise invalid("target_s", "must be given to be met", None)
-            if found < wanted:
-                raise InvalidInput(f"{name}: must be met with a probability of {wanted:g} (got {found:.6g})")
+        if self.target_s is None:
+            raise invalid("target_s", "must be given to be met", None)
+        both = self.rpo_target_s is not None
+        found = self.both_probability if both else self.probability
+        if found < wanted:
+            what = "RTO and RPO" if both else "RTO"
+            raise InvalidInput(f"{what}: must be met with a probability of {wanted:g} (got {found:.6g})")
 
     def to_dict(self) -> dict[str, Any]:
         """Everything a program needs, as plain values ready for JSON."""
@@ -244,8 +247,7 @@ class Recovery(Tabular):
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what cannot be worked out again."""
         cached = {name for name, value in vars(type(self)).items() if isinstance(value, cached_property)}
-        asked = replace(self.asked, room=None)
-        return {**{k: v for k, v in self.__dict__.items() if k not in cached}, "asked": asked}
+        return {k: v for k, v in self.__dict__.items() if k not in cached}
 
     def _caption(self) -> str:
         return wording.caption(self)
@@ -281,7 +283,7 @@ class Recovery(Tabular):
 
 def _check_same(a: Recovery, b: Recovery) -> None:
     own = {name: (getattr(a.asked, name), getattr(b.asked, name)) for name in ("seed", "targets", "point_targets")}
-    own["runbook"] = (a.runbook, b.runbook)
+    own |= {n: (getattr(a, n), getattr(b, n)) for n in ("runbook", "clock", "target_s", "rpo_target_s", "confidence")}
     for name, (one, other) in own.items():
         if one != other:
             raise invalid("parts", f"must have the same {name}", other if name != "runbook" else other.name)

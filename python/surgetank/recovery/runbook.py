@@ -12,7 +12,7 @@ from .._bridge import Duration
 from .._table import Column, Tabular, percent
 from ..errors import invalid, nearest
 from .graph import Misplaced, check_distinct, check_references, ordered
-from .steps import Branch, DataStore, Step
+from .steps import Branch, DataStore, Step, plain_text
 
 MOST_STEPS = 1000
 
@@ -70,18 +70,20 @@ class Runbook(Tabular):
             raise invalid("steps", "must hold at least one step", "none")
         if len(self.steps) > MOST_STEPS:
             raise invalid("steps", f"must be at most {MOST_STEPS}", len(self.steps))
-        _bridge.name(self.name, "name")
+        plain_text(self.name, "name")
+        for key in ("title", "strategy"):
+            if not isinstance(value := getattr(self, key), str):
+                raise invalid(key, "must be a text", value)
         check_distinct([s.name for s in self.steps], "steps")
         check_distinct([s.name for s in self.stores], "stores")
         check_references(self.steps)
         put(self, "steps", ordered(self.steps))
         for key in ("detection", "declaration"):
-            if (given := getattr(self, key)) is not None and given not in self.names:
-                raise invalid(key, f"must be a step{nearest(str(given), self.names)}", given)
+            if (given := getattr(self, key)) is not None:
+                self._check_end(key, given)
         put(self, "done", _bridge.names(self.done, "done"))
         for one in self.done:
-            if one not in self.names:
-                raise invalid("done", f"must be steps{nearest(one, self.names)}", one)
+            self._check_end("done", one)
         served = _bridge.fraction(self.served_target, "served_target")
         if served == 0:
             raise invalid("served_target", "must be above 0", self.served_target)
@@ -89,9 +91,19 @@ class Runbook(Tabular):
         for key in ("target_s", "rpo_target_s"):
             if (value := getattr(self, key)) is not None:
                 put(self, key, _bridge.duration_s(value, key))
+        if self.rpo_target_s is not None and not self.stores:
+            raise invalid("rpo_target_s", "is for a runbook with stores, and it has none", self.rpo_target_s)
         if self.cost_usd_per_month is not None:
             cost = _bridge.number(self.cost_usd_per_month, "cost_usd_per_month", rule="must be 0 or more", least=0)
             put(self, "cost_usd_per_month", cost)
+
+    def _check_end(self, key: str, name: str) -> None:
+        """Only what has an end of its own can be waited for: a fallback ends with its owner."""
+        if not isinstance(name, str) or name not in self.names:
+            raise invalid(key, f"must be a step{nearest(str(name), self.names)}", name)
+        for step in self.steps:
+            if isinstance(step, Step) and step.fallback == name:
+                raise invalid(key, f"must name {step.name!r}, which ends when its fallback does", name)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -176,7 +188,7 @@ def _after(step: Step | Branch) -> str:
 def as_runbook(value: object) -> Runbook:
     """A Runbook, as it is; anything else is a mistake."""
     if not isinstance(value, Runbook):
-        raise invalid("runbook", "must be a Runbook; read one with Runbook.read, or take a shipped one", value)
+        raise invalid("runbook", "must be a Runbook; read one with read_runbook, or take a shipped_runbook", value)
     return value
 
 

@@ -54,10 +54,12 @@ class Shortage(Tabular):
             clock = list(result.clocks).index(result.clock)
             in_time = result.rto.within_targets[at]
             fits_in_time = counts["fits_within"][clock * len(asked.targets) + at]
+        lacking, last = (np.array(counts[name]) / result.trials for name in ("lacking", "last"))
+        for shares in (lacking, last):
+            shares.setflags(write=False)
         return Shortage(
             coupling=coupling, ready=ready, trials=result.trials, fits=counts["fits"], fits_in_time=fits_in_time,
-            in_time=in_time, lacking=np.array(counts["lacking"]) / result.trials,
-            last=np.array(counts["last"]) / result.trials, target_s=result.target_s, confidence=result.confidence,
+            in_time=in_time, lacking=lacking, last=last, target_s=result.target_s, confidence=result.confidence,
         )  # fmt: skip
 
     @property
@@ -100,6 +102,7 @@ class Shortage(Tabular):
         if without < wanted <= with_room:
             share = (wanted - without) / (with_room - without)
         raises, reached = required_headroom(self.coupling, share)
+        raises.setflags(write=False)
         return HeadroomFor(
             coupling=self.coupling, wanted=wanted, raises=raises, fits_frac=reached,
             probability=with_room * reached + without * (1 - reached), most=with_room,

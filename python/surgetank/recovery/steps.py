@@ -18,8 +18,18 @@ MOST_RETRIES = 100
 LONGEST_NAME = 120
 
 
+def plain_text(value: object, argument: str) -> str:
+    """A text that is not empty and can be written to a file."""
+    text = _bridge.name(value, argument)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise invalid(argument, "must be valid Unicode", text) from error
+    return text
+
+
 def _named(value: object) -> str:
-    name = _bridge.name(value, "name")
+    name = plain_text(value, "name")
     if len(name) > LONGEST_NAME:
         raise invalid("name", f"must have at most {LONGEST_NAME} characters", name)
     if ":" in name:
@@ -31,7 +41,7 @@ def _predecessors(owner: object) -> None:
     after = _bridge.names(getattr(owner, "after"), "after")  # noqa: B009  (any class with the field)
     object.__setattr__(owner, "after", tuple(dict.fromkeys(after)))
     join = getattr(owner, "join")  # noqa: B009
-    if join not in JOINS:
+    if not isinstance(join, str) or join not in JOINS:
         raise invalid("join", f"must be one of {', '.join(JOINS)}", join)
 
 
@@ -73,7 +83,7 @@ class Step:
     retries: int = 0
     retry_after: Durations = 0.0
     fallback: str | None = None
-    loadings: Mapping[str, float] = field(default_factory=dict)
+    loadings: Mapping[str, float] = field(default_factory=dict, hash=False)
     capacity: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -92,8 +102,7 @@ class Step:
         if not isinstance(self.loadings, Mapping):
             raise invalid("loadings", "must map factors to numbers", self.loadings)
         loadings = {
-            _bridge.name(factor, "loadings"): _bridge.number(value, "loadings")
-            for factor, value in self.loadings.items()
+            plain_text(factor, "loadings"): _bridge.number(value, "loadings") for factor, value in self.loadings.items()
         }
         if math.fsum(v * v for v in loadings.values()) > 1 + 1e-12:
             raise invalid("loadings", "must have squares that add up to at most 1", dict(loadings))
@@ -117,7 +126,7 @@ class Branch:
     """
 
     name: str
-    options: Mapping[str, float]
+    options: Mapping[str, float] = field(hash=False)
     after: Sequence[str] = ()
     join: str = "all"
 

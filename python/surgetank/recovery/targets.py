@@ -1,171 +1,224 @@
-"""What recovery is asked to reach, and the sets of targets that are usual."""
+"""`judge`: does a recovery keep what is asked of it?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 from .. import _bridge
-from .._bridge import Duration
 from ..errors import invalid, nearest
-from .result import CLOCKS
+from .distributions import Fixed
+from .estimate import MOST_TRIALS, estimate_recovery
+from .judgement import BREACHED, MET, UNKNOWN, Judged, Judgement
+from .result import Recovery
+from .runbook import Runbook, Step
+from .target_sets import TIERS, Target, as_targets, target_set
+from .times import wilson, z_of
+from .wording import chance
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+NO_STEP = "RTO: the runbook has no step of it"
 
 
-@dataclass(frozen=True)
-class Target:
-    """What is asked of a recovery: all that is not None, at once.
+class Part(NamedTuple):
+    """Trials that keep something: at least, and at most so many; the two differ where the runbook cannot tell."""
+
+    low: int
+    high: int
+
+
+def judge(
+    result: Recovery,
+    targets: str | Target | Sequence[Target] = TIERS,
+    *,
+    components: Mapping[str, str | Sequence[str]] | None = None,
+) -> Judgement:
+    """Judge a recovery by targets, all of them on the same trials.
 
     Parameters
     ----------
-    name : str
-        What it is of, or how grave.
-    rto_s, rpo_s : seconds or timedelta, optional
-        Time until service is back, and age of what is restored: at most. Published limits such as "< 5 min" are read
-        as ≤, which makes a difference only where a time is fixed at the very limit; 0 is at once, not nearly so.
-    clock : "onset", "detection" or "declaration"
-        From when on ``rto_s`` counts.
-    probability : probability between 0 and 1, default .95
-        With which it must be kept.
-    answer_s : seconds or timedelta, optional
-        Within how long somebody answers: from the end of the runbook's detection step (without one: from onset) until
-        its declaration step begins, since who decides has answered.
-    component : bool, default False
-        It is of one part of the service: RTO of steps and RPO of stores of its own; see `judge`.
+    result : Recovery
+        Its runbook, seed, trials and capacity are used again, so that every target is counted exactly, not by bins.
+    targets : Target, sequence of Target, or "tiers", "severities", "components", "strategies"
+        Default: the tiers.
+    components : mapping of component to step, store, or several of them
+        RTO of a component is when the last of its steps ends, RPO is that of the worst of its stores. Default: the
+        step or store of its own name. With stores alone it is taken to be back when the service is, or earlier.
+
+    Returns
+    -------
+    Judgement
+        Per target P(RTO), P(RPO), P of all at once, and the verdict in the words of AWS Resilience Hub: ``PolicyMet``
+        where the interval lies at or above what is asked, ``PolicyBreached`` where it lies below, else ``Unknown``.
 
     Raises
     ------
     InvalidInput
-        Names the argument, the rule and the value; nothing is asked at all.
+        Names the argument, the rule and the value. What cannot be told is an answer, not an error.
+
+    Notes
+    -----
+    Intervals are Wilson's (1927). RTO from onset and RPO are counted together. RTO on another clock, and answers, are
+    counted apart: the interval then runs from what they leave at the worst to the least of them (Fréchet, 1935).
+
+    Examples
+    --------
+    >>> from surgetank import estimate_recovery, shipped_runbook
+    >>> result = estimate_recovery(shipped_runbook("active-active"), trials=100_000)
+    >>> judge(result, [Target("gold", 420, 10), Target("platinum", 60, 10)]).met
+    ('gold',)
     """
-
-    name: str
-    rto_s: Duration | None = None
-    rpo_s: Duration | None = None
-    clock: str = "onset"
-    probability: float = 0.95
-    answer_s: Duration | None = None
-    component: bool = False
-
-    def __post_init__(self) -> None:
-        """Check, and count in seconds."""
-        put = object.__setattr__
-        _bridge.name(self.name, "name")
-        keys = ("rto_s", "rpo_s", "answer_s")
-        for key in keys:
-            if (value := getattr(self, key)) is not None:
-                put(self, key, _bridge.duration_s(value, key))
-        if all(getattr(self, key) is None for key in keys):
-            raise invalid("rto_s, rpo_s, answer_s", "must not all be None", self.name)
-        if self.clock not in CLOCKS:
-            raise invalid("clock", f"must be one of {', '.join(CLOCKS)}", self.clock)
-        rule = "must lie between 0 and 1, both excluded: no number of trials shows certainty"
-        wanted = _bridge.fraction(self.probability, "probability", rule=rule)
-        if not 0 < wanted < 1:
-            raise invalid("probability", rule, self.probability)
-        put(self, "probability", wanted)
-        if not isinstance(self.component, bool | np.bool_):
-            raise invalid("component", "must be True or False", self.component)
-        if self.component and self.answer_s is not None:
-            raise invalid("answer_s", "is for the whole service, not for a component", self.answer_s)
-
-    @property
-    def asked_s(self) -> tuple[float, ...]:
-        """RTO and RPO in seconds, those that are asked."""
-        return tuple(float(v) for v in (self.rto_s, self.rpo_s) if v is not None)  # type: ignore[arg-type]
-
-
-#: Tiers of services.
-TIERS = (
-    Target("critical", 5 * MINUTE, 0),
-    Target("important", 15 * MINUTE, 0),
-    Target("high", 30 * MINUTE, HOUR),
-    Target("medium", 4 * HOUR, 4 * HOUR),
-    Target("low", DAY, DAY),
-)
-
-#: Severities of incidents; the graver, the sooner somebody answers.
-SEVERITIES = (
-    Target("SEV-1", 4 * HOUR, HOUR, answer_s=0),
-    Target("SEV-2", 12 * HOUR, 4 * HOUR, answer_s=15 * MINUTE),
-    Target("SEV-3", DAY, None, answer_s=HOUR),
-)
-
-#: Parts of a service.
-COMPONENTS = (
-    Target("gateway", 0, 0, component=True),
-    Target("functions", 0, 0, component=True),
-    Target("DynamoDB", MINUTE, 1, component=True),
-    Target("S3", 0, 0, component=True),
-    Target("relational", 5 * MINUTE, 5 * MINUTE, component=True),
-    Target("search", 30 * MINUTE, HOUR, component=True),
-    Target("ML endpoint", HOUR, None, component=True),
-)
-
-#: The shipped sets, by name.
-TARGETS = {"tiers": TIERS, "severities": SEVERITIES, "components": COMPONENTS}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Strategy:
-    """A way to be ready for disaster, and the times that it usually takes. Not a target: nothing is judged by it.
-
-    Ranges are words turned into numbers: "seconds" is up to a minute, "minutes" 1 to 60, "hours" 1 to 24, "days" up to
-    seven, and "about 0" below a second.
-    """
-
-    name: str  #: as in `Runbook.strategy`
-    title: str
-    rto_s: tuple[float, float]
-    rpo_s: tuple[float, float]
-    note: str
-
-
-_ABOUT_0, _SECONDS, _MINUTES, _HOURS, _DAYS = (0.0, 1.0), (1.0, MINUTE), (MINUTE, HOUR), (HOUR, DAY), (DAY, 7 * DAY)
-
-#: The four usual strategies, the cheapest and slowest first.
-STRATEGIES = (
-    Strategy(
-        name="backup-restore", title="Backup and restore", rto_s=(_HOURS[0], _DAYS[1]), rpo_s=_HOURS,
-        note="nothing runs elsewhere; RTO hours to days, RPO hours",
-    ),
-    Strategy(
-        name="pilot-light", title="Pilot light", rto_s=(_MINUTES[0], _HOURS[1]), rpo_s=_MINUTES,
-        note="data is live elsewhere, servers are started when needed: about 70 % cheaper than a hot standby and 15 min "
-        "slower; RTO minutes to hours, RPO minutes",
-    ),
-    Strategy(
-        name="warm-standby", title="Warm standby", rto_s=_MINUTES, rpo_s=_SECONDS,
-        note="all of it runs elsewhere at 20–30 % of its scale; RTO minutes, RPO seconds",
-    ),
-    Strategy(
-        name="active-active", title="Active-active", rto_s=_ABOUT_0, rpo_s=_ABOUT_0,
-        note="every Region serves all the time; RTO and RPO about 0",
-    ),
-)  # fmt: skip
-
-
-def as_targets(given: object) -> tuple[Target, ...]:
-    """Targets with different names, from one, several, or the name of a shipped set."""
-    if isinstance(given, str):
-        if given not in TARGETS:
-            raise invalid("targets", f"must be Targets or a shipped set{nearest(given, TARGETS)}", given)
-        return TARGETS[given]
-    if isinstance(given, Target):
-        return (given,)
-    if not isinstance(given, Sequence) or not all(isinstance(target, Target) for target in given):
-        raise invalid("targets", "must be a sequence of Target, or the name of a shipped set", given)
-    if not given:
-        raise invalid("targets", "must be at least one", "none")
-    seen: set[str] = set()
+    if not isinstance(result, Recovery):
+        raise invalid("result", "must be a Recovery; estimate_recovery gives one", result)
+    given = as_targets(targets)
+    parts = _of_components(components, given, result.runbook)
+    views: dict[tuple[str, ...] | None, list[Target]] = {}
     for target in given:
-        if target.name in seen:
-            raise invalid("targets", "must have different names", target.name)
-        seen.add(target.name)
-    return tuple(given)
+        views.setdefault(parts[target.name] if target.component else None, []).append(target)
+    found: dict[str, Judged] = {}
+    for names, asking in views.items():
+        book, missing = (result.runbook, "") if names is None else _component(result.runbook, names)
+        seen = _counted(result, book, [s for t in asking for s in t.asked_s])
+        found |= {t.name: _judged(t, seen, missing, result) for t in asking}
+    judged = tuple(found[t.name] for t in given)
+    return Judgement(judged=judged, runbook=result.runbook, trials=result.trials, confidence=result.confidence)
 
 
-__all__ = ["COMPONENTS", "SEVERITIES", "STRATEGIES", "TARGETS", "TIERS", "Strategy", "Target", "as_targets"]
+def _of_components(
+    given: Mapping[str, str | Sequence[str]] | None, targets: Sequence[Target], runbook: Runbook
+) -> dict[str, tuple[str, ...]]:
+    """Names of the steps and stores of each component."""
+    if given is not None and not isinstance(given, Mapping):
+        raise invalid("components", "must map components to steps and stores", given)
+    own = {t.name for t in targets if t.component}
+    inner = _fallbacks(runbook)
+    known = [*(name for name in runbook.names if name not in inner), *(s.name for s in runbook.stores)]
+    found: dict[str, tuple[str, ...]] = {name: (name,) if name in known else () for name in own}
+    for component, value in (given or {}).items():
+        if component not in own:
+            rule = f"must be of targets that are components{nearest(str(component), own)}"
+            raise invalid("components", rule, component)
+        names = _bridge.names(value, "components")
+        for name in names:
+            if name not in known:
+                rule = f"of {component!r} must be steps (not fallbacks) or stores{nearest(name, known)}"
+                raise invalid("components", rule, name)
+        found[component] = tuple(dict.fromkeys(names))
+    return found
+
+
+def _fallbacks(runbook: Runbook) -> set[str]:
+    return {s.fallback for s in runbook.steps if isinstance(s, Step) and s.fallback is not None}
+
+
+def _component(runbook: Runbook, names: Sequence[str]) -> tuple[Runbook, str]:
+    """The runbook of one component, and why its RTO is not known, if it is not."""
+    steps = [name for name in names if name in runbook.names]
+    stores = [store for store in runbook.stores if store.name in names]
+    book = replace(runbook, stores=stores, done=steps or runbook.done, target_s=None, rpo_target_s=None)
+    return book, "" if steps else NO_STEP
+
+
+def _counted(result: Recovery, runbook: Runbook, seconds: Sequence[float]) -> Recovery:
+    """The same trials of that runbook with every such instant counted exactly; drawn again where they were not."""
+    asked = result.asked
+    if runbook is asked.runbook and set(seconds) <= set(asked.targets) & set(asked.point_targets):
+        return result
+    parts = [
+        estimate_recovery(
+            runbook, also_s=sorted(set(seconds)), capacity=asked.capacity if runbook.capacity else None, trials=count,
+            seed=asked.seed, first=first, threads=asked.threads, confidence=result.confidence,
+        )
+        for first, count in result.ranges
+    ]  # fmt: skip
+    return Recovery.merge(parts)
+
+
+def _judged(target: Target, seen: Recovery, no_step: str, result: Recovery) -> Judged:
+    n, asked, missing = seen.trials, seen.asked, []
+    parts: list[Part] = []
+    hits: dict[str, int] = {}
+    known = not no_step or bool(seen.runbook.stores)  # a component that the runbook knows nothing of is not part of it
+    if target.rto_s is not None:
+        if no_step:
+            missing.append(no_step)
+        elif target.clock not in seen.clocks:
+            missing.append(f"RTO: the runbook names no {target.clock} step")
+        if target.clock in seen.clocks and known:
+            hits["RTO"] = seen.clocks[target.clock].within_targets[asked.targets.index(target.rto_s)]
+        rto = hits.get("RTO", 0)
+        parts.append(Part(rto, n if missing else rto))
+    if target.rpo_s is not None and seen.runbook.stores:
+        rpo = hits["RPO"] = seen.counts["points"][-1]["within"][asked.point_targets.index(target.rpo_s)]
+        parts.append(Part(rpo, rpo))
+        if "RTO" in hits and target.clock == "onset":
+            at = asked.targets.index(target.rto_s) * len(asked.point_targets) + asked.point_targets.index(target.rpo_s)
+            both = seen.counts["met"][at]
+            parts = [Part(both, rpo if no_step else both)]
+    elif target.rpo_s is not None:
+        missing.append("RPO: the runbook has no store" + (" of it" if target.component else "s"))
+        parts.append(Part(0, n))
+    if target.answer_s is not None:
+        answer = _answered(result, float(target.answer_s))  # type: ignore[arg-type]
+        if answer is None:
+            missing.append("answer: the runbook names no declaration step")
+        else:
+            hits["answer"] = answer
+        parts.append(Part(0, n) if answer is None else Part(answer, answer))
+    if no_step:
+        hits.pop("RTO", None)  # of the service
+    verdict, why, probability, interval = _verdict(parts, target.probability, n, result.confidence, missing)
+    if verdict == BREACHED:
+        short = [name for name, k in hits.items() if wilson(k, n, result.confidence)[1] < target.probability]
+        why = f"{' and '.join(short) or 'all at once'}: {why}"
+    rates = {name: k / n for name, k in hits.items()}
+    return Judged(
+        target=target, rto=rates.get("RTO", math.nan), rpo=rates.get("RPO", math.nan),
+        answer=rates.get("answer", math.nan), probability=probability, interval=interval, verdict=verdict, why=why,
+    )  # fmt: skip
+
+
+def _answered(result: Recovery, seconds: float) -> int | None:
+    """Trials in which the declaration step begins within so long of detection; None where there is no such step."""
+    book = result.runbook
+    declaration = book.declaration
+    if declaration is None or {declaration, book.detection} & _fallbacks(book):
+        return None
+    if isinstance(book[declaration], Step):  # without its own time it ends as it begins
+        book = book.with_step(declaration, duration=Fixed(0), failure=0.0, fallback=None, capacity=(), loadings={})
+    book = replace(book, done=[declaration], stores=(), target_s=None, rpo_target_s=None)
+    seen = _counted(result, book, [seconds])
+    return seen.clocks["onset" if book.detection is None else "detection"].within_targets[0]
+
+
+def _verdict(
+    parts: Sequence[Part], wanted: float, n: int, confidence: float, missing: Sequence[str]
+) -> tuple[str, str, float, tuple[float, float]]:
+    """Verdict, reason, probability and interval of all parts at once."""
+    level = 1 - (1 - confidence) / len(parts)
+    low = max(0.0, 1 - sum(1 - wilson(part.low, n, level)[0] for part in parts))
+    high = min(wilson(part.high, n, level)[1] for part in parts)
+    worst, best = max(0, n - sum(n - part.low for part in parts)), min(part.high for part in parts)
+    probability = worst / n if worst == best and not missing else math.nan
+    if low >= wanted:
+        return MET, f"{math.floor(1e4 * low) / 100:.2f}% or more", probability, (low, high)
+    if high < wanted:
+        return BREACHED, f"{math.ceil(1e4 * high) / 100:.2f}% or less", probability, (low, high)
+    between = f"{chance(low)} to {chance(high)}"
+    if missing:
+        return UNKNOWN, "; ".join(missing), probability, (low, high)
+    if worst < best and worst / n <= wanted <= best / n:
+        return UNKNOWN, f"{between}: counted apart, which no number of trials mends", probability, (low, high)
+    gap = worst / n - wanted if worst / n > wanted else wanted - best / n
+    if gap <= 0:
+        return UNKNOWN, f"{between}: just what is asked", probability, (low, high)
+    # Wilson's interval leaves ``wanted`` out where the gap exceeds z·√(wanted·(1 − wanted)/n).
+    needed = math.ceil((z_of(level) * len(parts) / gap) ** 2 * wanted * (1 - wanted))
+    unit = 10 ** max(0, len(str(needed)) - 2)
+    many = f"{math.ceil(needed / unit) * unit:,}"
+    more = f"about {many} trials would decide" if needed <= MOST_TRIALS else "too close for any number of trials"
+    return UNKNOWN, f"{between}: {more}", probability, (low, high)
+
+
+__all__ = ["BREACHED", "MET", "TIERS", "UNKNOWN", "Judged", "Judgement", "Target", "judge", "target_set"]

@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _bridge, _core
-from .._bridge import Floats
+from .._bridge import Duration, Floats
 from ..errors import invalid
 
 _FIRST_OCTAVE, _PER_OCTAVE, _OCTAVES = _core.recovery_bins
 #: The largest instant that is told apart, 34 years; what takes longer never ends.
 LONGEST_S = 2.0 ** (_FIRST_OCTAVE + _OCTAVES)
 QUANTA_PER_S = 1024
+MOST_RANKS = 5000
 
 _OCTAVE_STARTS = 2.0 ** np.arange(_FIRST_OCTAVE, _FIRST_OCTAVE + _OCTAVES)
 #: Edges of the histogram's bins in seconds, (bins + 1,): 256 in every octave, the first from 0.
@@ -85,7 +86,7 @@ class Times:
     @property
     def never(self) -> float:
         """P(it never ends)."""
-        return 1 - self.finite / self.trials
+        return (self.trials - self.finite) / self.trials
 
     @property
     def mean(self) -> float:
@@ -106,13 +107,14 @@ class Times:
         half = z_of(self.confidence) * self.sd / math.sqrt(self.finite) if self.finite > 1 else math.nan
         return self.mean - half, self.mean + half
 
-    def probability(self, seconds: float) -> float:
+    def probability(self, seconds: Duration) -> float:
         """P(at most so many seconds): exactly as counted for a target, else to within a bin."""
+        seconds = _bridge.duration_s(seconds, "seconds")
         if seconds in self.targets:
             return self.within_targets[self.targets.index(seconds)] / self.trials
         return float(self.cdf(seconds))
 
-    def interval(self, seconds: float) -> tuple[float, float]:
+    def interval(self, seconds: Duration) -> tuple[float, float]:
         """Wilson's interval of `probability`, of the sampling alone."""
         return wilson(round(self.probability(seconds) * self.trials), self.trials, self.confidence)
 
@@ -131,7 +133,7 @@ class Times:
 
     def quantile_interval(self, p: float) -> tuple[float, float]:
         """Confidence interval of a quantile by order statistics, of the sampling alone."""
-        n = self.trials
+        n, p = self.trials, _bridge.fraction(p, "p")
         half = z_of(self.confidence) * math.sqrt(n * p * (1 - p)) + 1
         low, high = self._at_rank(np.clip([n * p - half, n * p + half], 0, n))
         return float(low), float(high)
@@ -143,6 +145,8 @@ class Times:
             raise invalid("exact", "must be asked of an estimate that was neither pickled nor merged", self.name)
         if not ((given >= 0) & (given <= 1)).all():
             raise invalid("p", "must be probabilities in [0, 1]", given[~((given >= 0) & (given <= 1))].flat[0])
+        if given.size > MOST_RANKS:
+            raise invalid("p", f"must be at most {MOST_RANKS} probabilities at once", given.size)
         ranks = [max(0, math.ceil(q * self.trials - 1e-9) - 1) for q in given.ravel()]
         return np.array(self.select(ranks)).reshape(given.shape)
 
