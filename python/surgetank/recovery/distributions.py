@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +15,8 @@ from .. import _bridge, _core
 from .._bridge import Duration, Floats
 from .._table import span
 from ..errors import invalid
+from .parameters import check_ordered, core_of, fitted, keep_positive, keep_seconds, plain, seconds_of, seed_of
 
-#: Durations of which nobody needs to know more.
-LONGEST_S = 1e15
 MOST_SAMPLES = 10**9
 
 
@@ -62,41 +59,6 @@ class Distribution(ABC):
         return {name: value for name, value in self.__dict__.items() if name != "_core"}
 
 
-def seed_of(value: object) -> int:
-    """A seed: a whole number in [0, 2⁶⁴)."""
-    seed = _bridge.whole(value, "seed", "must be a whole number")
-    if not 0 <= seed < 2**64:
-        raise invalid("seed", "must lie in [0, 2^64)", value)
-    return seed
-
-
-def _seconds(owner: object, *names: str, above: bool = False) -> None:
-    """Check the named fields of a frozen dataclass and keep them as float seconds."""
-    for name in names:
-        object.__setattr__(owner, name, _seconds_of(getattr(owner, name), name, above=above))
-
-
-def _seconds_of(value: Any, argument: str, *, above: bool = False) -> float:
-    """Seconds, at most 30 million years; never −0, which would sort as less than 0."""
-    seconds = _bridge.duration_s(value, argument, above=above)
-    if seconds > LONGEST_S:
-        raise invalid(argument, f"must be at most {LONGEST_S:g} s", value)
-    return seconds + 0.0
-
-
-def _positive(owner: object, *names: str) -> None:
-    for name in names:
-        value = _bridge.number(getattr(owner, name), name, rule="must be a number above 0", least=0, above=True)
-        object.__setattr__(owner, name, value)
-
-
-def _ordered(owner: object, *names: str) -> None:
-    for low, high in itertools.pairwise(names):
-        if getattr(owner, low) > getattr(owner, high):
-            rule = f"must be at least {low} {getattr(owner, low):g}"
-            raise invalid(high, rule, getattr(owner, high))
-
-
 @dataclass(frozen=True)
 class Fixed(Distribution):
     """Always the same."""
@@ -105,10 +67,10 @@ class Fixed(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _seconds(self, "value_s")
+        keep_seconds(self, "value_s")
 
     def _spec(self) -> _core.Distribution:
-        return _of("fixed", self.value_s)
+        return core_of("fixed", self.value_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -124,11 +86,11 @@ class Uniform(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _seconds(self, "low_s", "high_s")
-        _ordered(self, "low_s", "high_s")
+        keep_seconds(self, "low_s", "high_s")
+        check_ordered(self, "low_s", "high_s")
 
     def _spec(self) -> _core.Distribution:
-        return _of("uniform", self.low_s, self.high_s)
+        return core_of("uniform", self.low_s, self.high_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -145,8 +107,8 @@ class Triangular(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _seconds(self, "low_s", "likely_s", "high_s")
-        _ordered(self, "low_s", "likely_s", "high_s")
+        keep_seconds(self, "low_s", "likely_s", "high_s")
+        check_ordered(self, "low_s", "likely_s", "high_s")
 
     @staticmethod
     def from_quantiles(low_s: Duration, likely_s: Duration, high_s: Duration, *, confidence: float = 0.9) -> Triangular:
@@ -154,10 +116,10 @@ class Triangular(Distribution):
 
         Raises `InvalidInput` where no triangular distribution of durations (0 or more) does that.
         """
-        return Triangular(*_fit("triangular", low_s, likely_s, high_s, confidence))
+        return Triangular(*fitted("triangular", low_s, likely_s, high_s, confidence))
 
     def _spec(self) -> _core.Distribution:
-        return _of("triangular", self.low_s, self.likely_s, self.high_s)
+        return core_of("triangular", self.low_s, self.likely_s, self.high_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -175,8 +137,8 @@ class Pert(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _seconds(self, "low_s", "likely_s", "high_s")
-        _ordered(self, "low_s", "likely_s", "high_s")
+        keep_seconds(self, "low_s", "likely_s", "high_s")
+        check_ordered(self, "low_s", "likely_s", "high_s")
         object.__setattr__(self, "weight", _bridge.number(self.weight, "weight", rule="must be 0 or more", least=0))
         if self.weight > 1000:
             raise invalid("weight", "must be at most 1000", self.weight)
@@ -187,10 +149,10 @@ class Pert(Distribution):
 
         The weight stays 4 where that is possible with durations of 0 or more. Raises `InvalidInput` where none does it.
         """
-        return Pert(*_fit("pert", low_s, likely_s, high_s, confidence))
+        return Pert(*fitted("pert", low_s, likely_s, high_s, confidence))
 
     def _spec(self) -> _core.Distribution:
-        return _of("pert", self.low_s, self.likely_s, self.high_s, self.weight)
+        return core_of("pert", self.low_s, self.likely_s, self.high_s, self.weight)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -206,13 +168,13 @@ class Lognormal(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _seconds(self, "median_s", "p95_s", above=True)
-        _ordered(self, "median_s", "p95_s")
+        keep_seconds(self, "median_s", "p95_s", above=True)
+        check_ordered(self, "median_s", "p95_s")
         if self.p95_s > 1e6 * self.median_s:  # type: ignore[operator]
             raise invalid("p95_s", "must be at most a million medians", self.p95_s)
 
     def _spec(self) -> _core.Distribution:
-        return _of("lognormal", self.median_s, self.p95_s)
+        return core_of("lognormal", self.median_s, self.p95_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -228,13 +190,13 @@ class Gamma(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _positive(self, "shape")
-        _seconds(self, "scale_s", above=True)
+        keep_positive(self, "shape")
+        keep_seconds(self, "scale_s", above=True)
         if not 0.1 <= self.shape <= 1e5:
             raise invalid("shape", "must lie in [0.1, 1e5]", self.shape)
 
     def _spec(self) -> _core.Distribution:
-        return _of("gamma", self.shape, self.scale_s)
+        return core_of("gamma", self.shape, self.scale_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -249,10 +211,10 @@ class Exponential(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _seconds(self, "mean_s", above=True)
+        keep_seconds(self, "mean_s", above=True)
 
     def _spec(self) -> _core.Distribution:
-        return _of("exponential", self.mean_s)
+        return core_of("exponential", self.mean_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -268,13 +230,13 @@ class Weibull(Distribution):
 
     def __post_init__(self) -> None:
         """Check."""
-        _positive(self, "shape")
-        _seconds(self, "scale_s", above=True)
+        keep_positive(self, "shape")
+        keep_seconds(self, "scale_s", above=True)
         if not 0.1 <= self.shape <= 1e4:
             raise invalid("shape", "must lie in [0.1, 1e4]", self.shape)
 
     def _spec(self) -> _core.Distribution:
-        return _of("weibull", self.shape, self.scale_s)
+        return core_of("weibull", self.shape, self.scale_s)
 
     def __str__(self) -> str:
         """Say it as a person would."""
@@ -297,7 +259,7 @@ class Empirical(Distribution):
             given = given / np.timedelta64(1, "s")
         if given.dtype.kind == "O" or given.dtype.kind not in "iuf":
             given = np.asarray(values_s, dtype=object)
-        values = [_seconds_of(v, "values_s") for v in np.ravel(given)]
+        values = [seconds_of(v, "values_s") for v in np.ravel(given)]
         if not 0 < len(values) <= 2**23:
             raise invalid("values_s", "must hold at least one duration, and no more than 2^23", len(values))
         object.__setattr__(self, "values_s", tuple(sorted(values)))
@@ -354,42 +316,19 @@ class Truncated(Distribution):
         """Check: the bounds in order, and not nothing between them."""
         if not isinstance(self.of, Distribution):
             raise invalid("of", "must be a distribution", self.of)
-        _seconds(self, "low_s")
+        keep_seconds(self, "low_s")
         if not (isinstance(self.high_s, float) and self.high_s == math.inf):
-            _seconds(self, "high_s")
-        _ordered(self, "low_s", "high_s")
+            keep_seconds(self, "high_s")
+        check_ordered(self, "low_s", "high_s")
         self._spec()
 
     def _spec(self) -> _core.Distribution:
-        low, high = _plain(self.low_s, self.high_s)
+        low, high = plain(self.low_s, self.high_s)
         return self.of._core.truncated(low, high)
 
     def __str__(self) -> str:
         """Say it as a person would."""
         return f"{self.of}, within {span(self.low_s)} to {span(self.high_s)}"  # type: ignore[arg-type]
-
-
-def _of(kind: str, *parameters: Any) -> _core.Distribution:
-    return _core.Distribution(kind, _plain(*parameters))
-
-
-def _plain(*values: Any) -> list[float]:
-    return [float(value) for value in values]
-
-
-def _fit(kind: str, low_s: Duration, likely_s: Duration, high_s: Duration, confidence: float) -> list[float]:
-    low, likely, high = (
-        _bridge.duration_s(value, name)
-        for value, name in ((low_s, "low_s"), (likely_s, "likely_s"), (high_s, "high_s"))
-    )
-    for name, value, other, least in (("likely_s", likely, "low_s", low), ("high_s", high, "likely_s", likely)):
-        if value < least:
-            raise invalid(name, f"must be at least {other} {least:g}", value)
-    inner = _bridge.fraction(confidence, "confidence")
-    if not 0 < inner < 1:
-        raise invalid("confidence", "must lie between 0 and 1", confidence)
-    found: list[float] = _core.fit_quantiles(kind, low, likely, high, inner)
-    return found
 
 
 #: What a Step takes as a duration: seconds and a timedelta are `Fixed`.

@@ -16,7 +16,7 @@ from ..errors import invalid
 from ..plan import Plan
 from .capacity import Capacity, Coupling, coupling
 from .compiled import capacity_sets
-from .distributions import seed_of
+from .parameters import seed_of
 from .result import CLOCKS, Recovery
 from .runbook import Runbook, as_runbook
 from .times import added, wilson, z_of

@@ -11,8 +11,8 @@ from .. import _bridge
 from .._bridge import Duration, Floats
 from ..errors import invalid
 from .capacity import Coupling
-from .distributions import seed_of
 from .landing import ROUNDING
+from .parameters import seed_of
 
 DAY_S = 86400.0
 MOST_REPLICATES = 1_000_000
