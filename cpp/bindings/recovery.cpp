@@ -113,8 +113,10 @@ void register_recovery(py::module_& m) {
              }),
              py::arg("name"), py::arg("lag"), py::arg("copy"));
     py::class_<Coupling>(m, "Coupling")
-        .def(py::init([](std::vector<double> served, std::vector<Index> starts, std::vector<Index> lacking) {
-                 return Coupling{std::move(served), std::move(starts), std::move(lacking)};
+        .def(py::init([](const Column& served, const Eigen::Ref<const Eigen::Array<Index, Eigen::Dynamic, 1>>& starts,
+                         const Eigen::Ref<const Eigen::Array<Index, Eigen::Dynamic, 1>>& lacking) {
+                 return Coupling{
+                     {served.begin(), served.end()}, {starts.begin(), starts.end()}, {lacking.begin(), lacking.end()}};
              }),
              py::arg("served"), py::arg("starts"), py::arg("lacking"));
     py::class_<RecoveryCapacity>(m, "RecoveryCapacity")

@@ -83,10 +83,10 @@ void check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCap
                 fmt::format("of {} must be one that is there", step.name), step.coupling);
 }
 
-int bin_of(double x) {
+std::size_t bin_of(double x) {
     const auto bits = __builtin_bit_cast(std::int64_t, x) >> (52 - sampling::bin_bits);
     const auto b = bits - (std::int64_t{1023 + sampling::first_octave} << sampling::bin_bits) + 1;
-    return static_cast<int>(std::clamp<std::int64_t>(b, 0, sampling::bins));
+    return static_cast<std::size_t>(std::clamp<std::int64_t>(b, 0, sampling::bins));
 }
 
 // What each step took in the trials that ended, and, from the end back, which of them decided.
@@ -136,6 +136,123 @@ void add_paths(Trials& trials, const RecoveryModel& model, Size from, Size to, R
     }
 }
 
+// What one thread counts. Where something may be lacking, trials in which nothing is are counted once, as both what
+// happened and what would have happened with room for everything; the others are counted for each.
+class Tally {
+public:
+    Tally(const RecoveryModel& model, const RecoveryCapacity* capacity, const RecoveryRun& run)
+        : model_(model),
+          kernels_(sampling::kernels()),
+          counts_(model.graph(), capacity, run),
+          limits_(run.targets),
+          point_limits_(run.point_targets),
+          late_(counts_.ready),
+          early_(counts_.ready) {
+        for (auto* list : {&limits_, &point_limits_})
+            for (double& target : *list) target = recovery::limit_of(target);
+    }
+
+    void add(Trials& trials, std::uint64_t first, Size from, Size to) {
+        const Size n = to - from;
+        counts_.trials += static_cast<std::uint64_t>(n);
+        if (trials.lacking().empty()) {
+            counts_.fits += late_.empty() ? 0 : static_cast<std::uint64_t>(n);
+            for (std::size_t c = 0; c < counts_.clocks.size(); ++c)
+                counts_.clocks[c].add(kernels_, trials.clock(c) + from, n, limits_);
+        } else {
+            add_apart(trials, from, to);
+        }
+        if (trials.leaves_some()) add_left(trials, from, to);
+        for (std::size_t p = 0; p < counts_.points.size(); ++p)
+            counts_.points[p].add(kernels_, trials.point(p) + from, n, point_limits_);
+        add_met(trials, from, to);
+        if (first < path_trials) add_paths(trials, model_, from, to, counts_);
+    }
+
+    void add(const Tally& other) {
+        counts_.add(other.counts_);
+        for (std::size_t c = 0; c < late_.size(); ++c) late_[c].add(other.late_[c]), early_[c].add(other.early_[c]);
+    }
+
+    RecoveryCounts finish() {
+        for (std::size_t c = 0; c < late_.size(); ++c) {
+            counts_.ready[c].add(counts_.clocks[c]);
+            counts_.ready[c].add(early_[c]);
+            std::ranges::copy(counts_.clocks[c].within,
+                              counts_.fits_within.begin() + static_cast<std::ptrdiff_t>(c * limits_.size()));
+        }
+        for (std::size_t bin = 0; bin < counts_.served.size(); ++bin)
+            counts_.served[bin] += recovery::whole_share * counts_.clocks[0].histogram[bin];
+        for (std::size_t c = 0; c < late_.size(); ++c) counts_.clocks[c].add(late_[c]);
+        return std::move(counts_);
+    }
+
+private:
+    void add_apart(const Trials& trials, Size from, Size to) {
+        std::vector<Size>& late = late_trials_;
+        std::vector<Size>& fitting = fitting_trials_;
+        late.clear(), fitting.clear();
+        auto next = trials.lacking().begin();
+        const auto end = trials.lacking().end();
+        for (Size i = 0; i < to; ++i) {
+            const bool lacks = next != end && *next == i;
+            if (lacks) ++next;
+            if (i >= from) (lacks ? late : fitting).push_back(i);
+        }
+        counts_.fits += fitting.size();
+        for (std::size_t c = 0; c < counts_.clocks.size(); ++c) {
+            add_chosen(counts_.clocks[c], trials.clock(c), fitting);
+            add_chosen(late_[c], trials.clock(c), late);
+            add_chosen(early_[c], trials.ready(c), late);
+        }
+        for (std::size_t q = 0; q < counts_.lacking.size(); ++q)
+            for (const std::int32_t i : trials.lacking(q)) counts_.lacking[q] += i >= from && i < to;
+        for (const Size i : late) {
+            const std::uint64_t share = trials.share(i);
+            ++counts_.last[static_cast<std::size_t>(trials.last_quota(i))];
+            counts_.served[bin_of(trials.ready(0)[i])] += share;
+            counts_.served[bin_of(trials.clock(0)[i])] += recovery::whole_share - share;
+        }
+    }
+
+    // Where less than all of the load is enough, nobody asks for room for the rest, and it is never served.
+    void add_left(const Trials& trials, Size from, Size to) {
+        auto next = trials.lacking().begin();
+        const auto end = trials.lacking().end();
+        for (Size i = 0; i < to; ++i) {
+            const bool lacks = next != end && *next == i;
+            if (lacks) ++next;
+            if (i < from || lacks) continue;
+            const std::uint64_t left = recovery::whole_share - trials.share(i);
+            counts_.served[bin_of(trials.clock(0)[i])] -= left;  // of what finish() adds
+            counts_.served[sampling::bins] += left;
+        }
+    }
+
+    void add_chosen(TimeCounts& to, const double* at, const std::vector<Size>& chosen) {
+        double some[sampling::block];
+        for (std::size_t k = 0; k < chosen.size(); ++k) some[k] = at[chosen[k]];
+        if (!chosen.empty()) to.add(kernels_, some, static_cast<Size>(chosen.size()), limits_);
+    }
+
+    void add_met(const Trials& trials, Size from, Size to) {
+        const double* const worst = counts_.points.empty() ? nullptr : trials.point(counts_.points.size() - 1);
+        for (std::size_t at = 0; worst != nullptr && at < counts_.met.size(); ++at) {
+            const std::size_t row = at / point_limits_.size(), p = at % point_limits_.size();
+            const double* const back = trials.clock(row / limits_.size());
+            const double limit = limits_[row % limits_.size()];
+            for (Size i = from; i < to; ++i) counts_.met[at] += back[i] <= limit && worst[i] <= point_limits_[p];
+        }
+    }
+
+    const RecoveryModel& model_;
+    const sampling::Kernels& kernels_;
+    RecoveryCounts counts_;  // clocks: until finish(), of the trials in which nothing is lacking
+    std::vector<double> limits_, point_limits_;
+    std::vector<TimeCounts> late_, early_;  // the clocks of the others: as it happened, and with room for everything
+    std::vector<Size> late_trials_, fitting_trials_;
+};
+
 }  // namespace
 
 RecoveryModel::RecoveryModel(RecoveryGraph graph) : graph_(std::move(graph)) {
@@ -171,55 +288,15 @@ RecoveryModel::RecoveryModel(RecoveryGraph graph) : graph_(std::move(graph)) {
 
 RecoveryCounts RecoveryModel::run(const RecoveryRun& run, const RecoveryCapacity* capacity, const Poll& poll) const {
     check(run, graph_, capacity);
-    std::vector<double> limits = run.targets, point_limits = run.point_targets;
-    for (auto* list : {&limits, &point_limits})
-        for (double& target : *list) target = recovery::limit_of(target);
-    std::vector<RecoveryCounts> counts;
+    std::vector<Tally> tallies;
     const Index threads = recovery::workers(run);
-    for (Index w = 0; w < threads; ++w) counts.emplace_back(graph_, capacity, run);
-    const auto& kernels = sampling::kernels();
-    recovery::each_block(
-        *this, run, capacity, poll, [&](Index worker, Trials& trials, std::uint64_t first, Size from, Size to) {
-            RecoveryCounts& out = counts[static_cast<std::size_t>(worker)];
-            const Size n = to - from;
-            out.trials += static_cast<std::uint64_t>(n);
-            for (std::size_t c = 0; c < out.clocks.size(); ++c)
-                out.clocks[c].add(kernels, trials.clock(c) + from, n, limits);
-            for (std::size_t p = 0; p < out.points.size(); ++p)
-                out.points[p].add(kernels, trials.point(p) + from, n, point_limits);
-            const double* const worst = out.points.empty() ? nullptr : trials.point(out.points.size() - 1);
-            for (std::size_t at = 0; worst != nullptr && at < out.met.size(); ++at) {
-                const std::size_t row = at / point_limits.size(), p = at % point_limits.size();
-                const double* const back = trials.clock(row / limits.size());
-                const double limit = limits[row % limits.size()];
-                for (Size i = from; i < to; ++i) out.met[at] += back[i] <= limit && worst[i] <= point_limits[p];
-            }
-            if (capacity != nullptr) {
-                for (std::size_t c = 0; c < out.ready.size(); ++c)
-                    out.ready[c].add(kernels, trials.ready(c) + from, n, limits);
-                for (Size i = from; i < to; ++i) {
-                    const double begins = trials.ready(0)[i], whole = trials.clock(0)[i];
-                    const auto share = static_cast<std::uint64_t>(std::lround(trials.served()[i] * 65536.0f));
-                    out.served[static_cast<std::size_t>(bin_of(begins))] += share;
-                    const std::int32_t last = trials.last_quota()[i];
-                    // Nobody asks for more where the share that is served is enough.
-                    const int rest = last >= 0 ? bin_of(whole) : sampling::bins;
-                    out.served[static_cast<std::size_t>(rest)] += 65536 - share;
-                    if (last >= 0) {
-                        ++out.last[static_cast<std::size_t>(last)];
-                        for (std::size_t q = 0; q < out.lacking.size(); ++q) out.lacking[q] += trials.lacks(q, i);
-                        continue;
-                    }
-                    ++out.fits;
-                    for (std::size_t c = 0; c < out.clocks.size(); ++c)
-                        for (std::size_t k = 0; k < limits.size(); ++k)
-                            out.fits_within[c * limits.size() + k] += trials.clock(c)[i] <= limits[k];
-                }
-            }
-            if (first < path_trials) add_paths(trials, *this, from, to, out);
-        });
-    for (std::size_t w = 1; w < counts.size(); ++w) counts[0].add(counts[w]);
-    return std::move(counts[0]);
+    for (Index w = 0; w < threads; ++w) tallies.emplace_back(*this, capacity, run);
+    recovery::each_block(*this, run, capacity, poll,
+                         [&](Index worker, Trials& trials, std::uint64_t first, Size from, Size to) {
+                             tallies[static_cast<std::size_t>(worker)].add(trials, first, from, to);
+                         });
+    for (std::size_t w = 1; w < tallies.size(); ++w) tallies[0].add(tallies[w]);
+    return tallies[0].finish();
 }
 
 }  // namespace surgetank

@@ -1,6 +1,7 @@
 #include "surgetank/recovery_trials.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace surgetank::recovery {
 namespace {
@@ -13,7 +14,7 @@ using sampling::Size;
 using sampling::skipped;
 
 // Fewer trials than one in so many are drawn one by one.
-constexpr Size few = 16;
+constexpr Size few = 64;
 
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
@@ -43,7 +44,7 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
             times_at_[s] = times++;
         }
     }
-    chosen_.assign(at(branches), std::vector<unsigned char>(block));
+    choices_.resize(at(branches));
     shapes_.resize(at(shapes));
     times_.resize(at(times));
     ends_.resize(count);
@@ -66,6 +67,18 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
         denial_streams_.push_back(stream(seed, quota, Purpose::denial));
     }
     denial_ = sampling::threshold(capacity_->denial);
+    leads_.resize(asked_.size());
+    shares_.resize(capacity_->couplings[0].served.size());
+    for (std::size_t m = 0; m < shares_.size(); ++m) {
+        double served = 1;
+        bool lacking = false;
+        for (const Coupling& coupling : capacity_->couplings) {
+            served = std::min(served, coupling.served[m]);
+            lacking = lacking || coupling.starts[m] < coupling.starts[m + 1];
+        }
+        shares_[m] = {static_cast<std::uint32_t>(std::lround(served * whole_share)), lacking};
+        leaves_some_ = leaves_some_ || (!lacking && shares_[m].served < whole_share);
+    }
     lead_.emplace(capacity_->lead);
 }
 
@@ -74,7 +87,6 @@ void Trials::evaluate(std::uint64_t number) {
     first_group_ = first_trial_ / static_cast<std::uint64_t>(group);
     draw_all();
     graph(false);
-    short_of_room_ = false;
     if (capacity_ != nullptr) room();
     if (short_of_room_) {
         clocks(false, ready_);
@@ -90,11 +102,7 @@ void Trials::draw_all() {
     for (std::size_t s = 0; s < graph.steps.size(); ++s) {
         const auto& drawn = model_.drawn()[s];
         if (choice_at_[s] >= 0) {
-            auto& chosen = chosen_[at(choice_at_[s])];
-            kernels_.words(streams_[s].choice, first_group_, block, words_);
-            std::fill(chosen.begin(), chosen.end(), 0);
-            for (std::size_t option = 0; option + 1 < drawn.options.size(); ++option)
-                for (std::size_t i = 0; i < chosen.size(); ++i) chosen[i] += words_[i] >= drawn.options[option];
+            kernels_.words(streams_[s].choice, first_group_, block, choices_[at(choice_at_[s])].at);
         } else if (form_[s] == Took::shapes) {
             drawn.duration.draw_shapes(kernels_, streams_[s].duration, first_group_, block,
                                        shapes_[at(shapes_at_[s])].at);
@@ -144,12 +152,9 @@ void Trials::attempts(Index s, double* took) {
     draw(s, 0, took);
     if (step.failure == 0) return;
     auto failure = streams_[at(s)].failure, wait = streams_[at(s)].wait, duration = streams_[at(s)].duration;
-    Size failing[block], count = 0;
+    std::int32_t failing[block];
     kernels_.words(failure, first_group_, block, words_);
-    for (Size i = 0; i < block; ++i) {
-        failing[count] = i;
-        count += words_[i] < drawn.failure;
-    }
+    Size count = kernels_.below(words_, drawn.failure, block, failing);
     for (Index attempt = 1; attempt <= step.retries && count > 0; ++attempt) {
         failure.attempt = wait.attempt = duration.attempt = static_cast<std::uint32_t>(attempt);
         const bool one_by_one = count * few < block && step.loadings.empty();
@@ -161,7 +166,7 @@ void Trials::attempts(Index s, double* took) {
         }
         Size still = 0;
         for (Size k = 0; k < count; ++k) {
-            const Size i = failing[k];
+            const std::int32_t i = failing[k];
             const std::uint64_t trial = first_trial_ + static_cast<std::uint64_t>(i);
             const double more = one_by_one ? drawn.duration.one(duration, trial) : again.at[i];
             const double before = one_by_one ? drawn.retry_after.one(wait, trial) : waited.at[i];
@@ -172,13 +177,11 @@ void Trials::attempts(Index s, double* took) {
         }
         count = still;
     }
+    const double* const instead = step.fallback < 0 || count == 0 ? nullptr : times_of(step.fallback);
     for (Size k = 0; k < count; ++k) {
-        const Size i = failing[k];
-        if (step.fallback < 0) {
-            took[i] = never;
-            continue;
-        }
-        took[i] += times_of(step.fallback)[i];
+        const std::int32_t i = failing[k];
+        if (instead == nullptr) took[i] = never;
+        else took[i] += instead[i];
     }
 }
 
@@ -210,13 +213,18 @@ const double* Trials::start_of(Index s, bool with_waits) {
     if (branches.empty()) return start;
     if (start != start_.at) std::copy_n(start, block, start_.at);
     for (const Index branch : branches) {
-        const auto& chosen = chosen_[at(choice_at_[at(branch)])];
-        unsigned char taken[256] = {};  // by option
-        for (std::size_t k = 0; k < step.after.size(); ++k)
-            if (step.after[k] == branch && step.option[k] >= 0) taken[step.option[k]] = 1;
-        const double* const reached = end_of(branch, with_waits);  // a branch that is skipped takes none
-        for (Size i = 0; i < block; ++i)
-            if (!taken[chosen[static_cast<std::size_t>(i)]] || reached[i] < 0) start_.at[i] = skipped;
+        const auto& options = model_.drawn()[at(branch)].options;
+        Choices marks{};
+        for (std::size_t k = 0; k < step.after.size(); ++k) {
+            if (step.after[k] != branch || step.option[k] < 0) continue;
+            const auto option = at(step.option[k]);
+            const std::uint64_t first = option == 0 ? 0 : options[option - 1];
+            const std::uint64_t end = option + 1 == options.size() ? std::uint64_t{1} << 32 : options[option];
+            if (first < end)
+                kernels_.mark(choices_[at(choice_at_[at(branch)])].at, static_cast<std::uint32_t>(first),
+                              static_cast<std::uint32_t>(end - 1), block, marks.at);
+        }
+        kernels_.skip_unmarked(marks.at, end_of(branch, with_waits), block, start_.at);
     }
     return start_.at;
 }
@@ -270,34 +278,34 @@ void Trials::clocks(bool with_waits, std::vector<Times>& out) {
         if (since >= 0) kernels_.between(end_of(since, with_waits), back, block, out[next++].at);
 }
 
-// A moment of history for each trial, what fits there, and how long the rest waits.
+// A moment of history for each trial, and where the load does not fit, how long the rest waits.
 void Trials::room() {
-    const auto& couplings = capacity_->couplings;
-    const std::uint64_t count = couplings.empty() ? 0 : couplings[0].served.size();
-    if (count == 0) return;
+    const std::uint64_t count = shares_.size();
     kernels_.words(moment_stream_, first_group_, block, words_);
-    for (Size i = 0; i < block; ++i) moments_[i] = sampling::index_below(words_[i], count);
-    std::fill_n(served_, block, 1.0f);
-    std::fill_n(last_quota_, block, -1);
-    for (auto& trials : asked_) trials.clear();
-    for (std::size_t c = 0; c < couplings.size(); ++c) {
-        const Coupling& coupling = couplings[c];
-        for (Size i = 0; i < block; ++i) {
-            const std::size_t m = moments_[i];
-            served_[i] = std::min(served_[i], static_cast<float>(coupling.served[m]));
-            for (Index k = coupling.starts[m]; k < coupling.starts[m + 1]; ++k) {
-                auto& trials = asked_[at(coupling.lacking[at(k)])];
-                if (trials.empty() || trials.back() != i) trials.push_back(i);
-                short_of_room_ = true;
-            }
-        }
+    lacking_count_ = 0;
+    for (Size i = 0; i < block; ++i) {
+        moments_[i] = sampling::index_below(words_[i], count);
+        lacking_[lacking_count_] = static_cast<std::int32_t>(i);
+        lacking_count_ += shares_[moments_[i]].lacking;
     }
+    short_of_room_ = lacking_count_ > 0;
     if (!short_of_room_) return;
-    leads_.resize(asked_.size());
+    const auto& couplings = capacity_->couplings;
+    for (auto& trials : asked_) trials.clear();
+    for (const Coupling& coupling : couplings)
+        for (Size k = 0; k < lacking_count_; ++k) {
+            const std::int32_t i = lacking_[k];
+            const std::size_t m = moments_[i];
+            for (Index q = coupling.starts[m]; q < coupling.starts[m + 1]; ++q)
+                asked_[at(coupling.lacking[at(q)])].push_back(i);
+        }
+    std::fill_n(last_quota_, block, -1);
     double longest[block] = {};
     for (std::size_t q = 0; q < asked_.size(); ++q) {
-        std::ranges::sort(asked_[q]);
-        asked_[q].erase(std::unique(asked_[q].begin(), asked_[q].end()), asked_[q].end());
+        if (couplings.size() > 1) {  // two of them may ask for the same quota
+            std::ranges::sort(asked_[q]);
+            asked_[q].erase(std::unique(asked_[q].begin(), asked_[q].end()), asked_[q].end());
+        }
         const auto asking = static_cast<Size>(asked_[q].size());
         if (asking == 0) continue;
         const bool one_by_one = asking * few < block;
@@ -305,7 +313,7 @@ void Trials::room() {
             lead_->draw(kernels_, lead_streams_[q], first_group_, block, leads_[q].at);
             kernels_.words(denial_streams_[q], first_group_, block, words_);
         }
-        for (const Size i : asked_[q]) {
+        for (const std::int32_t i : asked_[q]) {
             const std::uint64_t trial = first_trial_ + static_cast<std::uint64_t>(i);
             if (one_by_one) leads_[q].at[i] = lead_->one(lead_streams_[q], trial);
             const std::uint32_t word = one_by_one ? sampling::word(denial_streams_[q], trial) : words_[i];
@@ -316,12 +324,12 @@ void Trials::room() {
     }
     for (std::size_t c = 0; c < couplings.size(); ++c) {
         const Coupling& coupling = couplings[c];
-        for (Size i = 0; i < block; ++i) {
+        std::fill_n(waits_[c].at, block, 0.0);
+        for (Size k = 0; k < lacking_count_; ++k) {
+            const std::int32_t i = lacking_[k];
             const std::size_t m = moments_[i];
-            double wait = 0;
-            for (Index k = coupling.starts[m]; k < coupling.starts[m + 1]; ++k)
-                wait = std::max(wait, leads_[at(coupling.lacking[at(k)])].at[i]);
-            waits_[c].at[i] = wait;
+            for (Index q = coupling.starts[m]; q < coupling.starts[m + 1]; ++q)
+                waits_[c].at[i] = std::max(waits_[c].at[i], leads_[at(coupling.lacking[at(q)])].at[i]);
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "surgetank/recovery.hpp"
@@ -10,6 +11,8 @@
 namespace surgetank::recovery {
 
 inline constexpr sampling::Size block = sampling::block;
+/// Shares of a load are counted in these parts.
+inline constexpr std::uint32_t whole_share = 1 << 16;
 
 /// A block of instants or durations, one for each trial.
 struct alignas(64) Times {
@@ -32,11 +35,15 @@ public:
     const double* point(std::size_t i) const { return points_[i].at; }
     std::size_t point_count() const { return points_.size(); }
 
-    bool short_of_room() const { return short_of_room_; }
-    const float* served() const { return served_; }                 // the share of the load that fits
-    const std::uint32_t* moments() const { return moments_; }       // of history
-    const std::int32_t* last_quota() const { return last_quota_; }  // whose increase came last; −1: none was lacking
-    bool lacks(std::size_t quota, sampling::Size i) const { return std::ranges::binary_search(asked_[quota], i); }
+    /// The trials in which something is lacking, ascending.
+    std::span<const std::int32_t> lacking() const { return {lacking_, static_cast<std::size_t>(lacking_count_)}; }
+    /// … that quota is.
+    std::span<const std::int32_t> lacking(std::size_t quota) const { return asked_[quota]; }
+    /// Of a trial: the share of the load that fits, in whole_share parts, and whose increase came last (−1: none).
+    std::uint32_t share(sampling::Size i) const { return shares_[moments_[i]].served; }
+    std::int32_t last_quota(sampling::Size i) const { return last_quota_[i]; }
+    /// Is there a moment at which not all is served, and nothing is lacking?
+    bool leaves_some() const { return leaves_some_; }
     /// When step s ended; below 0: skipped. Not of fallbacks, which are part of another step.
     const double* end(Index s) const { return end_of(s, short_of_room_); }
     /// When it could start; until the next call. Only of those that wait for something.
@@ -78,13 +85,22 @@ private:
     };
     std::vector<Shapes> shapes_, factors_;
     std::vector<Times> times_, ends_, late_ends_, waits_, clocks_, ready_, points_, leads_;
-    std::vector<std::vector<unsigned char>> chosen_;
+    struct alignas(64) Choices {
+        std::uint32_t at[block];
+    };
+    std::vector<Choices> choices_;  // of branches: their words
     Times start_{}, spare_{}, copied_{};
-    alignas(64) float served_[block] = {};
+    struct Share {
+        std::uint32_t served;  // in whole_share parts
+        bool lacking;          // is any quota?
+    };
+    std::vector<Share> shares_;  // by moment
+    std::int32_t lacking_[block] = {};
+    sampling::Size lacking_count_ = 0;
     alignas(64) std::uint32_t moments_[block] = {}, words_[block] = {};
     std::int32_t last_quota_[block] = {};
-    std::vector<std::vector<sampling::Size>> asked_;  // per quota: trials in which it is lacking
-    bool short_of_room_ = false;
+    std::vector<std::vector<std::int32_t>> asked_;  // per quota: trials in which it is lacking
+    bool short_of_room_ = false, leaves_some_ = false;
     std::uint64_t denial_ = 0;
     std::optional<sampling::Sampler> lead_;
 };

@@ -203,13 +203,25 @@ void earlier(const double* a, const double* b, Size n, double* out) {
     }
 }
 
-void below(const std::uint32_t* word, std::uint64_t threshold, Size n, unsigned char* out) {
-    if (threshold >= (std::uint64_t{1} << 32)) {
-        for (Size i = 0; i < n; ++i) out[i] = 1;
-        return;
+void mark(const std::uint32_t* word, std::uint32_t first, std::uint32_t last, Size n, std::uint32_t* marks) {
+    const std::uint32_t most = last - first;
+    for (Size i = 0; i < n; ++i) marks[i] |= word[i] - first <= most ? 0xffffffffu : 0u;
+}
+
+void skip_unmarked(const std::uint32_t* marks, const double* reached, Size n, double* start) {
+    for (Size i = 0; i < n; ++i) {
+        const double taken = marks[i] != 0 ? reached[i] : skipped;
+        start[i] = taken < 0 ? skipped : start[i];
     }
-    const auto limit = static_cast<std::uint32_t>(threshold);
-    for (Size i = 0; i < n; ++i) out[i] = word[i] < limit;
+}
+
+Size below(const std::uint32_t* word, std::uint64_t threshold, Size n, std::int32_t* out) {
+    Size count = 0;
+    for (Size i = 0; i < n; ++i) {
+        out[count] = static_cast<std::int32_t>(i);
+        count += word[i] < threshold;
+    }
+    return count;
 }
 
 Size within(const double* at, Size n, double limit) {
@@ -313,6 +325,8 @@ const Kernels table = {
     .add_all = add_all,
     .later = later,
     .earlier = earlier,
+    .mark = mark,
+    .skip_unmarked = skip_unmarked,
     .below = below,
     .within = within,
     .between = between,

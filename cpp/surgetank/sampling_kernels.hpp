@@ -94,8 +94,12 @@ struct Kernels {
     void (*later)(const double* a, const double* b, Size n, double* out);
     /// The earlier of those not skipped.
     void (*earlier)(const double* a, const double* b, Size n, double* out);
-    /// out[i] = words[i] < threshold ? 1 : 0, threshold ≤ 2³²
-    void (*below)(const std::uint32_t* words, std::uint64_t threshold, Size n, unsigned char* out);
+    /// Where first ≤ words[i] ≤ last: marks[i] = all ones.
+    void (*mark)(const std::uint32_t* words, std::uint32_t first, std::uint32_t last, Size n, std::uint32_t* marks);
+    /// Where there is no mark, or `reached` was skipped: start[i] is skipped.
+    void (*skip_unmarked)(const std::uint32_t* marks, const double* reached, Size n, double* start);
+    /// Writes the i with words[i] < threshold ≤ 2³² to out (room for n); returns how many.
+    Size (*below)(const std::uint32_t* words, std::uint64_t threshold, Size n, std::int32_t* out);
     /// How many at[i] ≤ limit.
     Size (*within)(const double* at, Size n, double limit);
     /// What lies between two instants of each trial, at least 0; `to` itself where `from` was skipped or never comes.

@@ -330,7 +330,9 @@ class RecoveryStore:
     def __init__(self, name: str, lag: Distribution, copy: Distribution) -> None: ...
 
 class Coupling:
-    def __init__(self, served: list[float], starts: list[int], lacking: list[int]) -> None: ...  # (M), (M + 1), any
+    def __init__(
+        self, served: NDArray[np.float64], starts: NDArray[np.int64], lacking: NDArray[np.int64]
+    ) -> None: ...  # (M), (M + 1), any
 
 class RecoveryCapacity:
     def __init__(self, quotas: list[str], couplings: list[Coupling], lead: Distribution, denial: float) -> None: ...

@@ -56,7 +56,7 @@ class Asked:
             moments, columns = np.nonzero(np.ascontiguousarray(found.short[:, own]))
             starts = np.concatenate([[0], np.cumsum(np.bincount(moments, minlength=len(served)))])
             lacking = np.flatnonzero(own)[columns]
-            couplings.append(_core.Coupling(served.tolist(), starts.tolist(), lacking.tolist()))
+            couplings.append(_core.Coupling(served, starts.astype(np.int64), lacking.astype(np.int64)))
         lead = capacity.lead_time._core  # type: ignore[union-attr]
         return _core.RecoveryCapacity([str(key) for key in found.quotas], couplings, lead, capacity.denial)
 
