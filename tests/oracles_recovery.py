@@ -123,8 +123,9 @@ def start_of(step, ends, taken):
     instants, needed = [], {}
     for name in step.after:
         base, colon, option = name.partition(":")
-        instants.append(ends[base])
-        if colon:
+        lost = colon and step.join == "any" and taken.get(base) != option
+        instants.append(SKIPPED if lost else ends[base])
+        if colon and step.join == "all":
             needed.setdefault(base, set()).add(option)
     if any(taken.get(base) not in options for base, options in needed.items()):
         return SKIPPED
@@ -134,8 +135,23 @@ def start_of(step, ends, taken):
     return (min if step.join == "any" else max)(there, default=0.0)
 
 
-def trial_of(book, seed, trial, waits=None):
-    """Per step start, own time and end; ``waits``: what lack of room adds to steps with those patterns."""
+def trial_of(book, seed, trial, short=None, leads=None):
+    """Per step start, own time and end, with or without room.
+
+    ``short``: per patterns the quotas that are lacking; ``leads``: per quota, how long its increase takes from when the
+    first step that needs it begins. Whoever that is: tried until nobody asks earlier.
+    """
+    asks = {}
+    while True:
+        *found, asked = tried(book, seed, trial, short or {}, leads or {}, asks)
+        if asked == asks:
+            return *found, asks
+        asks = asked
+
+
+def tried(book, seed, trial, short, leads, asks):
+    """The same when increases are asked for then, or earlier; and when they were."""
+    asked = {}
     fallbacks = {s.fallback for s in book.steps if isinstance(s, Step)}
     starts, own, ends, taken = {}, {}, {}, {}
     for step in book.steps:
@@ -151,10 +167,13 @@ def trial_of(book, seed, trial, waits=None):
             taken[step.name] = list(step.options)[pick]
         else:
             own[step.name] = own_time(book, step, seed, trial)
-            wait = (waits or {}).get(tuple(step.capacity), 0.0)
+            for q in short.get(tuple(step.capacity), ()):
+                if at < LONGEST_S:
+                    asked[q] = min(asked.get(q, NEVER), at)
+                    wait = max(wait, min(asks.get(q, NEVER), at) + leads[q] - at)
         ends[step.name] = at + own[step.name] + wait
         own[step.name] += wait
-    return starts, own, ends
+    return starts, own, ends, asked
 
 
 def decided_by(book, starts, ends):

@@ -63,6 +63,12 @@ def test_the_stores_plan_is_the_room(run, store):
     without = json.loads(run("recover", "region-evacuation", "--store", str(store), "--no-capacity", "--json").out)
     assert "shortage" not in without
     assert room["probability"] == without["probability"]  # everything fitted
+    assert room["shortage"]["unknown"] == ["111122223333 eu-west-1 elasticloadbalancing/L-53DA6B97"] or (
+        len(room["shortage"]["unknown"]) == 1
+    )
+    gate = ("--target", "30m", "--probability", "0.9", "--trials", "20000")
+    assert "unknown" in run("recover", "region-evacuation", "--store", str(store), *gate, code=3).err
+    run("recover", "region-evacuation", "--store", str(store), "--no-capacity", *gate)
     west = run("recover", "region-evacuation", "--store", str(store), "--event", "us-west-2 fails").out
     assert "When us-west-2 fails" in west
 
@@ -122,6 +128,9 @@ def test_against_a_set_of_targets(run):
         (["recover", "warm-standby", "--event", "x"], "--event: is for a store, and steps that need room in it"),
         (["recover", "warm-standby", "--against", "tears"], "did you mean 'tiers'?"),
         (["recover", "warm-standby", "--region", "us-west-2"], "--region: is for a Region switch plan in a file"),
+        (["recover", "warm-standby", "--probability", "95"], "--probability: must be a fraction in [0, 1] (got 95)"),
+        (["recover", "warm-standby", "--probability", "nan"], "--probability: must be a fraction in [0, 1] (got nan)"),
+        (["recover", "warm-standby", "--denial", "0"], "--denial: is for a store, and steps that need room in it"),
         (["compare", "warm-standby", "--trials", "auto"], "--trials: must be a whole number"),
     ],
 )

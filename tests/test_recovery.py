@@ -1,6 +1,7 @@
 """`estimate_recovery`: closed forms, the grid-convolution oracle, and intervals that hold as often as they say."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from surgetank.recovery import (
     Fixed,
     Gamma,
     Lognormal,
+    Mixture,
     Runbook,
     Step,
     Triangular,
@@ -289,3 +291,42 @@ def test_criticality_and_contributions():
     what_if = found.what_if(trials=10_000)
     assert what_if.steps[0] == "a"
     assert what_if.base.rto.mean - what_if.changed[0].rto.mean == pytest.approx(100 * 13 / 24 - 25, rel=0.05)
+
+
+def test_among_any_options_are_alternatives():
+    ways = [Branch("a", {"x": 0.5, "y": 0.5}), Branch("b", {"x": 0.5, "y": 0.5})]
+    either = estimate_recovery(Runbook([*ways, Step("s", 10, ["a:x", "b:x"], join="any")], done=["s"]), trials=100_000)
+    both = estimate_recovery(Runbook([*ways, Step("s", 10, ["a:x", "b:x"])], done=["s"]), trials=100_000)
+    assert either.never == pytest.approx(0.25, abs=0.006)
+    assert both.never == pytest.approx(0.75, abs=0.006)
+
+
+def test_an_option_without_a_step_is_an_end():
+    book = Runbook([Branch("real", {"false alarm": 0.3, "real": 0.7}, after=["look"]), Step("look", 5),
+                    Step("fix", 600, "real:real")])  # fmt: skip
+    found = estimate_recovery(book, trials=100_000, target_s=5)
+    assert found.never == 0
+    assert found.probability == pytest.approx(0.3, abs=0.006)
+
+
+def test_a_factor_chooses_the_part_of_a_mixture():
+    """A bad night makes both take the long way: as the same durations measured, not as if nothing were shared."""
+    mixed = Mixture([(0.2, Fixed(7200)), (0.8, Fixed(300))])
+    steps = [Step("a", mixed, loadings={"night": 1.0}), Step("b", mixed, "a", loadings={"night": 1.0})]
+    assert estimate_recovery(Runbook(steps), target_s=600, trials=100_000).probability == pytest.approx(0.8, abs=0.006)
+    wide = Mixture([(0.5, Uniform(100, 200)), (0.5, Uniform(0, 100))])
+    steps = [Step("a", wide, loadings={"night": 0.8}), Step("b", Uniform(0, 200), loadings={"night": 0.8})]
+    found = estimate_recovery(Runbook(steps), target_s=100, trials=200_000)
+    plain = [replace(steps[1], name="a"), steps[1]]
+    same = estimate_recovery(Runbook(plain), target_s=100, trials=200_000)
+    assert found.probability == pytest.approx(same.probability, abs=0.001)
+
+
+def test_no_draw_lies_outside_its_bounds():
+    """A triangle whose mode is its end: the last digit of a float must not leave it."""
+    for high in (0.07, 0.14, 0.28, 1.12, 199.99):
+        step = Runbook([Step("a", Triangular(0, 0, high))])
+        for first in (0, 2**23):
+            found = estimate_recovery(step, trials=2**22, first=first)
+            assert found.never == 0
+            assert 0 <= found.rto.least <= found.rto.most <= high

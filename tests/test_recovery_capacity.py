@@ -258,3 +258,45 @@ def test_headroom_for_needs_a_target_and_a_probability():
     for wrong in (-0.1, 1.1, math.nan, "x", None):
         with clear_error(InvalidInput, "probability: must be a fraction in [0, 1]"):
             estimated(trials=100).shortage.headroom_for(wrong)
+
+
+def increases(*steps, **room):
+    """Every moment short, an increase of exactly a day, none refused: (RTO, how often its increase was the last)."""
+    found = estimated(Runbook(steps), plan=HALF, trials=4000, lead_time=86400.0, **room)
+    late = found.trials - found.shortage.fits
+    return found, late
+
+
+def test_an_increase_is_asked_for_once():
+    """In a chain it applies for all; side by side, from when the first of them began."""
+    chain = [Step("a", 10, capacity="*"), Step("b", 20, "a", capacity="*"), Step("c", 30, "b", capacity="*")]
+    found, late = increases(*chain)
+    assert found.rto.most == 86460
+    assert found.rto.histogram[:-1].sum() == found.trials
+    assert found.shortage.lacking == late / found.trials
+    first = Step("first", 5000)
+    beside = [first, Step("a", 10, capacity="*"), Step("b", 20, "first", capacity="*")]
+    assert increases(*beside)[0].rto.most == 86420  # asked for at onset, by a
+    waits = [first, Step("a", 10, "first", capacity="*"), Step("b", 20, capacity="*"), Step("end", 0, ["a", "b"])]
+    assert increases(*waits)[0].rto.most == 86420  # asked for at onset, by b, which is written later
+    long_gone = [Step("long", 90000), Step("a", 10, capacity="*"), Step("b", 20, ["long", "a"], capacity="*")]
+    assert increases(*long_gone)[0].rto.most == 90020
+
+
+def test_nobody_asks_where_the_step_is_skipped():
+    steps = [Branch("way", {"x": 0.01, "y": 0.99}), Step("a", 10, "way:x", capacity="*"), Step("b", 20, "way:y")]
+    found, late = increases(*steps)
+    assert late / found.trials == pytest.approx(0.5, abs=0.05)  # of the moments
+    assert 0 < found.shortage.lacking[0] < 0.02
+    assert found.shortage.last.tolist() == found.shortage.lacking.tolist()
+
+
+def test_the_last_to_apply_is_by_when_it_was_asked_for():
+    """Databases are asked for ten days after instances: the last is theirs, whatever the lead times."""
+    plan = two_services()
+    steps = [Step("compute", 10, capacity="ec2"), Step("wait", 864000), Step("data", 20, "wait", capacity="rds")]
+    room = Capacity(plan, lead_time=Uniform(86400, 259200), denial=0)
+    shortage = estimate_recovery(Runbook(steps), trials=20_000, capacity=room).shortage
+    last = dict(zip([key.service_code for key in shortage.coupling.quotas], shortage.last, strict=True))
+    assert last["rds"] == pytest.approx(0.25, abs=0.02)
+    assert last["ec2"] == pytest.approx(0.5 - 0.125, abs=0.02)

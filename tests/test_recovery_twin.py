@@ -93,19 +93,20 @@ def same_times(raw, values, targets):
 def same_paths(book, counts, trials):
     """Of the trials that ended: which steps ran, which decided, and what they took."""
     place = {name: i for i, name in enumerate(book.names)}
-    expected = {key: [0] * len(place) for key in ("ran", "ran_quanta", "critical", "critical_quanta")}
+    expected = {key: [0] * len(place) for key in ("ran", "ran_ended", "ran_quanta", "critical", "critical_quanta")}
     paths = 0
-    for starts, own, ends in trials:
+    for starts, own, ends, _ in trials:
         if twin.clocks_of(book, ends)[0] >= twin.LONGEST_S:
             continue
         paths += 1
         on_path = twin.decided_by(book, starts, ends)
         for name, took in own.items():
-            took = took if took < twin.LONGEST_S else None
-            for key in ("ran", *(["critical"] if name in on_path else [])):
+            expected["ran"][place[name]] += starts[name] < twin.LONGEST_S
+            took = took if took < twin.LONGEST_S and starts[name] < twin.LONGEST_S else None
+            for key in ("ran_ended", *(["critical"] if name in on_path else [])):
                 if took is not None:  # a step that others did not wait for may never end
                     expected[key][place[name]] += 1
-                    expected[f"{key}_quanta"][place[name]] += round(took * 1024)
+                    expected[f"{key.removesuffix('_ended')}_quanta"][place[name]] += round(took * 1024)
     assert counts["paths"] == paths
     assert {key: list(counts[key]) for key in expected} == expected
 
@@ -116,7 +117,7 @@ def test_every_count_is_that_of_the_twin(seed):
     random = np.random.default_rng(seed)
     first, count = int(random.choice([0, 1, 63, 250, 5000])), int(random.choice([1, 40, 300]))
     trials = [twin.trial_of(book, seed, first + i) for i in range(count)]
-    clocks = np.array([twin.clocks_of(book, ends) for _, _, ends in trials])
+    clocks = np.array([twin.clocks_of(book, ends) for _, _, ends, _ in trials])
     points = np.array([twin.points_of(book, seed, first + i) for i in range(count)])
     middle = sorted(v for v in clocks[:, 0] if v < twin.LONGEST_S) or [1.0]
     targets, also = float(middle[len(middle) // 2]), [100.0, float(middle[0])]
@@ -149,20 +150,19 @@ def test_the_twin_sees_all_there_is():
 
 
 def room_of(found, book, lead, denial, seed, trial):
-    """The moment, the share that fits, per patterns the wait, and per quota the lead time of what is asked for."""
+    """The moment, the share that fits, per patterns what is lacking, and the lead times of those quotas."""
     moment = twin.word(twin.stream(seed, "moment of history", "moment"), trial) * len(found.moments) >> 32
-    waits, leads, share = {}, {}, np.float32(1)
+    lacking, leads, share = {}, {}, 1.0
     for patterns in {tuple(s.capacity): 0 for s in book.steps if getattr(s, "capacity", ())}:
         own = [q for q, key in enumerate(found.quotas) if any(key.matches(p) for p in patterns)]
-        share = min(share, np.float32(found.served_by[moment, own].min(initial=1.0)))
-        short = [q for q in own if found.served_by[moment, q] < book.served_target]
-        for q in short:
+        share = min(share, found.served_by[moment, own].min(initial=1.0))
+        lacking[patterns] = [q for q in own if found.short[moment, q]]
+        for q in lacking[patterns]:
             name = str(found.quotas[q])
             leads[q] = twin.draw(lead, twin.stream(seed, name, "lead"), trial)
             if twin.word(twin.stream(seed, name, "denial"), trial) < twin.threshold(denial):
                 leads[q] = twin.NEVER
-        waits[patterns] = max((leads[q] for q in short), default=0.0)
-    return share, waits, leads
+    return share, lacking, leads
 
 
 def test_every_count_with_capacity_is_that_of_the_twin():
@@ -177,13 +177,13 @@ def same_with_capacity(seed):
     lead, denial = Uniform(1000, float(random.choice([5000, 1e6]))), float(random.choice([0, 0.3, 1]))
     room, count, first = Capacity(plan, lead_time=lead, denial=denial), 300, int(random.choice([0, 77]))
     try:
-        found = coupling(room, book.capacity)
+        found = coupling(room, book.capacity, book.served_target)
     except InvalidInput as error:
         assert str(error).startswith(("capacity: must name", "plan: must hold a moment"))  # noqa: PT017
         return False
     drawn = [room_of(found, book, lead, denial, seed, first + i) for i in range(count)]
-    late = [twin.trial_of(book, seed, first + i, waits) for i, (_, waits, _) in enumerate(drawn)]
-    clocks = [twin.clocks_of(book, ends) for _, _, ends in late]
+    late = [twin.trial_of(book, seed, first + i, *more) for i, (_, *more) in enumerate(drawn)]
+    clocks = [twin.clocks_of(book, ends) for _, _, ends, _ in late]
     ready = [twin.clocks_of(book, twin.trial_of(book, seed, first + i)[2]) for i in range(count)]
     target = sorted(r[0] for r in ready)[count // 2]
     target = target if target < twin.LONGEST_S else 1e6
@@ -199,12 +199,14 @@ def same_with_capacity(seed):
                for c in range(len(clocks[0]))]  # fmt: skip
     assert counts["fits_within"] == in_time
     quotas = range(len(found.quotas))
-    assert counts["lacking"] == [sum(q in leads for _, _, leads in drawn) for q in quotas]
-    last = [min(leads, key=lambda q: (-leads[q], q)) for _, _, leads in drawn if leads]
+    asked = [asks for *_, asks in late]
+    assert counts["lacking"] == [sum(q in asks for asks in asked) for q in quotas]
+    applied = [{q: at + leads[q] for q, at in asks.items()} for asks, (_, _, leads) in zip(asked, drawn, strict=True)]
+    last = [min(at, key=lambda q: (-at[q], q)) for at in applied if at]
     assert counts["last"] == [last.count(q) for q in quotas]
     served = np.zeros(len(counts["served"]), dtype=np.uint64)
     for (share, _, leads), begins, whole in zip(drawn, ready, clocks, strict=True):
-        at_once = math.floor(share * np.float32(65536) + 0.5)
+        at_once = math.floor(share * 65536 + 0.5)
         served[twin.bin_of(begins[0])] += at_once
         served[twin.bin_of(whole[0]) if leads else -1] += 65536 - at_once
     assert (counts["served"] == served).all()

@@ -38,8 +38,8 @@ py::dict plain(const RecoveryCounts& c) {
     return py::dict("trials"_a = c.trials, "clocks"_a = plain(c.clocks), "points"_a = plain(c.points), "met"_a = c.met,
                     "ready"_a = plain(c.ready), "fits"_a = c.fits, "fits_within"_a = c.fits_within,
                     "lacking"_a = c.lacking, "last"_a = c.last, "served"_a = counts(c.served), "paths"_a = c.paths,
-                    "critical"_a = c.critical, "ran"_a = c.ran, "critical_quanta"_a = c.critical_quanta,
-                    "ran_quanta"_a = c.ran_quanta);
+                    "critical"_a = c.critical, "ran"_a = c.ran, "ran_ended"_a = c.ran_ended,
+                    "critical_quanta"_a = c.critical_quanta, "ran_quanta"_a = c.ran_quanta);
 }
 
 RecoveryRun run_of(std::uint64_t seed, std::uint64_t first, std::uint64_t trials, std::vector<double> targets,

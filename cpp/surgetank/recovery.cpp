@@ -55,7 +55,9 @@ void check(const RecoveryStep& step, Index number, const RecoveryGraph& graph) {
             fmt::format("of {} must add up to 1", step.name), all);
 }
 
-void check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCapacity* capacity) {
+}  // namespace
+
+void recovery::check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCapacity* capacity) {
     constexpr std::uint64_t most = std::uint64_t{1} << 62;
     require(run.trials > 0 && run.trials <= most && run.first <= most, "trials", "must be at least 1, below 2^62",
             run.trials);
@@ -75,13 +77,20 @@ void check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCap
         require(c.starts.front() == 0 && c.starts.back() == static_cast<Index>(c.lacking.size()) &&
                     std::ranges::is_sorted(c.starts),
                 "starts", "must ascend from 0 to the number of those lacking", c.starts.back());
-        for (const Index quota : c.lacking)
-            require(quota >= 0 && quota < quotas, "lacking", "must be quotas that are there", quota);
+        for (std::size_t m = 0; m < moments; ++m)
+            for (Index k = c.starts[m]; k < c.starts[m + 1]; ++k) {
+                const Index quota = c.lacking[static_cast<std::size_t>(k)];
+                require(quota >= 0 && quota < quotas &&
+                            (k == c.starts[m] || quota > c.lacking[static_cast<std::size_t>(k) - 1]),
+                        "lacking", "must be quotas that are there, ascending at every moment", quota);
+            }
     }
     for (const auto& step : graph.steps)
         require(step.coupling < static_cast<Index>(capacity->couplings.size()), "coupling",
                 fmt::format("of {} must be one that is there", step.name), step.coupling);
 }
+
+namespace {
 
 std::size_t bin_of(double x) {
     const auto bits = __builtin_bit_cast(std::int64_t, x) >> (52 - sampling::bin_bits);
@@ -119,14 +128,20 @@ void add_paths(Trials& trials, const RecoveryModel& model, Size from, Size to, R
         number += static_cast<std::uint64_t>(sums.finite);
         quanta += static_cast<std::uint64_t>(sums.sum);
     };
+    const auto after_of = [&](Index s) -> const auto& { return graph.steps[static_cast<std::size_t>(s)].after; };
     for (auto s = static_cast<Index>(graph.steps.size()) - 1; s >= 0; --s) {
         const auto at = static_cast<std::size_t>(s);
         if (model.drawn()[at].inner) continue;
         trials.spent(s, spent.data());
         const double* const end = trials.end(s);
+        const double* const begun = after_of(s).empty() ? nullptr : trials.start(s);
         Marks ran = ended;
-        for (std::size_t i = 0; i < ran.size(); ++i) ran[i] &= end[i] >= 0;
-        add(ran, out.ran[at], out.ran_quanta[at]);
+        for (std::size_t i = 0; i < ran.size(); ++i)
+            ran[i] &= end[i] >= 0 && (begun == nullptr || begun[i] < longest_s);
+        out.ran[at] += static_cast<std::uint64_t>(std::ranges::count(ran, 1));
+        std::uint64_t finite = 0;
+        add(ran, finite, out.ran_quanta[at]);
+        out.ran_ended[at] += finite;
         Marks& mine = on_path[at];
         add(mine, out.critical[at], out.critical_quanta[at]);
         const auto& after = graph.steps[at].after;
@@ -209,7 +224,8 @@ private:
             for (const std::int32_t i : trials.lacking(q)) counts_.lacking[q] += i >= from && i < to;
         for (const Size i : late) {
             const std::uint64_t share = trials.share(i);
-            ++counts_.last[static_cast<std::size_t>(trials.last_quota(i))];
+            if (const std::int32_t last = trials.last_quota(i); last >= 0)
+                ++counts_.last[static_cast<std::size_t>(last)];
             counts_.served[bin_of(trials.ready(0)[i])] += share;
             counts_.served[bin_of(trials.clock(0)[i])] += recovery::whole_share - share;
         }
@@ -282,12 +298,20 @@ RecoveryModel::RecoveryModel(RecoveryGraph graph) : graph_(std::move(graph)) {
         if (step.fallback >= 0) drawn_[static_cast<std::size_t>(step.fallback)].inner = true;
         drawn_.push_back(std::move(drawn));
     }
+    const auto inner = [&](Index s) { return s >= 0 && drawn_[static_cast<std::size_t>(s)].inner; };
+    for (const Index s : graph_.done) require(!inner(s), "done", "must not be a fallback, which ends with its step", s);
+    for (const Index s : {graph_.detection, graph_.declaration})
+        require(!inner(s), "detection, declaration", "must not be a fallback, which ends with its step", s);
+    for (const auto& step : graph_.steps)
+        for (const Index s : step.after)
+            require(!inner(s), "after",
+                    fmt::format("of {} must not be a fallback, which ends with its step", step.name), s);
     for (const auto& store : graph_.stores)
         stores_.push_back({sampling::Sampler(store.lag), sampling::Sampler(store.copy)});
 }
 
 RecoveryCounts RecoveryModel::run(const RecoveryRun& run, const RecoveryCapacity* capacity, const Poll& poll) const {
-    check(run, graph_, capacity);
+    recovery::check(run, graph_, capacity);
     std::vector<Tally> tallies;
     const Index threads = recovery::workers(run);
     for (Index w = 0; w < threads; ++w) tallies.emplace_back(*this, capacity, run);

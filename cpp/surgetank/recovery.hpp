@@ -98,7 +98,7 @@ struct RecoveryCounts {
     std::vector<std::uint64_t> served;         // as a histogram: the share that begins to be served, in 2⁻¹⁶ of a trial
     // Of the first `path_trials` of all trials that ended:
     std::uint64_t paths = 0;
-    std::vector<std::uint64_t> critical, ran;                // per step: on the path that decided, and not skipped
+    std::vector<std::uint64_t> critical, ran, ran_ended;     // per step: on the path that decided, and not skipped
     std::vector<std::uint64_t> critical_quanta, ran_quanta;  // what it took then, in 1/1024 s
 };
 inline constexpr std::uint64_t path_trials = 1 << 14;

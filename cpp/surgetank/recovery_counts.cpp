@@ -49,7 +49,8 @@ RecoveryCounts::RecoveryCounts(const RecoveryGraph& graph, const RecoveryCapacit
     clocks.assign(clock_count, TimeCounts(run.targets.size()));
     if (!graph.stores.empty()) points.assign(graph.stores.size() + 1, TimeCounts(run.point_targets.size()));
     met.assign(clock_count * run.targets.size() * run.point_targets.size(), 0);
-    for (auto* per_step : {&critical, &ran, &critical_quanta, &ran_quanta}) per_step->assign(graph.steps.size(), 0);
+    for (auto* per_step : {&critical, &ran, &ran_ended, &critical_quanta, &ran_quanta})
+        per_step->assign(graph.steps.size(), 0);
     if (capacity == nullptr) return;
     ready.assign(clock_count, TimeCounts(run.targets.size()));
     fits_within.assign(clock_count * run.targets.size(), 0);
@@ -69,6 +70,7 @@ void RecoveryCounts::add(const RecoveryCounts& other) {
     add_each(served, other.served);
     add_each(critical, other.critical);
     add_each(ran, other.ran);
+    add_each(ran_ended, other.ran_ended);
     add_each(critical_quanta, other.critical_quanta);
     add_each(ran_quanta, other.ran_quanta);
 }

@@ -12,6 +12,9 @@ namespace surgetank::recovery {
 
 inline constexpr std::uint64_t blocks_per_job = 32;
 
+/// Throws InvalidInput for what does not go with the graph.
+void check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCapacity* capacity);
+
 /// The largest instant that meets a target: sums of decimal fractions may end a digit beyond it.
 inline double limit_of(double target) { return target * (1 + 1e-12); }
 

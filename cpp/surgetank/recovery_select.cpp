@@ -34,6 +34,7 @@ struct Search {
 
 std::vector<double> RecoveryModel::select(const RecoveryRun& run, const RecoveryCapacity* capacity, Index clock,
                                           const std::vector<std::uint64_t>& ranks, const Poll& poll) const {
+    recovery::check(run, graph_, capacity);
     const Index clocks = 1 + (graph_.detection >= 0) + (graph_.declaration >= 0);
     const Index points = graph_.stores.empty() ? 0 : static_cast<Index>(graph_.stores.size()) + 1;
     require(clock >= 0 && clock < clocks + points, "clock", "must be one that is there", clock);
@@ -73,6 +74,7 @@ std::vector<double> RecoveryModel::select(const RecoveryRun& run, const Recovery
             if (s.inside <= few) {
                 std::vector<std::uint64_t> all;
                 for (std::size_t w = 0; w < threads; ++w) all.insert(all.end(), kept[w][k].begin(), kept[w][k].end());
+                if (s.rank >= all.size()) throw NumericalFailure("select: trials were not drawn the same again");
                 std::ranges::nth_element(all, all.begin() + static_cast<std::ptrdiff_t>(s.rank));
                 s.value = std::bit_cast<double>(all[s.rank]);
                 s.found = true;

@@ -25,7 +25,7 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
     const auto& graph = model.graph();
     const auto count = graph.steps.size();
     form_.resize(count, Took::times);
-    shapes_at_.assign(count, -1), times_at_.assign(count, -1), choice_at_.assign(count, -1);
+    wait_at_.assign(count, -1), shapes_at_.assign(count, -1), times_at_.assign(count, -1), choice_at_.assign(count, -1);
     Index shapes = 0, times = 0, branches = 0;
     for (std::size_t s = 0; s < count; ++s) {
         const RecoveryStep& step = graph.steps[s];
@@ -59,15 +59,24 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
     if (capacity_ == nullptr) return;
     ready_.resize(clocks_.size());
     late_ends_.resize(count);
-    waits_.resize(capacity_->couplings.size());
-    asked_.resize(capacity_->quotas.size());
+    const auto quotas = capacity_->quotas.size();
+    asked_.resize(quotas), asks_.resize(quotas), asking_.resize(quotas), leads_.resize(quotas);
+    std::vector<Index> needed_by(quotas, 0);
+    Index waiting = 0;
+    for (std::size_t s = 0; s < count; ++s) {
+        if (graph.steps[s].coupling < 0) continue;
+        wait_at_[s] = waiting++;
+        std::vector<char> needs(quotas, 0);
+        for (const Index q : capacity_->couplings[at(graph.steps[s].coupling)].lacking) needs[at(q)] = 1;
+        for (std::size_t q = 0; q < quotas; ++q) shared_ = shared_ || (needed_by[q] += needs[q]) > 1;
+    }
+    waits_.resize(at(waiting));
     moment_stream_ = stream(seed, "moment of history", Purpose::moment);
     for (const auto& quota : capacity_->quotas) {
         lead_streams_.push_back(stream(seed, quota, Purpose::lead));
         denial_streams_.push_back(stream(seed, quota, Purpose::denial));
     }
     denial_ = sampling::threshold(capacity_->denial);
-    leads_.resize(asked_.size());
     shares_.resize(capacity_->couplings[0].served.size());
     for (std::size_t m = 0; m < shares_.size(); ++m) {
         double served = 1;
@@ -90,7 +99,7 @@ void Trials::evaluate(std::uint64_t number) {
     if (capacity_ != nullptr) room();
     if (short_of_room_) {
         clocks(false, ready_);
-        graph(true);
+        late();
     }
     clocks(short_of_room_, clocks_);
 }
@@ -142,7 +151,7 @@ void Trials::draw(Index s, Index attempt, double* took) {
     for (float& v : z) v *= own;
     for (const auto& [factor, loading] : step.loadings)
         kernels_.add_float(static_cast<float>(loading), factors_[at(factor)].at, block, z);
-    drawn.duration.draw_at(kernels_, z, stream, first_group_, block, took);
+    drawn.duration.draw_at(kernels_, z, block, took);
 }
 
 // Its own time: attempts until one does not fail, the waits between them, and then the fallback's; or never.
@@ -202,31 +211,46 @@ const double* Trials::times_of(Index s) {
 const double* Trials::start_of(Index s, bool with_waits) {
     const auto& step = model_.graph().steps[at(s)];
     if (step.after.empty()) return nullptr;
-    const auto& branches = model_.drawn()[at(s)].branches;
+    if (step.any) {  // options are alternatives like any others
+        for (std::size_t k = 0; k < step.after.size(); ++k) {
+            const double* end = end_of(step.after[k], with_waits);
+            if (step.option[k] >= 0) {
+                std::copy_n(end, block, spare_.at);
+                take(step, step.after[k], k, k + 1, end, spare_.at);
+                end = spare_.at;
+            }
+            if (k == 0) std::copy_n(end, block, start_.at);
+            else kernels_.earlier(start_.at, end, block, start_.at);
+        }
+        return start_.at;
+    }
     const double* start = end_of(step.after[0], with_waits);
     for (std::size_t k = 1; k < step.after.size(); ++k) {
-        const double* const other = end_of(step.after[k], with_waits);
-        if (step.any) kernels_.earlier(start, other, block, start_.at);
-        else kernels_.later(start, other, block, start_.at);
+        kernels_.later(start, end_of(step.after[k], with_waits), block, start_.at);
         start = start_.at;
     }
-    if (branches.empty()) return start;
-    if (start != start_.at) std::copy_n(start, block, start_.at);
-    for (const Index branch : branches) {
-        const auto& options = model_.drawn()[at(branch)].options;
-        Choices marks{};
-        for (std::size_t k = 0; k < step.after.size(); ++k) {
-            if (step.after[k] != branch || step.option[k] < 0) continue;
-            const auto option = at(step.option[k]);
-            const std::uint64_t first = option == 0 ? 0 : options[option - 1];
-            const std::uint64_t end = option + 1 == options.size() ? std::uint64_t{1} << 32 : options[option];
-            if (first < end)
-                kernels_.mark(choices_[at(choice_at_[at(branch)])].at, static_cast<std::uint32_t>(first),
-                              static_cast<std::uint32_t>(end - 1), block, marks.at);
-        }
-        kernels_.skip_unmarked(marks.at, end_of(branch, with_waits), block, start_.at);
+    const auto& branches = model_.drawn()[at(s)].branches;
+    if (!branches.empty() && start != start_.at) std::copy_n(start, block, start_.at);
+    for (const Index branch : branches) take(step, branch, 0, step.after.size(), end_of(branch, with_waits), start_.at);
+    return branches.empty() ? start : start_.at;
+}
+
+// Skips the trials in which the branch takes none of the options that stand from `from` to `to` among the predecessors,
+// or is skipped itself.
+void Trials::take(const RecoveryStep& step, Index branch, std::size_t from, std::size_t to, const double* reached,
+                  double* start) {
+    const auto& options = model_.drawn()[at(branch)].options;
+    Choices marks{};
+    for (std::size_t k = from; k < to; ++k) {
+        if (step.after[k] != branch || step.option[k] < 0) continue;
+        const auto option = at(step.option[k]);
+        const std::uint64_t first = option == 0 ? 0 : options[option - 1];
+        const std::uint64_t end = option + 1 == options.size() ? std::uint64_t{1} << 32 : options[option];
+        if (first < end)
+            kernels_.mark(choices_[at(choice_at_[at(branch)])].at, static_cast<std::uint32_t>(first),
+                          static_cast<std::uint32_t>(end - 1), block, marks.at);
     }
-    return start_.at;
+    kernels_.skip_unmarked(marks.at, reached, block, start);
 }
 
 void Trials::graph(bool with_waits) {
@@ -259,8 +283,10 @@ void Trials::graph(bool with_waits) {
                 break;
             }
         }
-        if (const Index coupling = graph.steps[s].coupling; with_waits && coupling >= 0)
-            kernels_.add(end, waits_[at(coupling)].at, block, end);
+        if (with_waits && wait_at_[s] >= 0) {
+            ask(step, start);
+            kernels_.add(end, waits_[at(wait_at_[s])].at, block, end);
+        }
     }
 }
 
@@ -299,8 +325,6 @@ void Trials::room() {
             for (Index q = coupling.starts[m]; q < coupling.starts[m + 1]; ++q)
                 asked_[at(coupling.lacking[at(q)])].push_back(i);
         }
-    std::fill_n(last_quota_, block, -1);
-    double longest[block] = {};
     for (std::size_t q = 0; q < asked_.size(); ++q) {
         if (couplings.size() > 1) {  // two of them may ask for the same quota
             std::ranges::sort(asked_[q]);
@@ -318,26 +342,59 @@ void Trials::room() {
             if (one_by_one) leads_[q].at[i] = lead_->one(lead_streams_[q], trial);
             const std::uint32_t word = one_by_one ? sampling::word(denial_streams_[q], trial) : words_[i];
             if (word < denial_) leads_[q].at[i] = never;
-            if (last_quota_[i] < 0 || leads_[q].at[i] > longest[i])
-                longest[i] = leads_[q].at[i], last_quota_[i] = static_cast<std::int32_t>(q);
         }
     }
-    for (std::size_t c = 0; c < couplings.size(); ++c) {
-        const Coupling& coupling = couplings[c];
-        std::fill_n(waits_[c].at, block, 0.0);
-        for (Size k = 0; k < lacking_count_; ++k) {
-            const std::int32_t i = lacking_[k];
-            const std::size_t m = moments_[i];
-            for (Index q = coupling.starts[m]; q < coupling.starts[m + 1]; ++q)
-                waits_[c].at[i] = std::max(waits_[c].at[i], leads_[at(coupling.lacking[at(q)])].at[i]);
+}
+
+// An increase is asked for once, when the first step that needs it begins. Which step that is can depend on what the
+// others wait for: so it is tried until nobody asks earlier.
+void Trials::late() {
+    for (Times& wait : waits_) std::fill_n(wait.at, block, 0.0);
+    for (std::size_t q = 0; q < asked_.size(); ++q) std::fill_n(asks_[q].at, block, never);
+    for (bool earlier = true; earlier;) {
+        for (Times& times : asking_) std::fill_n(times.at, block, never);
+        graph(true);
+        earlier = false;
+        for (std::size_t q = 0; q < asked_.size(); ++q)
+            for (const std::int32_t i : asked_[q]) {
+                earlier = earlier || asking_[q].at[i] < asks_[q].at[i];
+                asks_[q].at[i] = asking_[q].at[i];
+            }
+        earlier = earlier && shared_;
+    }
+    std::fill_n(last_quota_, block, -1);
+    double last[block] = {};
+    for (std::size_t q = 0; q < asked_.size(); ++q) {
+        std::erase_if(asked_[q], [&](std::int32_t i) { return !(asks_[q].at[i] < longest_s); });  // nobody asked
+        for (const std::int32_t i : asked_[q]) {
+            const double applies = asks_[q].at[i] + leads_[q].at[i];
+            if (last_quota_[i] < 0 || applies > last[i])
+                last[i] = applies, last_quota_[i] = static_cast<std::int32_t>(q);
+        }
+    }
+}
+
+// What a step that begins then waits for: the increases it needs, as far as they do not apply yet.
+void Trials::ask(Index s, const double* start) {
+    const Coupling& coupling = capacity_->couplings[at(model_.graph().steps[at(s)].coupling)];
+    double* const waits = waits_[at(wait_at_[at(s)])].at;
+    for (Size k = 0; k < lacking_count_; ++k) {
+        const std::int32_t i = lacking_[k];
+        const double begins = start == nullptr ? 0 : start[i];
+        waits[i] = 0;
+        if (begins < 0 || !(begins < longest_s)) continue;
+        const std::size_t m = moments_[i];
+        for (Index j = coupling.starts[m]; j < coupling.starts[m + 1]; ++j) {
+            const std::size_t q = at(coupling.lacking[at(j)]);
+            asking_[q].at[i] = std::min(asking_[q].at[i], begins);
+            waits[i] = std::max(waits[i], std::min(asks_[q].at[i], begins) + leads_[q].at[i] - begins);
         }
     }
 }
 
 void Trials::spent(Index s, double* out) {
     std::copy_n(times_of(s), block, out);
-    const Index coupling = model_.graph().steps[at(s)].coupling;
-    if (short_of_room_ && coupling >= 0) kernels_.add(out, waits_[at(coupling)].at, block, out);
+    if (short_of_room_ && wait_at_[at(s)] >= 0) kernels_.add(out, waits_[at(wait_at_[at(s)])].at, block, out);
 }
 
 }  // namespace surgetank::recovery

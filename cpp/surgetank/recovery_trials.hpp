@@ -63,7 +63,11 @@ private:
                    : ends_[static_cast<std::size_t>(s)].at;
     }
     void clocks(bool with_waits, std::vector<Times>& out);
+    void take(const RecoveryStep& step, Index branch, std::size_t from, std::size_t to, const double* reached,
+              double* start);
     void room();
+    void late();
+    void ask(Index s, const double* start);
     const double* times_of(Index s);
 
     const RecoveryModel& model_;
@@ -79,12 +83,13 @@ private:
     std::vector<Streams> streams_;
     std::vector<sampling::Stream> factor_streams_, lag_streams_, copy_streams_, lead_streams_, denial_streams_;
     sampling::Stream moment_stream_{};
-    std::vector<Index> shapes_at_, times_at_, choice_at_;  // per step: where its draws are; −1: none
+    std::vector<Index> shapes_at_, times_at_, choice_at_, wait_at_;  // per step: where its draws are; −1: none
     struct alignas(64) Shapes {
         float at[block];
     };
     std::vector<Shapes> shapes_, factors_;
-    std::vector<Times> times_, ends_, late_ends_, waits_, clocks_, ready_, points_, leads_;
+    std::vector<Times> times_, ends_, late_ends_, waits_, clocks_, ready_, points_;
+    std::vector<Times> leads_, asks_, asking_;  // per quota: of its increase; when it is asked for, now and so far
     struct alignas(64) Choices {
         std::uint32_t at[block];
     };
@@ -100,7 +105,7 @@ private:
     alignas(64) std::uint32_t moments_[block] = {}, words_[block] = {};
     std::int32_t last_quota_[block] = {};
     std::vector<std::vector<std::int32_t>> asked_;  // per quota: trials in which it is lacking
-    bool short_of_room_ = false, leaves_some_ = false;
+    bool short_of_room_ = false, leaves_some_ = false, shared_ = false;
     std::uint64_t denial_ = 0;
     std::optional<sampling::Sampler> lead_;
 };

@@ -78,7 +78,7 @@ float in_triangle(const Triangle& t, std::uint32_t w) {
     const float x = static_cast<float>(w >> 9) + 0.5f;
     const bool below = x < t.mode;
     const float r = std::sqrt((below ? x : 0x1p23f - x) * (below ? t.rising : t.falling));
-    return below ? t.low + r : t.high - r;
+    return std::max(std::min(below ? t.low + r : t.high - r, t.high), t.low);
 }
 
 // The floats next to x that are not below it, and not above it.
@@ -189,6 +189,9 @@ Sampler::Sampler(const Distribution& d, bool by_factors) {
             parts_.emplace_back(d.parts()[i], by_factors);
         }
         thresholds_.back() = std::uint64_t{1} << 32;
+        for (std::size_t k = 0; k < p.size(); ++k)
+            if (thresholds_[k] > (k == 0 ? 0 : thresholds_[k - 1])) by_length_.push_back(k);
+        std::ranges::stable_sort(by_length_, {}, [&](std::size_t k) { return d.parts()[k].quantile(0.5); });
         return;
     }
     if (d.kind() == Kind::empirical) {
@@ -263,8 +266,7 @@ void Sampler::draw(const Kernels& kernels, const Stream& stream, std::uint64_t f
     }
 }
 
-void Sampler::draw_at(const Kernels& kernels, const float* z, const Stream& stream, std::uint64_t first_group, Size n,
-                      double* took) const {
+void Sampler::draw_at(const Kernels& kernels, const float* z, Size n, double* took) const {
     if (form_ == Form::fixed) {
         std::fill_n(took, n, low_);
     } else if (form_ == Form::empirical) {
@@ -274,13 +276,9 @@ void Sampler::draw_at(const Kernels& kernels, const float* z, const Stream& stre
             took[i] = values_[static_cast<std::size_t>(std::min(at, count - 1))];
         }
     } else if (form_ == Form::mixture) {
-        unsigned char part[block];
-        double drawn[block];
-        choose(kernels, stream, first_group, n, part);
-        for (std::size_t k = 0; k < parts_.size(); ++k) {
-            parts_[k].draw_at(kernels, z, part_stream(stream, k), first_group, n, drawn);
-            for (Size i = 0; i < n; ++i)
-                if (part[i] == k) took[i] = drawn[i];
+        for (Size i = 0; i < n; ++i) {
+            const double u = normal_tails(static_cast<double>(z[i])).below;
+            took[i] = at_word(static_cast<std::uint32_t>(std::min(u * 0x1p32, 0x1p32 - 1)));
         }
     } else {
         alignas(64) float shapes[block];
@@ -291,14 +289,27 @@ void Sampler::draw_at(const Kernels& kernels, const float* z, const Stream& stre
 
 double Sampler::one(const Stream& stream, std::uint64_t trial) const {
     if (form_ == Form::fixed) return low_;
-    if (form_ == Form::mixture) {
-        const std::uint32_t chosen = word(choice_stream(stream), trial);
-        std::size_t k = 0;
-        while (chosen >= thresholds_[k]) ++k;
-        return parts_[k].one(part_stream(stream, k), trial);
-    }
-    const std::uint32_t w = word(stream, trial);
+    if (form_ != Form::mixture) return at_word(word(stream, trial));
+    const std::uint32_t chosen = word(choice_stream(stream), trial);
+    std::size_t k = 0;
+    while (chosen >= thresholds_[k]) ++k;
+    return parts_[k].one(part_stream(stream, k), trial);
+}
+
+// Of a mixture: one word chooses the part, short ones first, and where within it the duration lies.
+double Sampler::at_word(std::uint32_t w) const {
+    if (form_ == Form::fixed) return low_;
     if (form_ == Form::empirical) return values_[index_below(w, values_.size())];
+    if (form_ == Form::mixture) {
+        double from = 0;
+        for (const std::size_t k : by_length_) {
+            const auto share = static_cast<double>(thresholds_[k] - (k == 0 ? 0 : thresholds_[k - 1]));
+            if (w < from + share || k == by_length_.back())
+                return parts_[k].at_word(
+                    static_cast<std::uint32_t>(std::clamp((w - from) / share * 0x1p32, 0.0, 0x1p32 - 1)));
+            from += share;
+        }
+    }
     const float shape = form_ == Form::table        ? looked_up(*table_, w)
                         : form_ == Form::triangular ? in_triangle(triangle_, w)
                                                     : std::min(least_ + (most_ - least_) * uniform_of(w), most_);

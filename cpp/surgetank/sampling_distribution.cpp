@@ -13,6 +13,13 @@ constexpr std::array<std::string_view, 10> names{"fixed", "uniform",     "triang
                                                  "gamma", "exponential", "weibull",    "empirical", "mixture"};
 constexpr std::array<std::size_t, 8> parameter_counts{1, 2, 3, 4, 2, 2, 1, 2};
 
+constexpr double least_mass = 1e-9;  // what is rarer is no distribution to be cut out of another
+
+// The probability of what lies between, from the tail in which it does not cancel.
+double between(const Tails& from, const Tails& to) {
+    return from.below > 0.5 ? from.above - to.above : to.below - from.below;
+}
+
 Tails mirrored(const Tails& p) { return {p.above, p.below}; }
 
 // The x in [low, high] at which the tails are p; `density` may be 0 where it is not known.
@@ -48,7 +55,7 @@ double beta_quantile(double a, double b, const Tails& p) {
     if (p.below <= 0) return 0;
     if (p.above <= 0) return 1;
     if (p.above < p.below) return 1 - beta_quantile(b, a, mirrored(p));
-    const double front = std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b);
+    const double front = log_gamma(a + b) - log_gamma(a) - log_gamma(b);
     const auto density = [&](double x) {
         return x > 0 && x < 1 ? std::exp(front + (a - 1) * std::log(x) + (b - 1) * std::log1p(-x)) : 0;
     };
@@ -61,10 +68,10 @@ double beta_quantile(double a, double b, const Tails& p) {
 double gamma_quantile(double a, const Tails& p) {
     if (p.below <= 0) return 0;
     if (p.above <= 0) return inf;
-    const double constant = std::lgamma(a);
+    const double constant = log_gamma(a);
     const auto density = [&](double x) { return x > 0 ? std::exp((a - 1) * std::log(x) - x - constant) : 0; };
     const double z = normal_quantile(p), w = 1 - 1 / (9 * a) + z / (3 * std::sqrt(a));  // Wilson and Hilferty 1931
-    const double edge = std::exp((std::log(p.below) + std::lgamma(a + 1)) / a);
+    const double edge = std::exp((std::log(p.below) + log_gamma(a + 1)) / a);
     const double start = a > 1 && w > 0.3 ? a * w * w * w : std::min(edge, a + 1);
     return solve([&](double x) { return gamma_tails(a, x); }, density, p, 0, inf, start > 0 ? start : 1e-300);
 }
@@ -282,9 +289,9 @@ Distribution Distribution::truncated(double low, double high) const {
         std::vector<double> weights;
         std::vector<Distribution> parts;
         for (std::size_t i = 0; i < parts_.size(); ++i) {
-            const double below = low > 0 ? parts_[i].tails(std::nextafter(low, 0.0)).below : 0;
-            const double mass = parts_[i].tails(high).below - below;
-            if (!(parameters_[i] * mass > 1e-12)) continue;
+            const double mass =
+                between(low > 0 ? parts_[i].tails(std::nextafter(low, 0.0)) : Tails{0, 1}, parts_[i].tails(high));
+            if (!(mass > least_mass) || !(parameters_[i] * mass > 1e-12)) continue;
             weights.push_back(parameters_[i] * mass);
             parts.push_back(parts_[i].truncated(low, high));
         }
@@ -301,9 +308,8 @@ Distribution Distribution::truncated(double low, double high) const {
     }
     out.cut_ = true;
     out.at_low_ = whole_tails(out.low_), out.at_high_ = whole_tails(out.high_);
-    const double mass =
-        out.at_low_.below > 0.5 ? out.at_low_.above - out.at_high_.above : out.at_high_.below - out.at_low_.below;
-    none(out.low_ < out.high_ && mass > 1e-9);
+    const double mass = between(out.at_low_, out.at_high_);
+    none(out.low_ < out.high_ && mass > least_mass);
     return out;
 }
 
@@ -321,7 +327,7 @@ Tails Distribution::tails(double x) const {
 
 double Distribution::quantile(const Tails& p) const {
     if (!cut_) return whole_quantile(p);
-    const double mass = at_low_.below > 0.5 ? at_low_.above - at_high_.above : at_high_.below - at_low_.below;
+    const double mass = between(at_low_, at_high_);
     const Tails whole{at_low_.below + p.below * mass, at_high_.above + p.above * mass};
     return std::clamp(whole_quantile(whole), low_, high_);
 }

@@ -124,7 +124,7 @@ void triangular(const Stream& s, std::uint64_t first_group, Size n, const Triang
         const Floats x = number((Ints)(w >> 9)) + 0.5f;
         const Truth below = less(x, mode);
         const Floats r = root(where(below, x, end - x) * where(below, rising, falling));
-        store(out + at, where(below, low + r, high - r));
+        store(out + at, greater(lesser(where(below, low + r, high - r), high), low));
     });
 }
 

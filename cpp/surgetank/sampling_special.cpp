@@ -8,17 +8,8 @@
 namespace surgetank::sampling {
 namespace {
 
-constexpr double eps = 1e-16, tiny = 1e-300;
+constexpr double eps = 4e-16, tiny = 1e-300;
 constexpr double inf = std::numeric_limits<double>::infinity();
-
-double log_gamma(double x) {
-#if defined(__GLIBC__)
-    int sign;  // std::lgamma writes a global
-    return ::lgamma_r(x, &sign);
-#else
-    return std::lgamma(x);
-#endif
-}
 
 double ratio(const double (&numerator)[8], const double (&denominator)[8], double x) {
     double n = 0, d = 0;
@@ -58,6 +49,15 @@ double beta_fraction(double a, double b, double x) {
 }
 
 }  // namespace
+
+double log_gamma(double x) {
+#if defined(__GLIBC__)
+    int sign;  // std::lgamma writes a global
+    return ::lgamma_r(x, &sign);
+#else
+    return std::lgamma(x);
+#endif
+}
 
 Tails normal_tails(double z) {
     const double s = z / std::numbers::sqrt2;

@@ -16,6 +16,9 @@ Tails normal_tails(double z);
 /// z with P(Z ≤ z) = below; the smaller of below and above is what counts. 0: −inf, 1: inf.
 double normal_quantile(const Tails& p);
 
+/// ln Γ(x); unlike std::lgamma it writes nothing that threads share.
+double log_gamma(double x);
+
 /// Regularised incomplete gamma functions P(a, x) and Q(a, x); a > 0, x ≥ 0.
 Tails gamma_tails(double a, double x);
 

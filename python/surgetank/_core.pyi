@@ -360,6 +360,7 @@ class RecoveryColumns(TypedDict):  # counts of trials
     paths: int
     critical: list[int]
     ran: list[int]
+    ran_ended: list[int]
     critical_quanta: list[int]
     ran_quanta: list[int]
 

@@ -256,6 +256,12 @@ TEST(Recovery, RefusesWhatIsNoGraph) {
     EXPECT_EQ(message([&] { model.run(run_of(0)); }), "trials: must be at least 1, below 2^62 (got 0)");
     EXPECT_EQ(message([&] { model.select(run_of(5), nullptr, 0, {5}); }),
               "ranks: must be below the number of trials (got 5)");
+    auto saved = step("b", fixed(1));
+    saved.fallback = 0;
+    EXPECT_EQ(message([&] { RecoveryModel(graph({step("a", fixed(1)), saved}, {0})); }),
+              "done: must not be a fallback, which ends with its step (got 0)");
+    EXPECT_EQ(message([&] { model.select(run_of(0), nullptr, 0, {}); }),
+              "trials: must be at least 1, below 2^62 (got 0)");
     RecoveryCapacity wrong = half_full();
     wrong.couplings[0].served = {2, 0.5};
     EXPECT_EQ(message([&] { model.run(run_of(5), &wrong); }), "served: must be shares in [0, 1] (got 2)");

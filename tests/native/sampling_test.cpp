@@ -88,7 +88,7 @@ TEST(Sampler, DrawsTheSameBitsAtEveryLevelAndOneByOne) {
         for (const Kernels* k : all_kernels()) {
             sampler.draw(*k, s, 5, block, other.data());
             normals(*k, stream(11, "factor", Purpose::factor), 5, block, z.data());
-            sampler.draw_at(*k, z.data(), s, 5, block, other_at.data());
+            sampler.draw_at(*k, z.data(), block, other_at.data());
             if (k == all_kernels().front()) first = other, first_at = other_at;
             ASSERT_EQ(first, other);
             ASSERT_EQ(first_at, other_at);
@@ -160,6 +160,12 @@ TEST(Distribution, RefusesWhatIsNone) {
     EXPECT_EQ(message([] { Distribution(Kind::uniform, {1, 2}).truncated(3, 4); }),
               "truncated: must leave some of what lies in [1, 2] (got [3, 4])");
     EXPECT_EQ(message([] { kind_of("gauss"); }), "kind: must be a known distribution (got gauss)");
+}
+
+TEST(Distribution, CutsAMixtureThoughLittleOfAPartIsLeft) {
+    const Distribution mixture(Kind::mixture, {0.5, 0.5},
+                               {Distribution(Kind::lognormal, {1, 2}), Distribution(Kind::uniform, {5, 200})});
+    EXPECT_NEAR(mixture.truncated(15, 200).cdf(107.5), 0.5, 1e-6);
 }
 
 TEST(Fit, PutsTheQuantilesBack) {

@@ -205,13 +205,15 @@ def region_switch(document: Document, *, workflow: str | None = None, region: st
         raise flow.error("Steps", "must hold at least one step", "none")
     name = plan.text("Name") or "plan"
     action, target = flow.text("WorkflowTargetAction", "activate"), flow.text("WorkflowTargetRegion")
+    title = plan.text("Description") or " ".join(part for part in (f"{name}:", action, target) if part)
+    objective = plan.minutes("RecoveryTimeObjectiveMinutes")
     try:
         return Runbook(
             reader.steps,
             name=name,
-            title=plan.text("Description") or " ".join(part for part in (f"{name}:", action, target) if part),
+            title=title,
             stores=reader.stores,
-            target_s=plan.minutes("RecoveryTimeObjectiveMinutes"),
+            target_s=objective,
             strategy="active-active" if _active_active(plan) else "",
         )
     except InvalidInput as error:

@@ -17,7 +17,18 @@ from ..headroom.events import Event, events_of
 from ..history import QuotaKey
 from ..plan import Plan, matching
 from .distributions import Durations, Lognormal, as_distribution
-from .landing import Inflow, demand_for, demand_of, history_of, inflows_of, named_by, observed, over_windows, share_of
+from .landing import (
+    ROUNDING,
+    Inflow,
+    demand_for,
+    demand_of,
+    history_of,
+    inflows_of,
+    named_by,
+    observed,
+    over_windows,
+    share_of,
+)
 
 #: From asking for a quota increase until it applies, where nobody knows better.
 LEAD_TIME = Lognormal(86400.0, 432000.0)
@@ -104,9 +115,14 @@ class Coupling:
     served_target: float = 1.0  #: the share that is enough; ``short``, ``missing`` and ``need`` are of that share
 
     @property
+    def fits(self) -> NDArray[np.bool_]:
+        """(M,) whether what must be served fits everywhere at once."""
+        return np.asarray(~self.short.any(axis=1))
+
+    @property
     def fits_frac(self) -> float:
         """The share of moments from which what must be served fits everywhere at once."""
-        return float(np.mean(self.served >= self.served_target))
+        return float(np.mean(self.fits))
 
 
 def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float = 1.0) -> Coupling:
@@ -180,7 +196,8 @@ def _couple(
         need, served = np.asfortranarray(need[moments]), np.asfortranarray(served[moments])
     ever = np.flatnonzero((served < 1).any(axis=0))
     by_quota = np.asfortranarray(served[:, ever])
-    short = by_quota < target
+    # What is enough is judged as it is raised: by what must fit, rounding allowed for.
+    short = by_quota < 1 if target == 1 else need[:, ever] > quota[ever] * ROUNDING
     result = Coupling(
         event=event.name,
         duration_s=event.duration_s,

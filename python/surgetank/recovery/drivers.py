@@ -26,8 +26,8 @@ class Steps(Tabular):
 
     names: tuple[str, ...]
     trials: int  #: that were looked at
-    ran: Floats  #: the share of them in which it was not skipped
-    mean_s: Floats  #: its own time when it was not, retries, fallback and waiting for an increase included
+    ran: Floats  #: the share of them in which it began
+    mean_s: Floats  #: its own time where it also ended, retries, fallback and waiting for an increase included
     criticality: Floats  #: the share in which it was on the path that decided
     contribution_s: Floats  #: of the mean RTO, what it took on that path; they add up to it
 
@@ -37,16 +37,16 @@ class Steps(Tabular):
         counts, paths = result.counts, result.counts["paths"]
         fallbacks = {s.fallback for s in result.runbook.steps if isinstance(s, Step)}
         kept = [i for i, name in enumerate(result.runbook.names) if name not in fallbacks]
-        ran, critical, spent, decided = (
+        ran, ended, critical, spent, decided = (
             np.array(counts[name], dtype=np.float64)[kept]
-            for name in ("ran", "critical", "ran_quanta", "critical_quanta")
+            for name in ("ran", "ran_ended", "critical", "ran_quanta", "critical_quanta")
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             found = Steps(
                 names=tuple(result.runbook.names[i] for i in kept),
                 trials=paths,
                 ran=ran / paths,
-                mean_s=spent / QUANTA_PER_S / ran,
+                mean_s=spent / QUANTA_PER_S / ended,
                 criticality=critical / paths,
                 contribution_s=decided / QUANTA_PER_S / paths,
             )

@@ -28,6 +28,7 @@ PILOT_FIRST = 1 << 41
 #: Between two looks at the progress.
 CHUNK = 1 << 21
 MOST_TRIALS = 10**12
+MOST_CONFIDENCE = 1 - 1e-9
 RANKS_AT_ONCE = 32
 
 
@@ -172,8 +173,8 @@ def estimate_recovery(
     if rpo_target is not None and not book.stores:
         raise invalid("rpo_target_s", "is for a runbook with stores, and it has none", rpo_target)
     level = _bridge.fraction(confidence, "confidence", rule="must lie between 0 and 1")
-    if not 0 < level < 1:
-        raise invalid("confidence", "must lie between 0 and 1", confidence)
+    if not 0 < level <= MOST_CONFIDENCE:
+        raise invalid("confidence", f"must lie between 0 and 1, and be at most {MOST_CONFIDENCE:.9f}", confidence)
     if isinstance(also_s, str) or not isinstance(also_s, Iterable):
         raise invalid("also_s", "must be a sequence of seconds", also_s)
     more = [_bridge.duration_s(value, "also_s") for value in also_s]

@@ -111,7 +111,7 @@ def block_bootstrap(
     seconds = max(DAY_S, coupling.duration_s) if block_s is None else _bridge.duration_s(block_s, "block_s", above=True)
     count = len(coupling.moments)
     block = int(min(max(1, round(seconds / coupling.step_s)), max(1, count // 4)))
-    fits = np.tile(coupling.served >= coupling.served_target, 2)
+    fits = np.tile(coupling.fits, 2)
     before = np.concatenate([[0], np.cumsum(fits)])
     lengths = np.full(-(-count // block), block)
     lengths[-1] = count - block * (len(lengths) - 1)

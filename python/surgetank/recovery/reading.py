@@ -184,8 +184,9 @@ def _runbook(source: Source) -> Runbook:
     except Misplaced as error:
         raise source.at(str(error), *_where(source, error)) from None
     except InvalidInput as error:
-        key = str(error).partition(":")[0]
-        raise source.at(str(error), "step" if key == "steps" else key) from None
+        key, _, rule = str(error).partition(":")
+        own = next((spelled for spelled, name in _RENAMED.items() if name == key), key)
+        raise source.at(f"{own}:{rule}", "step" if key == "steps" else own) from None
 
 
 def _steps(source: Source) -> list[Any]:

@@ -37,8 +37,8 @@ WORST = "all stores"
 class Recovery(Tabular):
     """What an estimate found; one row for each clock and each store. Seconds and fractions throughout.
 
-    Intervals cover the sampling alone, `Shortage.interval` also what history happened to be; neither covers inputs
-    that are wrong.
+    Intervals cover the sampling alone, `Shortage.interval` what history happened to be alone; neither
+    covers inputs that are wrong.
     """
 
     asked: Asked  #: what was drawn

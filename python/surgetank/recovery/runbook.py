@@ -30,9 +30,11 @@ class Runbook(Tabular):
     stores : sequence of DataStore
         Where data may be lost: RPO.
     detection, declaration : str, optional
-        The steps at whose end the failure is detected, and declared: RTO is then counted from there, too.
+        The steps at whose end the failure is detected, and declared: RTO is then counted from there, too; from onset
+        where they are skipped or never end.
     done : sequence of str, optional
-        Service is back when these have ended. Default: all steps that nothing waits for.
+        Service is back when these have ended; never where all of them are skipped. Default: all steps that nothing
+        waits for, and branches that have an option without a step.
     served_target : fraction, default 1
         The share of the load that must be served for service to be back.
     target_s, rpo_target_s : seconds or timedelta, optional
@@ -117,7 +119,13 @@ class Runbook(Tabular):
             return tuple(self.done)
         awaited = {name.partition(":")[0] for s in self.steps for name in s.after}
         awaited |= {s.fallback for s in self.steps if isinstance(s, Step) and s.fallback is not None}
-        return tuple(s.name for s in self.steps if s.name not in awaited)
+        taken = {name for s in self.steps for name in s.after}
+        lone = {
+            s.name
+            for s in self.steps
+            if isinstance(s, Branch) and s.name not in taken and any(f"{s.name}:{o}" not in taken for o in s.options)
+        }
+        return tuple(s.name for s in self.steps if s.name not in awaited or s.name in lone)
 
     @property
     def capacity(self) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class Shortage(Tabular):
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """Of P(RTO ≤ target), what history happened to be included (block bootstrap); NaN without a target."""
+        """Of P(RTO ≤ target), by what history happened to be (block bootstrap) alone; NaN without a target."""
         if self.target_s is None:
             return math.nan, math.nan
         with_room, without = self._by_room()
@@ -120,6 +120,7 @@ class Shortage(Tabular):
             "event": self.event,
             "fits_frac": self.fits_frac,
             "moments": len(self.coupling.moments),
+            "unknown": [str(key) for key in self.coupling.unknown],
             "probability_without": for_json(self.probability_without),
             "interval": [for_json(v) for v in self.interval],
             "quotas": self.to_records(),

@@ -59,7 +59,7 @@ class Step:
         What it waits for: steps, branches, or ``"branch:option"``, without which it is skipped. What was skipped is
         not waited for; a step all of whose predecessors are skipped is skipped, too. None: it starts at onset.
     join : "all" or "any"
-        Wait for all of them, or for the first.
+        Wait for all of them, or for the first; then an option that is not taken is one alternative less.
     failure : probability
         That an attempt fails; it takes its time all the same.
     retries : int
@@ -72,7 +72,8 @@ class Step:
         (6/π)·asin(Σ λ·λ'/2) over the factors. Squares add up to at most 1.
     capacity : str or sequence of str, optional
         Patterns of the quotas it needs room in, such as "ec2/L-1216C47A" or "*"; counts where an estimate is given a
-        plan. What does not fit waits for a quota increase, which is asked for when the step begins.
+        plan. What does not fit waits for a quota increase, which is asked for once, when the first step that needs it
+        begins. Not of a fallback: its owner has it.
     """
 
     name: str

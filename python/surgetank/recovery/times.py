@@ -115,8 +115,16 @@ class Times:
         return float(self.cdf(seconds))
 
     def interval(self, seconds: Duration) -> tuple[float, float]:
-        """Wilson's interval of `probability`, of the sampling alone."""
-        return wilson(round(self.probability(seconds) * self.trials), self.trials, self.confidence)
+        """Wilson's interval of `probability`, of the sampling alone; wider by a bin where it is not of a target."""
+        at = _bridge.duration_s(seconds, "seconds")
+        if at in self.targets:
+            hits = self.within_targets[self.targets.index(at)]
+            return wilson(hits, self.trials, self.confidence)
+        # What lies in the same bin may be on either side.
+        below = np.concatenate([[0], np.cumsum(self.histogram[:-1])])
+        low = int(below[max(0, int(np.searchsorted(EDGES, at)) - 1)])
+        high = int(below[min(len(below) - 1, int(np.searchsorted(EDGES, at, side="right")))])
+        return wilson(low, self.trials, self.confidence)[0], wilson(high, self.trials, self.confidence)[1]
 
     def cdf(self, seconds: ArrayLike) -> Floats:
         """P(at most so many seconds), in the shape of ``seconds``, straight within each bin."""

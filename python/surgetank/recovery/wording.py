@@ -70,7 +70,11 @@ def room(result: Recovery) -> list[str]:
     bound = next((j.risk_bound for j in capacity.plan.joint if j.event == event), 0.0) if capacity else 0.0
     if shortage.fits_frac == 1 and bound > 0 and capacity is not None and capacity.raised is None:
         said[0] += f" Beyond what was seen, the plan puts the risk that it does not at {percent(bound)} or less."
-    if shortage.fits_frac < 1 and result.target_s is not None:
+    if shortage.coupling.unknown:
+        named = [f"{key.region}/{key.quota_name}" for key in shortage.coupling.unknown]
+        shown = ", ".join(named[:3]) + (" …" if len(named) > 3 else "")
+        said.append(f"Not counted, because usage, quota or what lands there is not known: {shown}.")
+    if 0 < shortage.fits_frac < 1 and result.target_s is not None:
         low, high = shortage.interval
         without = chance(shortage.probability_without)
         said.append(f"With room for everything the probability would be {without}.")
