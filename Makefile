@@ -58,6 +58,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/bench_spikes.py --write
 	$(BIN)/python bench/bench_headroom.py --write
 	$(BIN)/python bench/bench_allocation.py --write
+	$(BIN)/python bench/bench_recovery.py --write
 	$(BIN)/python bench/callgrind.py --write
 	$(BIN)/python bench/growth.py --write
 	$(BIN)/python bench/growth_allocation.py --write

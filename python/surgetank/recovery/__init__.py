@@ -1,6 +1,7 @@
 """Recovery: will service be back in time, how much data is lost, and what drives it?"""
 
 from .capacity import Capacity
+from .comparison import compare_runbooks
 from .distributions import (
     Distribution,
     Empirical,
@@ -21,6 +22,8 @@ from .reading import read_runbook, runbook_toml
 from .result import Recovery
 from .runbook import Branch, DataStore, Runbook, Step
 from .shipped import shipped_names, shipped_runbook
+from .target_sets import Target
+from .targets import judge
 
 __all__ = [
     "MODELS",
@@ -38,11 +41,14 @@ __all__ = [
     "Recovery",
     "Runbook",
     "Step",
+    "Target",
     "Triangular",
     "Truncated",
     "Uniform",
     "Weibull",
+    "compare_runbooks",
     "estimate_recovery",
+    "judge",
     "read_runbook",
     "runbook_toml",
     "shipped_names",

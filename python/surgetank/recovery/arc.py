@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..errors import InvalidInput, invalid, nearest
-from .distributions import Distribution, Lognormal, Pert, Uniform
+from .distributions import Distribution, Fixed, Lognormal, Pert, Uniform
 from .documents import Document, Where
 from .runbook import MOST_STEPS, DataStore, Misplaced, Runbook, Step
 
@@ -40,10 +40,12 @@ def _minutes(low: float, likely: float, high: float) -> Pert:
     return Pert(60 * low, 60 * likely, 60 * high)
 
 
+#: Of a block that ends in time less often than that, it is taken never to.
+LEAST_IN_TIME = 1e-6
 _DNS = Uniform(60.0, 300.0)  # as `models.dns` has it
 
 #: Per type of execution block. Durations are assumptions, from minutes that are usual for each action; where the plan
-#: has a timeout, it is the upper bound. Blocks that scale compute, and plans within plans, need room in quotas.
+#: has a timeout, what takes longer has failed. Blocks that scale compute, and plans within plans, need room in quotas.
 BLOCKS: Mapping[str, Block] = MappingProxyType(
     {
         "ManualApproval": Block(_minutes(1, 5, 15)),
@@ -205,7 +207,7 @@ def region_switch(document: Document, *, workflow: str | None = None, region: st
         raise flow.error("Steps", "must hold at least one step", "none")
     name = plan.text("Name") or "plan"
     action, target = flow.text("WorkflowTargetAction", "activate"), flow.text("WorkflowTargetRegion")
-    title = plan.text("Description") or " ".join(part for part in (f"{name}:", action, target) if part)
+    title = f"{plan.text('Description') or name}: {' '.join(filter(None, (action, target)))} (durations assumed)"
     objective = plan.minutes("RecoveryTimeObjectiveMinutes")
     try:
         return Runbook(
@@ -349,7 +351,8 @@ class _Reader:
         self.places[name] = table.where
         block = BLOCKS[kind]
         timeout = settings.minutes("TimeoutMinutes") if settings is not None else None
-        self.steps.append(Step(name, _bounded(block.duration, timeout), after=after, capacity=block.capacity))
+        duration, failure = _within(block.duration, timeout)
+        self.steps.append(Step(name, duration, after=after, failure=failure, capacity=block.capacity))
         if block.stores:
             self.stores.append(DataStore(name, _LAG))
         return name
@@ -370,11 +373,11 @@ def _kind(table: _Table) -> tuple[str, _Table | None]:
     return kind, settings
 
 
-def _bounded(usual: Pert | Uniform, timeout_s: float | None) -> Distribution:
-    """The usual duration, and no longer than the timeout."""
-    if timeout_s is None:
-        return usual
-    low, high = min(float(usual.low_s), timeout_s), min(float(usual.high_s), timeout_s)  # type: ignore[arg-type]
-    if isinstance(usual, Uniform):
-        return Uniform(low, high)
-    return Pert(low, min(float(usual.likely_s), timeout_s), high, usual.weight)  # type: ignore[arg-type]
+def _within(usual: Pert | Uniform, timeout_s: float | None) -> tuple[Distribution, float]:
+    """What the block takes where it ends before its timeout, and the probability that it does not: the plan stops."""
+    if timeout_s is None or timeout_s >= float(usual.high_s):  # type: ignore[arg-type]
+        return usual, 0.0
+    in_time = float(usual.cdf(timeout_s))
+    if in_time < LEAST_IN_TIME:
+        return Fixed(timeout_s), 1.0
+    return usual.truncated(high_s=timeout_s), 1 - in_time

@@ -82,6 +82,11 @@ class Comparison(Tabular):
             return f"{len(self.results)} runbooks"
         cheapest, asked = self.cheapest_meeting(), f"in time with {chance(self.wanted)}"
         if cheapest is None:
+            several = [
+                r.runbook.name for r, (low, _) in zip(self.results, self.interval, strict=True) if low >= self.wanted
+            ]
+            if several:  # and none of them has a price
+                return f"Known to be {asked}: {', '.join(several)}; what they cost is not"
             return f"None of {len(self.results)} runbooks is known to be {asked}"
         return f"{cheapest.runbook.title or cheapest.runbook.name} is the cheapest that is {asked}"
 

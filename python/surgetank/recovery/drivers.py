@@ -57,7 +57,7 @@ class Steps(Tabular):
     def _caption(self) -> str:
         if self.trials == 0:
             return "What decides when service is back: none of the first 16,384 trials is among these, or none ended"
-        return "What decides when service is back"
+        return f"What decides when service is back ({self.trials:,} trials looked at)"
 
     def _columns(self) -> list[Column]:
         order = np.argsort(-np.nan_to_num(self.contribution_s), kind="stable")

@@ -28,6 +28,7 @@ PILOT_FIRST = 1 << 41
 #: Between two looks at the progress.
 CHUNK = 1 << 21
 MOST_TRIALS = 10**12
+MOST_AUTO = 10**9
 MOST_CONFIDENCE = 1 - 1e-9
 RANKS_AT_ONCE = 32
 
@@ -222,8 +223,8 @@ def _enough(asked: Asked, target: float, clock: int, confidence: float, width: o
     p = min(max(0.5, wilson(hits, PILOT, confidence)[0]), wilson(hits, PILOT, confidence)[1])
     z = z_of(confidence)
     count = math.ceil(4 * z * z * max(p * (1 - p), wanted / 4) / wanted**2)
-    if count > MOST_TRIALS:
-        raise invalid("width", f"must need no more than {MOST_TRIALS:g} trials", width)
+    if count > MOST_AUTO:
+        raise invalid("width", f"must need no more than {MOST_AUTO:,} trials, and needs {count:,}", width)
     return max(PILOT, count)
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CLOCKS = ("onset", "detection", "declaration")
 QUANTILES = (0.5, 0.9, 0.95, 0.99, 0.999)
 WORST = "all stores"
+ROOM = "(room for everything)"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -133,7 +134,9 @@ class Recovery(Tabular):
         return np.asarray(np.interp(_bridge.numbers(seconds, "seconds"), EDGES, share, left=0.0))
 
     def what_if(self, *, trials: int = 100_000) -> WhatIf:
-        """What if a step always took the least it can, and never failed? One row for each step, best first.
+        """What if a step always took the least it can, and never failed? One row for each, best first.
+
+        Beside a plan, one row more: room for everything.
 
         With the same luck: differences are those of the step, not of the sampling.
         """
@@ -151,8 +154,14 @@ class Recovery(Tabular):
             if isinstance(step, Step):
                 least = step.duration._core.support()[0]  # type: ignore[union-attr]
                 found.append((step.name, drawn(self.runbook.with_step(step.name, duration=Fixed(least), failure=0.0))))
+        if self.asked.capacity is not None:
+            roomy = estimate_recovery(
+                self.runbook, target_s=self.target_s, clock=self.clock, trials=trials, seed=self.seed,
+                threads=self.asked.threads, confidence=self.confidence,
+            )  # fmt: skip
+            found.append((ROOM, roomy))
         gains = [gain_of(base, changed) for _, changed in found]
-        order = sorted(range(len(found)), key=lambda i: tuple(-g for g in gains[i]))
+        order = sorted(range(len(found)), key=lambda i: tuple(-np.nan_to_num(g) for g in gains[i]))
         return WhatIf(base=base, steps=tuple(found[i][0] for i in order), changed=tuple(found[i][1] for i in order))
 
     def availability(self, incidents_per_year: float, *, sla: float = 0.999) -> Any:

@@ -19,6 +19,7 @@ from .times import Times
 from .wording import chance
 
 if TYPE_CHECKING:
+    from ..plan import Plan
     from .result import Recovery
 
 REPLICATES = 400
@@ -33,6 +34,7 @@ class Shortage(Tabular):
     """
 
     coupling: Coupling
+    plan: Plan
     ready: Times  #: RTO had there been room for everything, from the same draws
     trials: int
     fits: int  #: trials in which everything fitted
@@ -48,6 +50,7 @@ class Shortage(Tabular):
         """From the counts."""
         coupling, counts, asked = result.asked.coupling, result.counts, result.asked
         assert coupling is not None
+        assert asked.capacity is not None
         in_time = fits_in_time = 0
         if result.target_s is not None:
             at = asked.targets.index(result.target_s)
@@ -58,7 +61,8 @@ class Shortage(Tabular):
         for shares in (lacking, last):
             shares.setflags(write=False)
         return Shortage(
-            coupling=coupling, ready=ready, trials=result.trials, fits=counts["fits"], fits_in_time=fits_in_time,
+            coupling=coupling, plan=asked.capacity.plan, ready=ready, trials=result.trials, fits=counts["fits"],
+            fits_in_time=fits_in_time,
             in_time=in_time, lacking=lacking, last=last, target_s=result.target_s, confidence=result.confidence,
         )  # fmt: skip
 
