@@ -283,6 +283,13 @@ def test_an_increase_is_asked_for_once():
     assert increases(*long_gone)[0].rto.most == 90020
 
 
+def test_what_to_raise_can_be_tried_at_once():
+    asked = estimated().shortage.headroom_for(0.6)
+    again = estimated(raised=asked.raised)
+    assert again.shortage.fits_frac == asked.fits_frac
+    assert in_interval(again.probability, asked.probability)
+
+
 def test_nobody_asks_where_the_step_is_skipped():
     steps = [Branch("way", {"x": 0.01, "y": 0.99}), Step("a", 10, "way:x", capacity="*"), Step("b", 20, "way:y")]
     found, late = increases(*steps)

@@ -164,6 +164,12 @@ class HeadroomFor(Tabular):
     most: float  #: with room for everything: no headroom reaches more
 
     @property
+    def raised(self) -> dict[str, float]:
+        """The raises by pattern, as ``Capacity(plan, raised=…)`` takes them."""
+        names = [f"{k.account}/{k.region}/{k.quota_name}" for k in self.coupling.covered]
+        return {name: float(by) for name, by in zip(names, self.raises, strict=True) if by > 0}
+
+    @property
     def reached(self) -> bool:
         """Can headroom do it at all?"""
         return self.wanted <= self.most
