@@ -260,3 +260,47 @@ def test_distributions_pickle_and_compare():
         assert again == given_
         assert (again.sample(100) == given_.sample(100)).all()
         assert hash(again) == hash(given_)
+
+
+def log_likelihood(given, values, intervals):
+    stats = pytest.importorskip("scipy.stats")
+    ends = np.array(intervals, dtype=float)
+    sigma = math.log(given.p95_s / given.median_s) / stats.norm.ppf(0.95)
+    law = stats.lognorm(sigma, scale=given.median_s)
+    return law.logpdf(values).sum() + np.log(law.cdf(ends[:, 1]) - law.cdf(ends[:, 0])).sum()
+
+
+def test_a_lognormal_from_what_polls_saw():
+    """No lognormal nearby makes the observations more likely; and of many it is the one they came from."""
+    values, intervals = [62.0, 118.0, 85.0], [(20.5, 127.8), (60.0, 90.0), (100.0, math.inf), (0.0, 70.0)]
+    found = Lognormal.from_observations(values, intervals)
+    best = log_likelihood(found, values, intervals)
+    for median in (0.98, 1, 1.02):
+        for p95 in (0.98, 1, 1.02):
+            other = Lognormal(found.median_s * median, found.p95_s * p95)
+            assert log_likelihood(other, values, intervals) <= best + 1e-9
+    drawn = Lognormal(85, 150).sample(4000, seed=3)
+    polls = [(30 * math.floor(x / 30), 30 * math.floor(x / 30) + 30) for x in drawn]
+    again = Lognormal.from_observations(intervals_s=polls)
+    assert (again.median_s, again.p95_s) == (pytest.approx(85, rel=0.02), pytest.approx(150, rel=0.03))
+
+
+@pytest.mark.parametrize(
+    ("values", "intervals", "message"),
+    [
+        ([60], [], "values_s, intervals_s: must be at least two observations (got 1)"),
+        ([60, 60], [], "values_s, intervals_s: must tell how durations vary: one duration fits all of these"),
+        (
+            [],
+            [(10, 50), (20, 60)],
+            "values_s, intervals_s: must tell how durations vary: one duration fits all of these",
+        ),
+        ([0, 5], [], "values_s: must be a finite duration of more than 0 seconds (got 0)"),
+        ([], [(50, 10), (1, 2)], "intervals_s: must end after 50 s (got 10)"),
+        ([], [5, 6], "intervals_s: must be pairs of seconds: after, by (got 5)"),
+    ],
+)
+def test_observations_that_tell_nothing(values, intervals, message):
+    with pytest.raises(InvalidInput) as error:
+        Lognormal.from_observations(values, intervals)
+    assert str(error.value).startswith(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -172,6 +172,22 @@ class Lognormal(Distribution):
         check_ordered(self, "median_s", "p95_s")
         if self.p95_s > 1e6 * self.median_s:  # type: ignore[operator]
             raise invalid("p95_s", "must be at most a million medians", self.p95_s)
+
+    @staticmethod
+    def from_observations(
+        values_s: Iterable[Duration] = (), intervals_s: Iterable[tuple[Duration, Duration | float]] = ()
+    ) -> Lognormal:
+        """Fit by maximum likelihood: durations that were measured, and pairs between which one ended.
+
+        A poll that saw "rebooting" at 20.5 s and "available" at 127.8 s is the pair (20.5, 127.8); ``inf``: not ended
+        when last seen. Raises `InvalidInput` where one duration would fit them all.
+
+        >>> Lognormal.from_observations([62.0, 118.0], intervals_s=[(20.5, 127.8), (60.0, 90.0)]).median_s > 60
+        True
+        """
+        from .observed import lognormal_of
+
+        return Lognormal(*lognormal_of(values_s, intervals_s))
 
     def _spec(self) -> _core.Distribution:
         return core_of("lognormal", self.median_s, self.p95_s)
