@@ -122,7 +122,7 @@ def test_demo_plans_a_sample_world_and_its_next_commands_work(here, run):
     for word in ("CRITICAL", "WARNING", "UNKNOWN", "OK", "us-west-2", "short"):
         assert word in out
     commands = re.findall(r"^  \S*surgetank (.*)$", out, re.MULTILINE)
-    assert len(commands) == 5
+    assert len(commands) == 6
     for command in commands:
         args = [a.strip("'") for a in command.split()]
         code, said, err = run(*args)
