@@ -159,7 +159,7 @@ def test_it_presents_itself():
     assert str(result.availability(1)) == str(availability(result, 1))
     found = availability(result, 1)
     assert found.table(200).splitlines()[0] == (
-        "runbook: with 1 incident a year, availability is 99.9% or more with a probability of more than 99.99%; 1 h of "
+        "runbook: with 1 incident a year, availability is 99.9% or more with a probability of >99.99%; 1 h of "
         "downtime are expected"
     )
     assert [row["downtime_s"] for row in found.to_records()] == [3600, 7200, 10800, 14400]
