@@ -5,10 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from surgetank import Exponential, Fixed, InvalidInput, Lognormal, Mixture, Runbook, Step, Uniform, estimate_recovery
 from surgetank.recovery.availability import YEAR_S, availability
+
+stats = pytest.importorskip("scipy.stats", reason="the closed forms need SciPy")
 
 
 def recovery(duration, trials=20_000, failure=0.0, **more):
