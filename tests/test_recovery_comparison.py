@@ -166,7 +166,12 @@ def test_threads_and_pickles_change_nothing():
     assert compare(*books, target_s=1800, rpo_target_s=60, threads=2).to_records() == found.to_records()
     assert compare(*reversed(books), target_s=1800, rpo_target_s=60).to_records() == found.to_records()
     assert pickle.loads(pickle.dumps(found)).to_records() == found.to_records()
-    assert found.to_pandas().shape == (4, len(found.to_records()[0]))
+
+
+def test_a_frame_has_a_row_for_each():
+    pytest.importorskip("pandas")
+    found = compare(book("a", 100, target_s=90), book("b", 100, target_s=20))
+    assert found.to_pandas().shape == (2, len(found.to_records()[0]))
 
 
 @pytest.mark.parametrize(
