@@ -4,7 +4,6 @@
 #include <string>
 
 #include "surgetank/core.hpp"
-#include "surgetank/lanes.hpp"
 
 namespace surgetank {
 
@@ -18,7 +17,26 @@ const char* name(Level level) {
     return "plain";
 }
 
-bool available(Level level) { return lanes::kernels(level) != nullptr; }
+bool available(Level level) {
+    if (level == Level::plain) return true;
+#ifdef SURGETANK_LEVELS
+    // These ask the operating system, too, whether it saves the registers.
+#if !defined(__clang__) && __GNUC__ >= 12
+    const bool has_v2 = __builtin_cpu_supports("x86-64-v2"), has_v3 = __builtin_cpu_supports("x86-64-v3"),
+               has_v4 = __builtin_cpu_supports("x86-64-v4");
+#else
+    const bool has_v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+    const bool has_v3 = has_v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    const bool has_v4 = has_v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                        __builtin_cpu_supports("avx512vl");
+#endif
+    return level == Level::v2 ? has_v2 : level == Level::v3 ? has_v3 : has_v4;
+#else
+    return false;
+#endif
+}
 
 Level level_of(std::string_view wanted) {
     std::string known;

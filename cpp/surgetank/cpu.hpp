@@ -17,6 +17,20 @@ const char* name(Level level);
 /// Can this machine run it, and was it built in?
 bool available(Level level);
 
+/// Of the tables that a kernel was built with for each level, that of `level`; null where it is not available.
+template <class Table>
+const Table* of_level(Level level, const Table* plain, const Table* v2 = nullptr, const Table* v3 = nullptr,
+                      const Table* v4 = nullptr) {
+    if (!available(level)) return nullptr;
+    switch (level) {
+        case Level::v2: return v2;
+        case Level::v3: return v3;
+        case Level::v4: return v4;
+        case Level::plain: break;
+    }
+    return plain;
+}
+
 /// The level of that name, or for an empty name the best that is available.
 /// Throws InvalidInput, naming the environment variable SURGETANK_CPU, for any other.
 Level level_of(std::string_view wanted);

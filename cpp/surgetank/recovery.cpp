@@ -128,25 +128,20 @@ void add_paths(Trials& trials, const RecoveryModel& model, Size from, Size to, R
         number += static_cast<std::uint64_t>(sums.finite);
         quanta += static_cast<std::uint64_t>(sums.sum);
     };
-    const auto after_of = [&](Index s) -> const auto& { return graph.steps[static_cast<std::size_t>(s)].after; };
     for (auto s = static_cast<Index>(graph.steps.size()) - 1; s >= 0; --s) {
         const auto at = static_cast<std::size_t>(s);
         if (model.drawn()[at].inner) continue;
         trials.spent(s, spent.data());
         const double* const end = trials.end(s);
-        const double* const begun = after_of(s).empty() ? nullptr : trials.start(s);
+        const auto& after = graph.steps[at].after;
+        const double* const start = after.empty() ? nullptr : trials.start(s);
         Marks ran = ended;
         for (std::size_t i = 0; i < ran.size(); ++i)
-            ran[i] &= end[i] >= 0 && (begun == nullptr || begun[i] < longest_s);
+            ran[i] &= end[i] >= 0 && (start == nullptr || start[i] < longest_s);
         out.ran[at] += static_cast<std::uint64_t>(std::ranges::count(ran, 1));
-        std::uint64_t finite = 0;
-        add(ran, finite, out.ran_quanta[at]);
-        out.ran_ended[at] += finite;
+        add(ran, out.ran_ended[at], out.ran_quanta[at]);
         Marks& mine = on_path[at];
         add(mine, out.critical[at], out.critical_quanta[at]);
-        const auto& after = graph.steps[at].after;
-        if (after.empty()) continue;
-        const double* const start = after.size() == 1 ? trials.end(after[0]) : trials.start(s);
         for (const Index before : after) pass(before, mine, start);
     }
 }
@@ -170,14 +165,13 @@ public:
     void add(Trials& trials, std::uint64_t first, Size from, Size to) {
         const Size n = to - from;
         counts_.trials += static_cast<std::uint64_t>(n);
-        if (trials.lacking().empty()) {
+        if (trials.lacking().empty() && !trials.leaves_some()) {
             counts_.fits += late_.empty() ? 0 : static_cast<std::uint64_t>(n);
             for (std::size_t c = 0; c < counts_.clocks.size(); ++c)
                 counts_.clocks[c].add(kernels_, trials.clock(c) + from, n, limits_);
         } else {
             add_apart(trials, from, to);
         }
-        if (trials.leaves_some()) add_left(trials, from, to);
         for (std::size_t p = 0; p < counts_.points.size(); ++p)
             counts_.points[p].add(kernels_, trials.point(p) + from, n, point_limits_);
         add_met(trials, from, to);
@@ -229,16 +223,9 @@ private:
             counts_.served[bin_of(trials.ready(0)[i])] += share;
             counts_.served[bin_of(trials.clock(0)[i])] += recovery::whole_share - share;
         }
-    }
-
-    // Where less than all of the load is enough, nobody asks for room for the rest, and it is never served.
-    void add_left(const Trials& trials, Size from, Size to) {
-        auto next = trials.lacking().begin();
-        const auto end = trials.lacking().end();
-        for (Size i = 0; i < to; ++i) {
-            const bool lacks = next != end && *next == i;
-            if (lacks) ++next;
-            if (i < from || lacks) continue;
+        if (!trials.leaves_some()) return;
+        // Where less than all of the load is enough, nobody asks for room for the rest, and it is never served.
+        for (const Size i : fitting) {
             const std::uint64_t left = recovery::whole_share - trials.share(i);
             counts_.served[bin_of(trials.clock(0)[i])] -= left;  // of what finish() adds
             counts_.served[sampling::bins] += left;

@@ -26,14 +26,12 @@ public:
     /// Evaluates the trials from block·number on.
     void evaluate(std::uint64_t number);
 
-    std::size_t clock_count() const { return clocks_.size(); }
     /// Of each trial: when service is back, from onset, detection, declaration.
     const double* clock(std::size_t i) const { return clocks_[i].at; }
     /// The same had there been room; the same pointer where nothing was lacking in the whole block.
     const double* ready(std::size_t i) const { return short_of_room_ ? ready_[i].at : clocks_[i].at; }
     /// Per store, then the worst.
     const double* point(std::size_t i) const { return points_[i].at; }
-    std::size_t point_count() const { return points_.size(); }
 
     /// The trials in which something is lacking, ascending.
     std::span<const std::int32_t> lacking() const { return {lacking_, static_cast<std::size_t>(lacking_count_)}; }

@@ -25,14 +25,11 @@ extern const Kernels table;
 #endif
 
 const Kernels* kernels(Level level) {
-    if (level == Level::plain) return &plain::table;
-    if (!available(level)) return nullptr;
 #ifdef SURGETANK_LEVELS
-    if (level == Level::v2) return &v2::table;
-    if (level == Level::v3) return &v3::table;
-    if (level == Level::v4) return &v4::table;
+    return of_level(level, &plain::table, &v2::table, &v3::table, &v4::table);
+#else
+    return of_level(level, &plain::table);
 #endif
-    return nullptr;
 }
 
 const Kernels& kernels() {

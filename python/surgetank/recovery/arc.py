@@ -17,13 +17,13 @@ from ..errors import InvalidInput, invalid, nearest
 from .distributions import Distribution, Fixed, Lognormal, Pert, Uniform
 from .documents import Document, Where
 from .runbook import MOST_STEPS, DataStore, Misplaced, Runbook, Step
+from .steps import LONGEST_NAME
 
 # Aliases of YAML can make a short file mean a long one.
 MOST_NESTING = 8
 MOST_BLOCKS = 4 * MOST_STEPS
 MOST_WORKFLOWS = 100
 MOST_CHARACTERS = 1000
-MOST_IN_NAME = 120
 TYPE = "AWS::ARCRegionSwitch::Plan"
 
 
@@ -296,7 +296,7 @@ def _chosen(
 
 def _called(plan: _Table, flow: _Table) -> tuple[str, str, str]:
     action, name = flow.text("WorkflowTargetAction", "activate"), plan.text("Name")
-    return action, name[:MOST_IN_NAME], f"{name[:MOST_IN_NAME]}/{action}"
+    return action, name[:LONGEST_NAME], f"{name[:LONGEST_NAME]}/{action}"
 
 
 def _that_fail_over(left: list[tuple[_Table, _Table]]) -> list[tuple[_Table, _Table]]:
@@ -342,8 +342,8 @@ class _Reader:
         given = table.text("Name").replace(":", " ").strip()
         if not given:
             raise table.error("Name", "must be given for every step", "none")
-        if len(given) > MOST_IN_NAME:
-            raise table.error("Name", f"must be at most {MOST_IN_NAME} characters", given)
+        if len(given) > LONGEST_NAME:
+            raise table.error("Name", f"must be at most {LONGEST_NAME} characters", given)
         name, nth = given, 1
         while name in self.places:
             nth += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from ..errors import InvalidInput, invalid, nearest
 from ..headroom.events import Event, events_of
 from ..history import QuotaKey
 from ..plan import Plan, matching
-from .distributions import Durations, Lognormal, as_distribution
+from .distributions import Durations, as_distribution
 from .landing import (
     ROUNDING,
     Inflow,
@@ -29,9 +29,10 @@ from .landing import (
     over_windows,
     share_of,
 )
+from .models import quota_increase
 
 #: From asking for a quota increase until it applies, where nobody knows better.
-LEAD_TIME = Lognormal(86400.0, 432000.0)
+LEAD_TIME = quota_increase()
 WHAT_IFS = ("needed", "allocation")
 #: Where a quota is short, it lacks something, whatever rounding says.
 LEAST_MISSING = 1e-300
@@ -68,6 +69,8 @@ class Capacity:
     raised: str | Mapping[str, float] | None = None
     lead_time: Durations = LEAD_TIME
     denial: float = 0.05
+    #: Those worked out so far, by patterns and share: one history is looked at many times, for what-ifs and targets.
+    _couplings: dict[tuple[tuple[str, ...], float], Coupling] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check all that does not depend on the quotas asked for."""
@@ -89,6 +92,10 @@ class Capacity:
             raise invalid("raised", "must be an allocation that the plan holds, and it holds none", self.raised)
         put(self, "lead_time", as_distribution(self.lead_time, "lead_time"))
         put(self, "denial", _bridge.fraction(self.denial, "denial", rule="must be a probability in [0, 1]"))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle what was given; couplings are worked out again."""
+        return {**self.__dict__, "_couplings": {}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,8 +165,12 @@ def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float =
     names = _bridge.names(patterns, "capacity")
     if not names:
         raise invalid("capacity", "must name at least one quota", list(names))
-    event = _event_of(capacity)
-    return _couple(capacity, event, inflows_of(capacity.plan, event), names, served_target)
+    known = capacity._couplings
+    if (names, served_target) not in known:
+        event = _event_of(capacity)
+        inflows = inflows_of(capacity.plan, event)
+        known[names, served_target] = _couple(capacity, event, inflows, names, served_target)
+    return known[names, served_target]
 
 
 def _couple(

@@ -273,7 +273,7 @@ class Empirical(Distribution):
             raise invalid("values_s", "must be one sequence of durations", type(values_s).__name__) from error
         if given.dtype.kind == "m":
             given = given / np.timedelta64(1, "s")
-        if given.dtype.kind == "O" or given.dtype.kind not in "iuf":
+        if given.dtype.kind not in "iuf":
             given = np.asarray(values_s, dtype=object)
         values = [seconds_of(v, "values_s") for v in np.ravel(given)]
         if not 0 < len(values) <= 2**23:

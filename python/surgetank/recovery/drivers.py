@@ -12,7 +12,6 @@ import numpy as np
 from .._bridge import Floats
 from .._table import Column, Tabular, percent, span
 from ..errors import invalid, nearest
-from .runbook import Step
 from .times import QUANTA_PER_S
 from .wording import chance
 
@@ -35,7 +34,7 @@ class Steps(Tabular):
     def of(result: Recovery) -> Steps:
         """From the counts."""
         counts, paths = result.counts, result.counts["paths"]
-        fallbacks = {s.fallback for s in result.runbook.steps if isinstance(s, Step)}
+        fallbacks = result.runbook.fallbacks
         kept = [i for i, name in enumerate(result.runbook.names) if name not in fallbacks]
         ran, ended, critical, spent, decided = (
             np.array(counts[name], dtype=np.float64)[kept]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidInput, invalid, nearest, printable, shown
 from .durations import Place, duration, seconds
 from .runbook import Branch, DataStore, Misplaced, Runbook, Step
+from .steps import LONGEST_NAME
 from .writing import runbook_toml
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 MOST_BYTES = 1_000_000
 MOST_TOML_BYTES = 250_000
 MOST_NESTING = 32
-MOST_IN_NAME = 120
 MOST_IN_TITLE = 1000
 
 #: Keys of the file whose fields in Runbook carry a unit.
@@ -150,7 +150,7 @@ def _check_shape(source: Source) -> None:
         value, where = waiting.pop()
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
             raise source.at(f"{where[-1]}: must be a number of at most 64 bits (got one beyond them)", *where)
-        most = MOST_IN_TITLE if where == ("title",) else MOST_IN_NAME
+        most = MOST_IN_TITLE if where == ("title",) else LONGEST_NAME
         texts = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
         for text in texts:  # to find the nearest word takes the square of its length
             if len(text) > most:

@@ -25,6 +25,7 @@ from .times import EDGES, Times, added
 from .wording import chance
 
 if TYPE_CHECKING:
+    from .capacity import Capacity
     from .estimate import Asked
 
 #: Where the clock of an RTO starts.
@@ -142,9 +143,9 @@ class Recovery(Tabular):
         """
         from .estimate import estimate_recovery
 
-        def drawn(runbook: Runbook) -> Recovery:
+        def drawn(runbook: Runbook, capacity: Capacity | None = self.asked.capacity) -> Recovery:
             return estimate_recovery(
-                runbook, target_s=self.target_s, clock=self.clock, capacity=self.asked.capacity, trials=trials,
+                runbook, target_s=self.target_s, clock=self.clock, capacity=capacity, trials=trials,
                 seed=self.seed, threads=self.asked.threads, confidence=self.confidence,
             )  # fmt: skip
 
@@ -155,11 +156,7 @@ class Recovery(Tabular):
                 least = step.duration._core.support()[0]  # type: ignore[union-attr]
                 found.append((step.name, drawn(self.runbook.with_step(step.name, duration=Fixed(least), failure=0.0))))
         if self.asked.capacity is not None:
-            roomy = estimate_recovery(
-                self.runbook, target_s=self.target_s, clock=self.clock, trials=trials, seed=self.seed,
-                threads=self.asked.threads, confidence=self.confidence,
-            )  # fmt: skip
-            found.append((ROOM, roomy))
+            found.append((ROOM, drawn(self.runbook, None)))
         gains = [gain_of(base, changed) for _, changed in found]
         order = sorted(range(len(found)), key=lambda i: tuple(-np.nan_to_num(g) for g in gains[i]))
         return WhatIf(base=base, steps=tuple(found[i][0] for i in order), changed=tuple(found[i][1] for i in order))

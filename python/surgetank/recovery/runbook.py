@@ -113,12 +113,17 @@ class Runbook(Tabular):
         return tuple(s.name for s in self.steps)
 
     @property
+    def fallbacks(self) -> frozenset[str]:
+        """The steps that are done in place of another: part of it, without an end of their own."""
+        return frozenset(s.fallback for s in self.steps if isinstance(s, Step) and s.fallback is not None)
+
+    @property
     def ends(self) -> tuple[str, ...]:
         """What service waits for: ``done``, or else all that nothing waits for."""
         if self.done:
             return tuple(self.done)
         awaited = {name.partition(":")[0] for s in self.steps for name in s.after}
-        awaited |= {s.fallback for s in self.steps if isinstance(s, Step) and s.fallback is not None}
+        awaited |= self.fallbacks
         taken = {name for s in self.steps for name in s.after}
         lone = {
             s.name

@@ -92,7 +92,7 @@ def _of_components(
     if given is not None and not isinstance(given, Mapping):
         raise invalid("components", "must map components to steps and stores", given)
     own = {t.name for t in targets if t.component}
-    inner = _fallbacks(runbook)
+    inner = runbook.fallbacks
     known = [*(name for name in runbook.names if name not in inner), *(s.name for s in runbook.stores)]
     found: dict[str, tuple[str, ...]] = {name: (name,) if name in known else () for name in own}
     for component, value in (given or {}).items():
@@ -106,10 +106,6 @@ def _of_components(
                 raise invalid("components", rule, name)
         found[component] = tuple(dict.fromkeys(names))
     return found
-
-
-def _fallbacks(runbook: Runbook) -> set[str]:
-    return {s.fallback for s in runbook.steps if isinstance(s, Step) and s.fallback is not None}
 
 
 def _component(runbook: Runbook, names: Sequence[str]) -> tuple[Runbook, str]:
@@ -183,7 +179,7 @@ def _answered(result: Recovery, seconds: float) -> int | None:
     """Trials in which the declaration step begins within so long of detection; None where there is no such step."""
     book = result.runbook
     declaration = book.declaration
-    if declaration is None or {declaration, book.detection} & _fallbacks(book):
+    if declaration is None or {declaration, book.detection} & book.fallbacks:
         return None
     if isinstance(book[declaration], Step):  # without its own time it ends as it begins
         book = book.with_step(declaration, duration=Fixed(0), failure=0.0, fallback=None, capacity=(), loadings={})

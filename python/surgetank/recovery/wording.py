@@ -85,9 +85,8 @@ def room(result: Recovery) -> list[str]:
         needs = result.runbook.capacity
         return ["Room for the load that lands is assumed; a plan, given as capacity, tells."] if needs else []
     event, many = shortage.event, f"{len(shortage.coupling.moments):,} moments of history"
-    said = [f"When {event}, the load that lands fits at {chance(shortage.fits_frac)} of {many}."]
-    if event.endswith((" fails", " fail")) is False:
-        said = [f"In {event!r}, the load that lands fits at {chance(shortage.fits_frac)} of {many}."]
+    when = f"When {event}" if event.endswith((" fails", " fail")) else f"In {event!r}"
+    said = [f"{when}, the load that lands fits at {chance(shortage.fits_frac)} of {many}."]
     capacity = result.asked.capacity
     if capacity is not None and capacity.raised is not None:
         as_if = {"needed": "to what the plan says they need", "allocation": "by the plan's allocation"}
