@@ -1,6 +1,7 @@
 """Recovery where load lands on too small quotas: what fits, what waits, what never comes, what would mend it."""
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -307,3 +308,20 @@ def test_the_last_to_apply_is_by_when_it_was_asked_for():
     last = dict(zip([key.service_code for key in shortage.coupling.quotas], shortage.last, strict=True))
     assert last["rds"] == pytest.approx(0.25, abs=0.02)
     assert last["ec2"] == pytest.approx(0.5 - 0.125, abs=0.02)
+
+
+def test_one_plan_is_looked_at_once_whoever_asks():
+    plan = half_short()
+    assert coupling(Capacity(plan), ["*"]) is coupling(Capacity(plan, lead_time=5, denial=0.5), ["*"])
+    assert coupling(Capacity(plan), ["*"]) is not coupling(Capacity(plan, raised={"*": 1}), ["*"])
+    assert coupling(Capacity(half_short()), ["*"]) is not coupling(Capacity(plan), ["*"])
+    book = Runbook([Step("scale", 10, capacity="*")])
+
+    def mean(**options):
+        return estimate_recovery(book, capacity=Capacity(plan, **options), trials=3000).rto.mean
+
+    soon, late = mean(lead_time=5, denial=0), mean(lead_time=500, denial=0)
+    assert late - soon == pytest.approx(495 / 2, rel=0.1)
+    assert (mean(lead_time=5, denial=0), mean(lead_time=Fixed(500), denial=0)) == (soon, late)
+    again = pickle.loads(pickle.dumps(coupling(Capacity(plan), ["*"])))
+    assert again.room((("*",),), Fixed(5), 0.0) is again.room((("*",),), Fixed(5), 0.0)

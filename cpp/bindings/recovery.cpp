@@ -120,10 +120,7 @@ void register_recovery(py::module_& m) {
              }),
              py::arg("served"), py::arg("starts"), py::arg("lacking"));
     py::class_<RecoveryCapacity>(m, "RecoveryCapacity")
-        .def(py::init([](std::vector<std::string> quotas, std::vector<Coupling> couplings, Distribution lead,
-                         double denial) {
-                 return RecoveryCapacity{std::move(quotas), std::move(couplings), std::move(lead), denial};
-             }),
+        .def(py::init<std::vector<std::string>, std::vector<Coupling>, const Distribution&, double>(),
              py::arg("quotas"), py::arg("couplings"), py::arg("lead"), py::arg("denial"));
     py::class_<RecoveryModel>(m, "RecoveryModel")
         .def(py::init([](std::vector<RecoveryStep> steps, std::vector<std::string> factors,

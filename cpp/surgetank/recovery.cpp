@@ -4,9 +4,11 @@
 #include <array>
 #include <cmath>
 #include <optional>
+#include <span>
 
 #include "surgetank/parallel.hpp"
 #include "surgetank/recovery_loop.hpp"
+#include "surgetank/recovery_paths.hpp"
 #include "surgetank/recovery_trials.hpp"
 
 namespace surgetank {
@@ -64,29 +66,8 @@ void recovery::check(const RecoveryRun& run, const RecoveryGraph& graph, const R
     for (const double target : run.targets) require(target >= 0, "targets", "must be 0 s or more", target);
     for (const double target : run.point_targets) require(target >= 0, "targets", "must be 0 s or more", target);
     if (capacity == nullptr) return;
-    require(capacity->denial >= 0 && capacity->denial <= 1, "denial", "must lie in [0, 1]", capacity->denial);
-    require(!capacity->couplings.empty(), "couplings", "must be at least one", 0);
-    const auto quotas = static_cast<Index>(capacity->quotas.size());
-    const auto moments = capacity->couplings[0].served.size();
-    require(moments > 0 && moments < (std::size_t{1} << 32), "couplings", "must have at least one moment", moments);
-    for (const auto& c : capacity->couplings) {
-        require(c.served.size() == moments && c.starts.size() == moments + 1, "couplings",
-                "must be of the same moments", c.served.size());
-        for (const double share : c.served)
-            require(share >= 0 && share <= 1, "served", "must be shares in [0, 1]", share);
-        require(c.starts.front() == 0 && c.starts.back() == static_cast<Index>(c.lacking.size()) &&
-                    std::ranges::is_sorted(c.starts),
-                "starts", "must ascend from 0 to the number of those lacking", c.starts.back());
-        for (std::size_t m = 0; m < moments; ++m)
-            for (Index k = c.starts[m]; k < c.starts[m + 1]; ++k) {
-                const Index quota = c.lacking[static_cast<std::size_t>(k)];
-                require(quota >= 0 && quota < quotas &&
-                            (k == c.starts[m] || quota > c.lacking[static_cast<std::size_t>(k) - 1]),
-                        "lacking", "must be quotas that are there, ascending at every moment", quota);
-            }
-    }
     for (const auto& step : graph.steps)
-        require(step.coupling < static_cast<Index>(capacity->couplings.size()), "coupling",
+        require(step.coupling < static_cast<Index>(capacity->couplings()), "coupling",
                 fmt::format("of {} must be one that is there", step.name), step.coupling);
 }
 
@@ -98,61 +79,13 @@ std::size_t bin_of(double x) {
     return static_cast<std::size_t>(std::clamp<std::int64_t>(b, 0, sampling::bins));
 }
 
-// What each step took in the trials that ended, and, from the end back, which of them decided.
-void add_paths(Trials& trials, const RecoveryModel& model, Size from, Size to, RecoveryCounts& out) {
-    const auto& graph = model.graph();
-    const auto& kernels = sampling::kernels();
-    const double* const back = trials.clock(0);
-    using Marks = std::array<unsigned char, static_cast<std::size_t>(sampling::block)>;
-    std::vector<Marks> on_path(graph.steps.size(), Marks{});
-    Marks open{};
-    for (Size i = from; i < to; ++i) open[static_cast<std::size_t>(i)] = back[i] < longest_s;
-    out.paths += static_cast<std::uint64_t>(std::ranges::count(open, 1));
-    // Of the trials marked in `from_these`, those in which `s` ended at that instant pass to it.
-    const auto pass = [&](Index s, Marks& from_these, const double* at) {
-        const double* const end = trials.end(s);
-        Marks& to_these = on_path[static_cast<std::size_t>(s)];
-        for (std::size_t i = 0; i < from_these.size(); ++i) {
-            const unsigned char passes = from_these[i] & (end[i] == at[i]);
-            to_these[i] |= passes;
-            from_these[i] ^= passes;
-        }
-    };
-    const Marks ended = open;
-    for (const Index s : graph.done) pass(s, open, back);
-    std::array<double, static_cast<std::size_t>(sampling::block)> spent, counted;
-    const auto add = [&](const Marks& marks, std::uint64_t& number, std::uint64_t& quanta) {
-        for (std::size_t i = 0; i < marks.size(); ++i) counted[i] = marks[i] ? spent[i] : sampling::never;
-        sampling::BlockSums sums;
-        kernels.sums(counted.data(), sampling::block, sums);
-        number += static_cast<std::uint64_t>(sums.finite);
-        quanta += static_cast<std::uint64_t>(sums.sum);
-    };
-    for (auto s = static_cast<Index>(graph.steps.size()) - 1; s >= 0; --s) {
-        const auto at = static_cast<std::size_t>(s);
-        if (model.drawn()[at].inner) continue;
-        trials.spent(s, spent.data());
-        const double* const end = trials.end(s);
-        const auto& after = graph.steps[at].after;
-        const double* const start = after.empty() ? nullptr : trials.start(s);
-        Marks ran = ended;
-        for (std::size_t i = 0; i < ran.size(); ++i)
-            ran[i] &= end[i] >= 0 && (start == nullptr || start[i] < longest_s);
-        out.ran[at] += static_cast<std::uint64_t>(std::ranges::count(ran, 1));
-        add(ran, out.ran_ended[at], out.ran_quanta[at]);
-        Marks& mine = on_path[at];
-        add(mine, out.critical[at], out.critical_quanta[at]);
-        for (const Index before : after) pass(before, mine, start);
-    }
-}
-
 // What one thread counts. Where something may be lacking, trials in which nothing is are counted once, as both what
 // happened and what would have happened with room for everything; the others are counted for each.
 class Tally {
 public:
     Tally(const RecoveryModel& model, const RecoveryCapacity* capacity, const RecoveryRun& run)
-        : model_(model),
-          kernels_(sampling::kernels()),
+        : kernels_(sampling::kernels()),
+          paths_(model),
           counts_(model.graph(), capacity, run),
           limits_(run.targets),
           point_limits_(run.point_targets),
@@ -165,17 +98,18 @@ public:
     void add(Trials& trials, std::uint64_t first, Size from, Size to) {
         const Size n = to - from;
         counts_.trials += static_cast<std::uint64_t>(n);
-        if (trials.lacking().empty() && !trials.leaves_some()) {
-            counts_.fits += late_.empty() ? 0 : static_cast<std::uint64_t>(n);
+        const recovery::Room* const room = trials.room();
+        if (room != nullptr && (!room->lacking().empty() || room->capacity().leaves_some())) {
+            add_apart(trials, *room, from, to);
+        } else {
+            counts_.fits += room == nullptr ? 0 : static_cast<std::uint64_t>(n);
             for (std::size_t c = 0; c < counts_.clocks.size(); ++c)
                 counts_.clocks[c].add(kernels_, trials.clock(c) + from, n, limits_);
-        } else {
-            add_apart(trials, from, to);
         }
         for (std::size_t p = 0; p < counts_.points.size(); ++p)
             counts_.points[p].add(kernels_, trials.point(p) + from, n, point_limits_);
         add_met(trials, from, to);
-        if (first < path_trials) add_paths(trials, model_, from, to, counts_);
+        if (first < path_trials) paths_.add(trials, from, to, counts_);
     }
 
     void add(const Tally& other) {
@@ -197,45 +131,53 @@ public:
     }
 
 private:
-    void add_apart(const Trials& trials, Size from, Size to) {
-        std::vector<Size>& late = late_trials_;
-        std::vector<Size>& fitting = fitting_trials_;
-        late.clear(), fitting.clear();
-        auto next = trials.lacking().begin();
-        const auto end = trials.lacking().end();
-        for (Size i = 0; i < to; ++i) {
-            const bool lacks = next != end && *next == i;
-            if (lacks) ++next;
-            if (i >= from) (lacks ? late : fitting).push_back(i);
-        }
-        counts_.fits += fitting.size();
+    void add_apart(const Trials& trials, const recovery::Room& room, Size from, Size to) {
+        const auto lacking = room.lacking();
+        const auto first_late = std::ranges::lower_bound(lacking, from) - lacking.begin();
+        const auto end_late = std::ranges::lower_bound(lacking, to) - lacking.begin();
+        const auto late =
+            lacking.subspan(static_cast<std::size_t>(first_late), static_cast<std::size_t>(end_late - first_late));
+        counts_.fits += static_cast<std::uint64_t>(to - from) - late.size();
         for (std::size_t c = 0; c < counts_.clocks.size(); ++c) {
-            add_chosen(counts_.clocks[c], trials.clock(c), fitting);
+            add_others(counts_.clocks[c], trials.clock(c), from, to, late);
             add_chosen(late_[c], trials.clock(c), late);
             add_chosen(early_[c], trials.ready(c), late);
         }
         for (std::size_t q = 0; q < counts_.lacking.size(); ++q)
-            for (const std::int32_t i : trials.lacking(q)) counts_.lacking[q] += i >= from && i < to;
-        for (const Size i : late) {
-            const std::uint64_t share = trials.share(i);
-            if (const std::int32_t last = trials.last_quota(i); last >= 0)
+            for (const std::int32_t k : room.lacking(q)) counts_.lacking[q] += k >= first_late && k < end_late;
+        for (std::size_t k = 0; k < late.size(); ++k) {
+            const Size i = late[k];
+            const std::uint64_t share = room.share(i);
+            if (const std::int32_t last = room.last_quota(static_cast<std::size_t>(first_late) + k); last >= 0)
                 ++counts_.last[static_cast<std::size_t>(last)];
             counts_.served[bin_of(trials.ready(0)[i])] += share;
             counts_.served[bin_of(trials.clock(0)[i])] += recovery::whole_share - share;
         }
-        if (!trials.leaves_some()) return;
+        if (!room.capacity().leaves_some()) return;
         // Where less than all of the load is enough, nobody asks for room for the rest, and it is never served.
-        for (const Size i : fitting) {
-            const std::uint64_t left = recovery::whole_share - trials.share(i);
+        for (Size i = from; i < to; ++i) {
+            if (room.lacks(i)) continue;
+            const std::uint64_t left = recovery::whole_share - room.share(i);
             counts_.served[bin_of(trials.clock(0)[i])] -= left;  // of what finish() adds
             counts_.served[sampling::bins] += left;
         }
     }
 
-    void add_chosen(TimeCounts& to, const double* at, const std::vector<Size>& chosen) {
+    using Some = std::span<const std::int32_t>;  // trials of a block
+
+    void add_chosen(TimeCounts& to, const double* at, Some chosen) {
         double some[sampling::block];
         for (std::size_t k = 0; k < chosen.size(); ++k) some[k] = at[chosen[k]];
         if (!chosen.empty()) to.add(kernels_, some, static_cast<Size>(chosen.size()), limits_);
+    }
+
+    // All but those: counted as what never ends, and taken away again.
+    void add_others(TimeCounts& out, const double* at, Size from, Size to, Some without) {
+        double some[sampling::block];
+        std::copy(at + from, at + to, some + from);
+        for (const std::int32_t i : without) some[i] = inf;
+        out.add(kernels_, some + from, to - from, limits_);
+        out.histogram[sampling::bins] -= without.size();
     }
 
     void add_met(const Trials& trials, Size from, Size to) {
@@ -248,12 +190,11 @@ private:
         }
     }
 
-    const RecoveryModel& model_;
     const sampling::Kernels& kernels_;
+    recovery::Paths paths_;
     RecoveryCounts counts_;  // clocks: until finish(), of the trials in which nothing is lacking
     std::vector<double> limits_, point_limits_;
     std::vector<TimeCounts> late_, early_;  // the clocks of the others: as it happened, and with room for everything
-    std::vector<Size> late_trials_, fitting_trials_;
 };
 
 }  // namespace
@@ -295,6 +236,43 @@ RecoveryModel::RecoveryModel(RecoveryGraph graph) : graph_(std::move(graph)) {
                     fmt::format("of {} must not be a fallback, which ends with its step", step.name), s);
     for (const auto& store : graph_.stores)
         stores_.push_back({sampling::Sampler(store.lag), sampling::Sampler(store.copy)});
+}
+
+RecoveryCapacity::RecoveryCapacity(std::vector<std::string> quotas, std::vector<Coupling> couplings,
+                                   const sampling::Distribution& lead, double denial)
+    : quotas_(std::move(quotas)), couplings_(std::move(couplings)), lead_(lead), denial_(sampling::threshold(denial)) {
+    require(denial >= 0 && denial <= 1, "denial", "must lie in [0, 1]", denial);
+    require(!couplings_.empty(), "couplings", "must be at least one", 0);
+    const auto known = static_cast<Index>(quotas_.size());
+    const auto moments = couplings_[0].served.size();
+    require(moments > 0 && moments < (std::size_t{1} << 32), "couplings", "must have at least one moment", moments);
+    std::vector<double> served(moments, 1);
+    lacks_.resize(moments), ever_lacking_.resize(couplings_.size());
+    for (std::size_t k = 0; k < couplings_.size(); ++k) {
+        const Coupling& c = couplings_[k];
+        require(c.served.size() == moments && c.starts.size() == moments + 1, "couplings",
+                "must be of the same moments", c.served.size());
+        require(c.starts.front() == 0 && c.starts.back() == static_cast<Index>(c.lacking.size()) &&
+                    std::ranges::is_sorted(c.starts),
+                "starts", "must ascend from 0 to the number of those lacking", c.starts.back());
+        std::vector<char> ever(quotas_.size(), 0);
+        for (std::size_t m = 0; m < moments; ++m) {
+            require(c.served[m] >= 0 && c.served[m] <= 1, "served", "must be shares in [0, 1]", c.served[m]);
+            served[m] = std::min(served[m], c.served[m]);
+            Index last = -1;
+            for (const Index quota : lacking(k, m)) {
+                require(quota > last && quota < known, "lacking",
+                        "must be quotas that are there, ascending at every moment", quota);
+                ever[static_cast<std::size_t>(last = quota)] = lacks_[m] = 1;
+            }
+        }
+        for (Index q = 0; q < known; ++q)
+            if (ever[static_cast<std::size_t>(q)] != 0) ever_lacking_[k].push_back(q);
+    }
+    for (std::size_t m = 0; m < moments; ++m) {
+        shares_.push_back(static_cast<std::uint32_t>(std::lround(served[m] * recovery::whole_share)));
+        leaves_some_ = leaves_some_ || (!lacks(m) && shares_[m] < recovery::whole_share);
+    }
 }
 
 RecoveryCounts RecoveryModel::run(const RecoveryRun& run, const RecoveryCapacity* capacity, const Poll& poll) const {

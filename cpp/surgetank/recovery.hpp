@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -53,11 +54,49 @@ struct Coupling {
     std::vector<Index> starts, lacking;  // (M + 1) and: at moment m the quotas lacking[starts[m] … starts[m + 1])
 };
 
-struct RecoveryCapacity {
-    std::vector<std::string> quotas;  // those that may be lacking
-    std::vector<Coupling> couplings;  // of the same moments
-    sampling::Distribution lead;      // from asking for an increase, when the step begins, until it applies
-    double denial = 0;                // probability that it never does
+namespace recovery {
+/// Shares of a load are counted in these parts.
+inline constexpr std::uint32_t whole_share = 1 << 16;
+}  // namespace recovery
+
+/// The room there was at those moments, checked and ready to be drawn from. Immutable.
+class RecoveryCapacity {
+public:
+    /// `quotas` may be lacking; an increase applies `lead` after it was asked for, or with probability `denial` never.
+    /// Throws InvalidInput for couplings that are not of the same moments, and what does not ascend.
+    RecoveryCapacity(std::vector<std::string> quotas, std::vector<Coupling> couplings,
+                     const sampling::Distribution& lead, double denial = 0);
+
+    const std::vector<std::string>& quotas() const { return quotas_; }
+    std::size_t couplings() const { return couplings_.size(); }
+    std::size_t moments() const { return shares_.size(); }
+    const sampling::Sampler& lead() const { return lead_; }
+    std::uint64_t denial() const { return denial_; }  // as a threshold
+
+    /// At a moment: the share of the load that fits, in whole_share parts; is any quota lacking; which are, of that
+    /// coupling.
+    std::uint32_t share(std::size_t moment) const { return shares_[moment]; }
+    bool lacks(std::size_t moment) const { return lacks_[moment] != 0; }
+    std::span<const Index> lacking(std::size_t coupling, std::size_t moment) const {
+        const Coupling& c = couplings_[coupling];
+        const auto from = static_cast<std::size_t>(c.starts[moment]),
+                   to = static_cast<std::size_t>(c.starts[moment + 1]);
+        return {c.lacking.data() + from, to - from};
+    }
+    /// Which quotas are lacking at some moment, of that coupling; ascending.
+    const std::vector<Index>& ever_lacking(std::size_t coupling) const { return ever_lacking_[coupling]; }
+    /// Is there a moment at which not all is served, and nothing is lacking?
+    bool leaves_some() const { return leaves_some_; }
+
+private:
+    std::vector<std::string> quotas_;
+    std::vector<Coupling> couplings_;
+    sampling::Sampler lead_;
+    std::uint64_t denial_;
+    std::vector<std::uint32_t> shares_;
+    std::vector<unsigned char> lacks_;
+    std::vector<std::vector<Index>> ever_lacking_;
+    bool leaves_some_ = false;
 };
 
 struct RecoveryRun {

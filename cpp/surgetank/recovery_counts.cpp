@@ -54,7 +54,7 @@ RecoveryCounts::RecoveryCounts(const RecoveryGraph& graph, const RecoveryCapacit
     if (capacity == nullptr) return;
     ready.assign(clock_count, TimeCounts(run.targets.size()));
     fits_within.assign(clock_count * run.targets.size(), 0);
-    lacking.assign(capacity->quotas.size(), 0), last.assign(capacity->quotas.size(), 0);
+    lacking.assign(capacity->quotas().size(), 0), last.assign(capacity->quotas().size(), 0);
     served.assign(sampling::bins + 1, 0);
 }
 

@@ -13,15 +13,12 @@ using sampling::Purpose;
 using sampling::Size;
 using sampling::skipped;
 
-// Fewer trials than one in so many are drawn one by one.
-constexpr Size few = 64;
-
 std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
 }  // namespace
 
 Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std::uint64_t seed)
-    : model_(model), capacity_(capacity), kernels_(sampling::kernels()) {
+    : model_(model), kernels_(sampling::kernels()) {
     const auto& graph = model.graph();
     const auto count = graph.steps.size();
     form_.resize(count, Took::times);
@@ -44,10 +41,10 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
             times_at_[s] = times++;
         }
     }
-    choices_.resize(at(branches));
+    all_.words.resize(at(branches));
     shapes_.resize(at(shapes));
     times_.resize(at(times));
-    ends_.resize(count);
+    all_.ends.resize(count);
     for (const auto& name : graph.factors) factor_streams_.push_back(stream(seed, name, Purpose::factor));
     factors_.resize(graph.factors.size());
     for (const auto& store : graph.stores) {
@@ -56,52 +53,52 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
     }
     points_.resize(graph.stores.empty() ? 0 : graph.stores.size() + 1);
     clocks_.resize(1 + (graph.detection >= 0) + (graph.declaration >= 0));
-    if (capacity_ == nullptr) return;
-    ready_.resize(clocks_.size());
-    late_ends_.resize(count);
-    const auto quotas = capacity_->quotas.size();
-    asked_.resize(quotas), asks_.resize(quotas), asking_.resize(quotas), leads_.resize(quotas);
-    std::vector<Index> needed_by(quotas, 0);
+    if (capacity == nullptr) return;
+    room_.emplace(*capacity, graph, seed);
+    ready_.resize(clocks_.size()), late_clocks_.resize(clocks_.size());
+    late_.ends.resize(count), late_.words.resize(at(branches)), late_took_.resize(count);
     Index waiting = 0;
+    std::vector<Index> looked_at = graph.done;
+    for (const Index s : {graph.detection, graph.declaration})
+        if (s >= 0) looked_at.push_back(s);
     for (std::size_t s = 0; s < count; ++s) {
-        if (graph.steps[s].coupling < 0) continue;
-        wait_at_[s] = waiting++;
-        std::vector<char> needs(quotas, 0);
-        for (const Index q : capacity_->couplings[at(graph.steps[s].coupling)].lacking) needs[at(q)] = 1;
-        for (std::size_t q = 0; q < quotas; ++q) shared_ = shared_ || (needed_by[q] += needs[q]) > 1;
+        const auto& step = graph.steps[s];
+        const auto& drawn = model.drawn()[s];
+        if (step.coupling >= 0) wait_at_[s] = waiting++;
+        if (drawn.inner || !drawn.affected) continue;
+        affected_.push_back(static_cast<Index>(s));
+        looked_at.insert(looked_at.end(), step.after.begin(), step.after.end());
+        branches_.insert(branches_.end(), drawn.branches.begin(), drawn.branches.end());
     }
     waits_.resize(at(waiting));
-    moment_stream_ = stream(seed, "moment of history", Purpose::moment);
-    for (const auto& quota : capacity_->quotas) {
-        lead_streams_.push_back(stream(seed, quota, Purpose::lead));
-        denial_streams_.push_back(stream(seed, quota, Purpose::denial));
+    for (auto* list : {&looked_at, &branches_}) {
+        std::ranges::sort(*list);
+        list->erase(std::unique(list->begin(), list->end()), list->end());
     }
-    denial_ = sampling::threshold(capacity_->denial);
-    shares_.resize(capacity_->couplings[0].served.size());
-    for (std::size_t m = 0; m < shares_.size(); ++m) {
-        double served = 1;
-        bool lacking = false;
-        for (const Coupling& coupling : capacity_->couplings) {
-            served = std::min(served, coupling.served[m]);
-            lacking = lacking || coupling.starts[m] < coupling.starts[m + 1];
-        }
-        shares_[m] = {static_cast<std::uint32_t>(std::lround(served * whole_share)), lacking};
-        leaves_some_ = leaves_some_ || (!lacking && shares_[m].served < whole_share);
-    }
-    lead_.emplace(capacity_->lead);
+    std::ranges::copy_if(looked_at, std::back_inserter(border_),
+                         [&](Index s) { return !model.drawn()[at(s)].affected; });
 }
 
 void Trials::evaluate(std::uint64_t number) {
     first_trial_ = number * static_cast<std::uint64_t>(block);
     first_group_ = first_trial_ / static_cast<std::uint64_t>(group);
     draw_all();
-    graph(false);
-    if (capacity_ != nullptr) room();
-    if (short_of_room_) {
-        clocks(false, ready_);
-        late();
+    graph();
+    if (room_) room_->draw(kernels_, first_group_);
+    short_of_room_ = room_ && !room_->lacking().empty();
+    clocks(all_, short_of_room_ ? ready_ : clocks_);
+    if (!short_of_room_) return;
+    choose_late();
+    do {
+        room_->begin();
+        late_graph();
+    } while (room_->end());
+    clocks(late_, late_clocks_);
+    const auto lacking = room_->lacking();
+    for (std::size_t c = 0; c < clocks_.size(); ++c) {
+        clocks_[c] = ready_[c];
+        for (std::size_t k = 0; k < lacking.size(); ++k) clocks_[c].at[lacking[k]] = late_clocks_[c].at[k];
     }
-    clocks(short_of_room_, clocks_);
 }
 
 void Trials::draw_all() {
@@ -111,7 +108,7 @@ void Trials::draw_all() {
     for (std::size_t s = 0; s < graph.steps.size(); ++s) {
         const auto& drawn = model_.drawn()[s];
         if (choice_at_[s] >= 0) {
-            kernels_.words(streams_[s].choice, first_group_, block, choices_[at(choice_at_[s])].at);
+            kernels_.words(streams_[s].choice, first_group_, block, all_.words[at(choice_at_[s])].at);
         } else if (form_[s] == Took::shapes) {
             drawn.duration.draw_shapes(kernels_, streams_[s].duration, first_group_, block,
                                        shapes_[at(shapes_at_[s])].at);
@@ -164,25 +161,24 @@ void Trials::attempts(Index s, double* took) {
     std::int32_t failing[block];
     kernels_.words(failure, first_group_, block, words_);
     Size count = kernels_.below(words_, drawn.failure, block, failing);
+    Times again, waited;
     for (Index attempt = 1; attempt <= step.retries && count > 0; ++attempt) {
         failure.attempt = wait.attempt = duration.attempt = static_cast<std::uint32_t>(attempt);
-        const bool one_by_one = count * few < block && step.loadings.empty();
-        Times again, waited;
-        if (!one_by_one) {
-            draw(s, attempt, again.at);
-            drawn.retry_after.draw(kernels_, wait, first_group_, block, waited.at);
-            kernels_.words(failure, first_group_, block, words_);
+        const std::span<const std::int32_t> chosen(failing, static_cast<std::size_t>(count));
+        if (step.loadings.empty()) {
+            drawn.duration.draw_some(kernels_, duration, first_group_, chosen, again.at);
+        } else {
+            draw(s, attempt, copied_.at);
+            for (Size k = 0; k < count; ++k) again.at[k] = copied_.at[failing[k]];
         }
+        drawn.retry_after.draw_some(kernels_, wait, first_group_, chosen, waited.at);
+        sampling::some_words(kernels_, failure, first_group_, chosen, words_);
         Size still = 0;
         for (Size k = 0; k < count; ++k) {
             const std::int32_t i = failing[k];
-            const std::uint64_t trial = first_trial_ + static_cast<std::uint64_t>(i);
-            const double more = one_by_one ? drawn.duration.one(duration, trial) : again.at[i];
-            const double before = one_by_one ? drawn.retry_after.one(wait, trial) : waited.at[i];
-            const std::uint32_t word = one_by_one ? sampling::word(failure, trial) : words_[i];
-            took[i] += before + more;
+            took[i] += waited.at[k] + again.at[k];
             failing[still] = i;
-            still += word < drawn.failure;
+            still += words_[k] < drawn.failure;
         }
         count = still;
     }
@@ -208,37 +204,38 @@ const double* Trials::times_of(Index s) {
 }
 
 // When the step could start; null for at onset.
-const double* Trials::start_of(Index s, bool with_waits) {
+const double* Trials::start_of(Index s, const Lot& lot) {
     const auto& step = model_.graph().steps[at(s)];
     if (step.after.empty()) return nullptr;
+    const auto end_of = [&](Index before) { return lot.ends[at(before)].at; };
     if (step.any) {  // options are alternatives like any others
         for (std::size_t k = 0; k < step.after.size(); ++k) {
-            const double* end = end_of(step.after[k], with_waits);
+            const double* end = end_of(step.after[k]);
             if (step.option[k] >= 0) {
-                std::copy_n(end, block, spare_.at);
-                take(step, step.after[k], k, k + 1, end, spare_.at);
+                std::copy_n(end, lot.count, spare_.at);
+                take(step, step.after[k], k, k + 1, end, lot, spare_.at);
                 end = spare_.at;
             }
-            if (k == 0) std::copy_n(end, block, start_.at);
-            else kernels_.earlier(start_.at, end, block, start_.at);
+            if (k == 0) std::copy_n(end, lot.count, start_.at);
+            else kernels_.earlier(start_.at, end, lot.count, start_.at);
         }
         return start_.at;
     }
-    const double* start = end_of(step.after[0], with_waits);
+    const double* start = end_of(step.after[0]);
     for (std::size_t k = 1; k < step.after.size(); ++k) {
-        kernels_.later(start, end_of(step.after[k], with_waits), block, start_.at);
+        kernels_.later(start, end_of(step.after[k]), lot.count, start_.at);
         start = start_.at;
     }
     const auto& branches = model_.drawn()[at(s)].branches;
-    if (!branches.empty() && start != start_.at) std::copy_n(start, block, start_.at);
-    for (const Index branch : branches) take(step, branch, 0, step.after.size(), end_of(branch, with_waits), start_.at);
+    if (!branches.empty() && start != start_.at) std::copy_n(start, lot.count, start_.at);
+    for (const Index branch : branches) take(step, branch, 0, step.after.size(), end_of(branch), lot, start_.at);
     return branches.empty() ? start : start_.at;
 }
 
 // Skips the trials in which the branch takes none of the options that stand from `from` to `to` among the predecessors,
 // or is skipped itself.
 void Trials::take(const RecoveryStep& step, Index branch, std::size_t from, std::size_t to, const double* reached,
-                  double* start) {
+                  const Lot& lot, double* start) {
     const auto& options = model_.drawn()[at(branch)].options;
     Choices marks{};
     for (std::size_t k = from; k < to; ++k) {
@@ -247,20 +244,19 @@ void Trials::take(const RecoveryStep& step, Index branch, std::size_t from, std:
         const std::uint64_t first = option == 0 ? 0 : options[option - 1];
         const std::uint64_t end = option + 1 == options.size() ? std::uint64_t{1} << 32 : options[option];
         if (first < end)
-            kernels_.mark(choices_[at(choice_at_[at(branch)])].at, static_cast<std::uint32_t>(first),
-                          static_cast<std::uint32_t>(end - 1), block, marks.at);
+            kernels_.mark(lot.words[at(choice_at_[at(branch)])].at, static_cast<std::uint32_t>(first),
+                          static_cast<std::uint32_t>(end - 1), lot.count, marks.at);
     }
-    kernels_.skip_unmarked(marks.at, reached, block, start);
+    kernels_.skip_unmarked(marks.at, reached, lot.count, start);
 }
 
-void Trials::graph(bool with_waits) {
+void Trials::graph() {
     const auto& graph = model_.graph();
     for (std::size_t s = 0; s < graph.steps.size(); ++s) {
         const auto& drawn = model_.drawn()[s];
-        if (drawn.inner || (with_waits && !drawn.affected)) continue;
-        const auto step = static_cast<Index>(s);
-        double* const end = with_waits ? late_ends_[s].at : ends_[s].at;
-        const double* const start = start_of(step, with_waits);
+        if (drawn.inner) continue;
+        double* const end = all_.ends[s].at;
+        const double* const start = start_of(static_cast<Index>(s), all_);
         const double low = drawn.duration.low(), width = drawn.duration.width();
         const bool plain = drawn.duration.plain();
         switch (form_[s]) {
@@ -283,118 +279,77 @@ void Trials::graph(bool with_waits) {
                 break;
             }
         }
-        if (with_waits && wait_at_[s] >= 0) {
-            ask(step, start);
-            kernels_.add(end, waits_[at(wait_at_[s])].at, block, end);
+    }
+}
+
+// Puts side by side what the steps that can come late look at, of the trials in which something is lacking.
+void Trials::choose_late() {
+    const auto lacking = room_->lacking();
+    late_.count = static_cast<Size>(lacking.size());
+    const auto choose = [&](const auto* from, auto* to) {
+        for (std::size_t k = 0; k < lacking.size(); ++k) to[k] = from[lacking[k]];
+    };
+    for (const Index s : border_) choose(all_.ends[at(s)].at, late_.ends[at(s)].at);
+    for (const Index s : branches_) {
+        const auto choice = at(choice_at_[at(s)]);
+        choose(all_.words[choice].at, late_.words[choice].at);
+    }
+    for (const Index s : affected_) {
+        const auto& drawn = model_.drawn()[at(s)];
+        double* const took = late_took_[at(s)].at;
+        if (form_[at(s)] == Took::shapes) {
+            Shapes shapes;
+            choose(shapes_[at(shapes_at_[at(s)])].at, shapes.at);
+            kernels_.scale(shapes.at, drawn.duration.low(), drawn.duration.width(), late_.count, took);
+        } else if (form_[at(s)] == Took::times) {
+            choose(times_[at(times_at_[at(s)])].at, took);
+        } else {
+            std::fill_n(took, late_.count, drawn.duration.value());
         }
     }
 }
 
-void Trials::clocks(bool with_waits, std::vector<Times>& out) {
+void Trials::late_graph() {
+    for (const Index s : affected_) {
+        const double* const start = start_of(s, late_);
+        const double* const took = late_took_[at(s)].at;
+        double* const end = late_.ends[at(s)].at;
+        if (start == nullptr) std::copy_n(took, late_.count, end);
+        else kernels_.add(start, took, late_.count, end);
+        if (wait_at_[at(s)] < 0) continue;
+        double* const waits = waits_[at(wait_at_[at(s)])].at;
+        room_->wait(model_.graph().steps[at(s)].coupling, start, waits);
+        kernels_.add(end, waits, late_.count, end);
+    }
+}
+
+void Trials::clocks(const Lot& lot, std::vector<Times>& out) {
     const auto& graph = model_.graph();
+    const auto end_of = [&](Index s) { return lot.ends[at(s)].at; };
     double* const back = out[0].at;
-    const double* last = end_of(graph.done[0], with_waits);
+    const double* last = end_of(graph.done[0]);
     for (std::size_t k = 1; k < graph.done.size(); ++k) {
-        kernels_.later(last, end_of(graph.done[k], with_waits), block, back);
+        kernels_.later(last, end_of(graph.done[k]), lot.count, back);
         last = back;
     }
-    kernels_.settle(last, block, back);
+    kernels_.settle(last, lot.count, back);
     std::size_t next = 1;
     for (const Index since : {graph.detection, graph.declaration})
-        if (since >= 0) kernels_.between(end_of(since, with_waits), back, block, out[next++].at);
+        if (since >= 0) kernels_.between(end_of(since), back, lot.count, out[next++].at);
 }
 
-// A moment of history for each trial, and where the load does not fit, how long the rest waits.
-void Trials::room() {
-    const std::uint64_t count = shares_.size();
-    kernels_.words(moment_stream_, first_group_, block, words_);
-    lacking_count_ = 0;
-    for (Size i = 0; i < block; ++i) {
-        moments_[i] = sampling::index_below(words_[i], count);
-        lacking_[lacking_count_] = static_cast<std::int32_t>(i);
-        lacking_count_ += shares_[moments_[i]].lacking;
-    }
-    short_of_room_ = lacking_count_ > 0;
+void Trials::come_late() {
     if (!short_of_room_) return;
-    const auto& couplings = capacity_->couplings;
-    for (auto& trials : asked_) trials.clear();
-    for (const Coupling& coupling : couplings)
-        for (Size k = 0; k < lacking_count_; ++k) {
-            const std::int32_t i = lacking_[k];
-            const std::size_t m = moments_[i];
-            for (Index q = coupling.starts[m]; q < coupling.starts[m + 1]; ++q)
-                asked_[at(coupling.lacking[at(q)])].push_back(i);
-        }
-    for (std::size_t q = 0; q < asked_.size(); ++q) {
-        if (couplings.size() > 1) {  // two of them may ask for the same quota
-            std::ranges::sort(asked_[q]);
-            asked_[q].erase(std::unique(asked_[q].begin(), asked_[q].end()), asked_[q].end());
-        }
-        const auto asking = static_cast<Size>(asked_[q].size());
-        if (asking == 0) continue;
-        const bool one_by_one = asking * few < block;
-        if (!one_by_one) {
-            lead_->draw(kernels_, lead_streams_[q], first_group_, block, leads_[q].at);
-            kernels_.words(denial_streams_[q], first_group_, block, words_);
-        }
-        for (const std::int32_t i : asked_[q]) {
-            const std::uint64_t trial = first_trial_ + static_cast<std::uint64_t>(i);
-            if (one_by_one) leads_[q].at[i] = lead_->one(lead_streams_[q], trial);
-            const std::uint32_t word = one_by_one ? sampling::word(denial_streams_[q], trial) : words_[i];
-            if (word < denial_) leads_[q].at[i] = never;
-        }
-    }
-}
-
-// An increase is asked for once, when the first step that needs it begins. Which step that is can depend on what the
-// others wait for: so it is tried until nobody asks earlier.
-void Trials::late() {
-    for (Times& wait : waits_) std::fill_n(wait.at, block, 0.0);
-    for (std::size_t q = 0; q < asked_.size(); ++q) std::fill_n(asks_[q].at, block, never);
-    for (bool earlier = true; earlier;) {
-        for (Times& times : asking_) std::fill_n(times.at, block, never);
-        graph(true);
-        earlier = false;
-        for (std::size_t q = 0; q < asked_.size(); ++q)
-            for (const std::int32_t i : asked_[q]) {
-                earlier = earlier || asking_[q].at[i] < asks_[q].at[i];
-                asks_[q].at[i] = asking_[q].at[i];
-            }
-        earlier = earlier && shared_;
-    }
-    std::fill_n(last_quota_, block, -1);
-    double last[block] = {};
-    for (std::size_t q = 0; q < asked_.size(); ++q) {
-        std::erase_if(asked_[q], [&](std::int32_t i) { return !(asks_[q].at[i] < longest_s); });  // nobody asked
-        for (const std::int32_t i : asked_[q]) {
-            const double applies = asks_[q].at[i] + leads_[q].at[i];
-            if (last_quota_[i] < 0 || applies > last[i])
-                last[i] = applies, last_quota_[i] = static_cast<std::int32_t>(q);
-        }
-    }
-}
-
-// What a step that begins then waits for: the increases it needs, as far as they do not apply yet.
-void Trials::ask(Index s, const double* start) {
-    const Coupling& coupling = capacity_->couplings[at(model_.graph().steps[at(s)].coupling)];
-    double* const waits = waits_[at(wait_at_[at(s)])].at;
-    for (Size k = 0; k < lacking_count_; ++k) {
-        const std::int32_t i = lacking_[k];
-        const double begins = start == nullptr ? 0 : start[i];
-        waits[i] = 0;
-        if (begins < 0 || !(begins < longest_s)) continue;
-        const std::size_t m = moments_[i];
-        for (Index j = coupling.starts[m]; j < coupling.starts[m + 1]; ++j) {
-            const std::size_t q = at(coupling.lacking[at(j)]);
-            asking_[q].at[i] = std::min(asking_[q].at[i], begins);
-            waits[i] = std::max(waits[i], std::min(asks_[q].at[i], begins) + leads_[q].at[i] - begins);
-        }
-    }
+    const auto lacking = room_->lacking();
+    for (const Index s : affected_)
+        for (std::size_t k = 0; k < lacking.size(); ++k) all_.ends[at(s)].at[lacking[k]] = late_.ends[at(s)].at[k];
 }
 
 void Trials::spent(Index s, double* out) {
     std::copy_n(times_of(s), block, out);
-    if (short_of_room_ && wait_at_[at(s)] >= 0) kernels_.add(out, waits_[at(wait_at_[at(s)])].at, block, out);
+    if (!short_of_room_ || wait_at_[at(s)] < 0) return;
+    const auto lacking = room_->lacking();
+    for (std::size_t k = 0; k < lacking.size(); ++k) out[lacking[k]] += waits_[at(wait_at_[at(s)])].at[k];
 }
 
 }  // namespace surgetank::recovery

@@ -41,7 +41,8 @@ namespace {
 
 constexpr Size most_parts = 255;
 constexpr float most_shape = 1e30f;
-constexpr double far = 64;  // from 0, in widths: a float still has 2¹⁷ values across
+constexpr std::size_t few = 5;  // so many words cost as much, one by one, as those of a block
+constexpr double far = 64;      // from 0, in widths: a float still has 2¹⁷ values across
 
 std::uint64_t mixed(std::uint64_t x) {  // splitmix64, Steele et al. 2014
     x += 0x9e3779b97f4a7c15u;
@@ -162,6 +163,18 @@ std::uint32_t word(const Stream& s, std::uint64_t trial) {
     return four[trial % group / 16];
 }
 
+void some_words(const Kernels& kernels, const Stream& stream, std::uint64_t first_group,
+                std::span<const std::int32_t> chosen, std::uint32_t* out) {
+    if (chosen.size() <= few) {
+        for (std::size_t k = 0; k < chosen.size(); ++k)
+            out[k] = word(stream, first_group * group + static_cast<std::uint64_t>(chosen[k]));
+        return;
+    }
+    alignas(64) std::uint32_t words[block];
+    kernels.words(stream, first_group, block, words);
+    for (std::size_t k = 0; k < chosen.size(); ++k) out[k] = words[chosen[k]];
+}
+
 std::uint64_t threshold(double probability) { return static_cast<std::uint64_t>(std::llround(probability * 0x1p32)); }
 
 void normals(const Kernels& kernels, const Stream& stream, std::uint64_t first_group, Size n, float* out) {
@@ -280,6 +293,31 @@ void Sampler::draw_at(const Kernels& kernels, const float* z, Size n, double* to
     } else {
         alignas(64) float shapes[block];
         kernels.quantile_of_z(z, n, *of_z_, shapes);
+        kernels.scale(shapes, low_, width_, n, took);
+    }
+}
+
+void Sampler::draw_some(const Kernels& kernels, const Stream& stream, std::uint64_t first_group,
+                        std::span<const std::int32_t> chosen, double* took) const {
+    const auto n = static_cast<Size>(chosen.size());
+    if (form_ == Form::fixed) {
+        std::fill_n(took, n, low_);
+    } else if (form_ == Form::mixture) {
+        for (Size k = 0; k < n; ++k)
+            took[k] =
+                one(stream, first_group * group + static_cast<std::uint64_t>(chosen[static_cast<std::size_t>(k)]));
+    } else {
+        alignas(64) std::uint32_t words[block] = {};
+        some_words(kernels, stream, first_group, chosen, words);
+        alignas(64) float shapes[block];
+        switch (form_) {
+            case Form::uniform: kernels.uniform_of(words, n, least_, most_, shapes); break;
+            case Form::triangular: kernels.triangular_of(words, n, triangle_, shapes); break;
+            case Form::table: kernels.quantile_of(words, n, *table_, shapes); break;
+            default:
+                for (Size k = 0; k < n; ++k) took[k] = at_word(words[k]);
+                return;
+        }
         kernels.scale(shapes, low_, width_, n, took);
     }
 }

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -32,6 +33,10 @@ Stream stream(std::uint64_t seed, std::string_view name, Purpose purpose, std::u
 
 /// The word of one trial, as Kernels::words gives it.
 std::uint32_t word(const Stream& stream, std::uint64_t trial);
+
+/// The words of those trials of a block from 64·first_group on, `chosen` ascending. Room for `block`.
+void some_words(const Kernels& kernels, const Stream& stream, std::uint64_t first_group,
+                std::span<const std::int32_t> chosen, std::uint32_t* out);
 
 /// A uniform index below count ≤ 2³².
 inline std::uint32_t index_below(std::uint32_t word, std::uint64_t count) {
@@ -70,6 +75,10 @@ public:
     /// From standard normal numbers: larger ones take longer. Of a mixture they choose the part as well, in the order
     /// of the parts' medians: its own quantile function where parts do not overlap.
     void draw_at(const Kernels& kernels, const float* z, Size n, double* took) const;
+
+    /// The same draws of some trials of a block; room for `block`.
+    void draw_some(const Kernels& kernels, const Stream& stream, std::uint64_t first_group,
+                   std::span<const std::int32_t> chosen, double* took) const;
 
     /// The same draw of one trial.
     double one(const Stream& stream, std::uint64_t trial) const;

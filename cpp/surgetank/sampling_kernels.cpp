@@ -1,7 +1,7 @@
 // Compiled once for each instruction set, with SURGETANK_LEVEL naming it: see sampling_kernels.hpp for the rules.
 #include "surgetank/sampling_kernels.hpp"
 
-#include "surgetank/sampling_pack.hpp"
+#include "surgetank/sampling_philox.hpp"
 
 #ifndef SURGETANK_LEVEL
 #define SURGETANK_LEVEL plain
@@ -10,123 +10,31 @@
 namespace surgetank::sampling::SURGETANK_LEVEL {
 namespace {
 
-// Sixteen counters from 16·group on are taken `lanes` at a time, even and odd ones apart: 64-bit products need room.
-struct Counters {
-    Longs even[4], odd[4];
-};
-
-constexpr std::uint32_t multiplier0 = 0xD2511F53u, multiplier1 = 0xCD9E8D57u;  // of the rounds
-constexpr std::uint32_t bump0 = 0x9E3779B9u, bump1 = 0xBB67AE85u;              // of the keys, from round to round
-
-// The counters of a block differ in their lowest word alone. So half of the first two rounds is the same for all of
-// them, and is done once.
-struct Start {
-    std::uint32_t second;           // what the first round's other half is combined with
-    std::uint32_t first1, second1;  // the same of the second round
-    std::uint32_t word3;            // the last word after it
-};
-
-SURGETANK_INLINE Start start_of(const Stream& s, std::uint64_t first_group) {
-    const std::uint64_t high = first_group >> 28;  // of the counter, which is 16 times the group
-    const std::uint64_t p1 = std::uint64_t{multiplier1} * s.attempt;
-    const auto word0 = static_cast<std::uint32_t>((p1 >> 32) ^ high ^ s.key[0]);
-    const std::uint64_t p0 = std::uint64_t{multiplier0} * word0;
-    const auto word1 = static_cast<std::uint32_t>(p1);
-    return {s.purpose ^ s.key[1], word1 ^ (s.key[0] + bump0), static_cast<std::uint32_t>(p0 >> 32) ^ (s.key[1] + bump1),
-            static_cast<std::uint32_t>(p0)};
-}
-
-SURGETANK_INLINE void first_rounds(Longs (&c)[4], const Start& start) {
-    const Longs m0 = Longs{} + multiplier0, m1 = Longs{} + multiplier1;
-    const Longs p0 = multiply(c[0], m0);
-    const Longs p1 = multiply((p0 >> 32) ^ start.second, m1);
-    c[0] = (p1 >> 32) ^ start.first1;
-    c[1] = p1;
-    c[2] = p0 ^ start.second1;
-    c[3] = Longs{} + start.word3;
-}
-
-SURGETANK_INLINE Counters counters(const Start& start, std::uint64_t number, int chunk) {
-    const std::uint64_t first = number * 16 + static_cast<std::uint64_t>(chunk * lanes);
-    const Longs low = Longs{} + static_cast<std::uint32_t>(first);
-    Counters out;
-    out.even[0] = low + even_numbers, out.odd[0] = low + even_numbers + 1;
-    first_rounds(out.even, start);
-    first_rounds(out.odd, start);
-    return out;
-}
-
-// Only the lower halves count; what is left in the upper ones is never looked at.
-SURGETANK_INLINE void step(Longs (&c)[4], Longs m0, Longs m1, Longs key0, Longs key1) {
-    const Longs p0 = multiply(c[0], m0), p1 = multiply(c[2], m1);
-    c[0] = differ(p1 >> 32, c[1], key0);
-    c[2] = differ(p0 >> 32, c[3], key1);
-    c[1] = p1;
-    c[3] = p0;
-}
-
-// The other rounds, of one set of counters or of several whose chains of products run side by side.
-template <class... Sets>
-SURGETANK_INLINE void rounds(const Stream& s, Sets&... sets) {
-    const Longs m0 = Longs{} + multiplier0, m1 = Longs{} + multiplier1;
-    std::uint32_t k0 = s.key[0] + 2 * bump0, k1 = s.key[1] + 2 * bump1;
-    SURGETANK_UNROLL for (int round = 2; round < round_count; ++round) {
-        const Longs key0 = Longs{} + k0, key1 = Longs{} + k1;
-        (..., (step(sets.even, m0, m1, key0, key1), step(sets.odd, m0, m1, key0, key1)));
-        k0 += bump0;
-        k1 += bump1;
-    }
-}
-
-template <class Use>
-SURGETANK_INLINE void use_words(const Counters& c, Size at, Use& use) {
-    SURGETANK_UNROLL for (int j = 0; j < 4; ++j) use(interleave(c.even[j], c.odd[j]), at + 16 * j);
-}
-
-// Calls use(words, where) for every register of words.
-template <class Use>
-SURGETANK_INLINE void each_word(const Stream& s, std::uint64_t first_group, Size n, Use&& use) {
-    const Start start = start_of(s, first_group);
-    Size at = 0;
-#if SURGETANK_REGISTER == 64  // there are registers for two groups
-    for (; at + 2 * group <= n; at += 2 * group, first_group += 2) {
-        Counters x = counters(start, first_group, 0), y = counters(start, first_group + 1, 0);
-        rounds(s, x, y);
-        use_words(x, at, use);
-        use_words(y, at + group, use);
-    }
-#endif
-    for (; at < n; at += group, ++first_group)
-        for (int chunk = 0; chunk < 16 / lanes; ++chunk) {
-            Counters x = counters(start, first_group, chunk);
-            rounds(s, x);
-            use_words(x, at + chunk * lanes, use);
-        }
-}
-
 SURGETANK_INLINE Floats uniform_of(Words w) { return (number((Ints)(w >> 9)) + 0.5f) * 0x1p-23f; }
 
 void words(const Stream& s, std::uint64_t first_group, Size n, std::uint32_t* out) {
     each_word(s, first_group, n, [&](Words w, Size at) { store(out + at, w); });
 }
 
-void uniform(const Stream& s, std::uint64_t first_group, Size n, float low, float high, float* out) {
-    const Floats from = each(low), times = each(high - low), most = each(high);
-    each_word(s, first_group, n,
-              [&](Words w, Size at) { store(out + at, lesser(from + times * uniform_of(w), most)); });
-}
+// What is made of a register of words: `Uniform`, `Triangular` and `Quantile` of a distribution each.
+struct Uniform {
+    Floats from, times, most;
+    SURGETANK_INLINE Uniform(float low, float high) : from(each(low)), times(each(high - low)), most(each(high)) {}
+    SURGETANK_INLINE Floats operator()(Words w) const { return lesser(from + times * uniform_of(w), most); }
+};
 
-void triangular(const Stream& s, std::uint64_t first_group, Size n, const Triangle& t, float* out) {
+struct Triangular {
     // In units of 2⁻²³, all exact: x below the mode, or what is left above it.
-    const Floats mode = each(t.mode), end = each(0x1p23f), rising = each(t.rising), falling = each(t.falling);
-    const Floats low = each(t.low), high = each(t.high);
-    each_word(s, first_group, n, [&](Words w, Size at) {
-        const Floats x = number((Ints)(w >> 9)) + 0.5f;
+    Floats mode, rising, falling, low, high;
+    SURGETANK_INLINE explicit Triangular(const Triangle& t)
+        : mode(each(t.mode)), rising(each(t.rising)), falling(each(t.falling)), low(each(t.low)), high(each(t.high)) {}
+    SURGETANK_INLINE Floats operator()(Words w) const {
+        const Floats x = number((Ints)(w >> 9)) + 0.5f, end = each(0x1p23f);
         const Truth below = less(x, mode);
         const Floats r = root(where(below, x, end - x) * where(below, rising, falling));
-        store(out + at, greater(lesser(where(below, low + r, high - r), high), low));
-    });
-}
+        return greater(lesser(where(below, low + r, high - r), high), low);
+    }
+};
 
 template <class Parabolas>
 SURGETANK_INLINE Floats parabola(const Parabolas& p, Ints cell, Floats t) {
@@ -134,16 +42,49 @@ SURGETANK_INLINE Floats parabola(const Parabolas& p, Ints cell, Floats t) {
     return greater(lesser(value, each(p.most)), each(p.least));
 }
 
-void quantile(const Stream& s, std::uint64_t first_group, Size n, const Table& table, float* out) {
-    constexpr int shift = 23 - octave_bits, base = 103 << octave_bits;  // 103: the exponent of 2⁻²⁴
-    each_word(s, first_group, n, [&](Words w, Size at) {
+struct Quantile {
+    const Table& table;
+    SURGETANK_INLINE Floats operator()(Words w) const {
+        constexpr int shift = 23 - octave_bits, base = 103 << octave_bits;  // 103: the exponent of 2⁻²⁴
         const Floats u = uniform_of(w), v = lesser(u, 1 - u);
         const Ints bits = (Ints)v;
         const Ints upper = (Ints)(w >> 31) * side_cells;  // u above ½
         const Ints cell = (bits >> shift) - base + upper;
         const Floats t = (Floats)(((bits & ((1 << shift) - 1)) << octave_bits) | 0x3f800000) - 1;
-        store(out + at, parabola(table, cell, t));
-    });
+        return parabola(table, cell, t);
+    }
+};
+
+template <class Shape>
+SURGETANK_INLINE void draw(const Stream& s, std::uint64_t first_group, Size n, const Shape& shape, float* out) {
+    each_word(s, first_group, n, [&](Words w, Size at) { store(out + at, shape(w)); });
+}
+
+template <class Shape>
+SURGETANK_INLINE void draw_of(const std::uint32_t* w, Size n, const Shape& shape, float* out) {
+    for (Size i = 0; i < n; i += lanes) store(out + i, shape(load(w + i)));
+}
+
+void uniform(const Stream& s, std::uint64_t first_group, Size n, float low, float high, float* out) {
+    draw(s, first_group, n, Uniform(low, high), out);
+}
+
+void triangular(const Stream& s, std::uint64_t first_group, Size n, const Triangle& t, float* out) {
+    draw(s, first_group, n, Triangular(t), out);
+}
+
+void quantile(const Stream& s, std::uint64_t first_group, Size n, const Table& table, float* out) {
+    draw(s, first_group, n, Quantile{table}, out);
+}
+
+void uniform_of(const std::uint32_t* w, Size n, float low, float high, float* out) {
+    draw_of(w, n, Uniform(low, high), out);
+}
+
+void triangular_of(const std::uint32_t* w, Size n, const Triangle& t, float* out) { draw_of(w, n, Triangular(t), out); }
+
+void quantile_of(const std::uint32_t* w, Size n, const Table& table, float* out) {
+    draw_of(w, n, Quantile{table}, out);
 }
 
 void quantile_of_z(const float* z, Size n, const TableOfZ& table, float* out) {
@@ -217,6 +158,14 @@ void skip_unmarked(const std::uint32_t* marks, const double* reached, Size n, do
 
 Size below(const std::uint32_t* word, std::uint64_t threshold, Size n, std::int32_t* out) {
     Size count = 0;
+#if SURGETANK_REGISTER == 64
+    if (threshold >> 32 == 0) {
+        const Words limit = Words{} + static_cast<std::uint32_t>(threshold);
+        for (Size i = 0; i < n; i += lanes)
+            count += compress(less(load(word + i), limit), counted_from(i), out + count);
+        return count;
+    }
+#endif
     for (Size i = 0; i < n; ++i) {
         out[count] = static_cast<std::int32_t>(i);
         count += word[i] < threshold;
@@ -295,6 +244,36 @@ void sums(const double* at, Size n, BlockSums& out) {
     }
 }
 
+void path(const double* spent, const double* start, const double* end, const std::int64_t* ended,
+          const std::int64_t* mine, Size n, PathSums& out) {
+    Signed ran{}, ran_ended{}, critical{};
+    Doubles ran_quanta{}, critical_quanta{};
+    for (Size i = 0; i < n; i += doubles) {
+        const Doubles x = load(spent + i);
+        const Signed ends = x < longest_s;
+        const Signed runs = load(ended + i) & (load(end + i) >= 0.0) & (load(start + i) < longest_s);
+        const Signed decides = load(mine + i) & ends;
+        const Doubles y = rounded((Doubles)((Signed)x & ends) * quanta_per_s);
+        ran -= runs, ran_ended -= runs & ends, critical -= decides;
+        ran_quanta += (Doubles)((Signed)y & runs);
+        critical_quanta += (Doubles)((Signed)y & decides);
+    }
+    out = {};
+    for (int k = 0; k < doubles; ++k) {
+        out.ran += static_cast<double>(ran[k]), out.ran_ended += static_cast<double>(ran_ended[k]);
+        out.critical += static_cast<double>(critical[k]);
+        out.ran_quanta += ran_quanta[k], out.critical_quanta += critical_quanta[k];
+    }
+}
+
+void pass(const double* end, const double* at, Size n, std::int64_t* from, std::int64_t* to) {
+    for (Size i = 0; i < n; ++i) {
+        const std::int64_t passes = end[i] == at[i] ? from[i] : 0;
+        to[i] |= passes;
+        from[i] ^= passes;
+    }
+}
+
 void count(const double* at, Size n, std::uint64_t* histogram) {
     constexpr int shift = 52 - bin_bits;
     constexpr std::int64_t base = static_cast<std::int64_t>(1023 + first_octave) << bin_bits;
@@ -315,6 +294,9 @@ const Kernels table = {
     .triangular = triangular,
     .quantile = quantile,
     .quantile_of_z = quantile_of_z,
+    .uniform_of = uniform_of,
+    .triangular_of = triangular_of,
+    .quantile_of = quantile_of,
     .add_float = add_float,
     .scale = scale,
     .finish = finish,
@@ -331,6 +313,8 @@ const Kernels table = {
     .within = within,
     .between = between,
     .sums = sums,
+    .path = path,
+    .pass = pass,
     .count = count,
 };
 

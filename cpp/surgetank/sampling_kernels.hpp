@@ -64,6 +64,12 @@ struct BlockSums {
     double least, most;                   // of the finite, in seconds; meaningless where there is none
 };
 
+/// What a block of trials says of one step: in how many it ran, in how many of those it ended and what it took then, in
+/// quanta; and the same of those in which it was on the path that decided. Exact.
+struct PathSums {
+    double ran, ran_ended, ran_quanta, critical, critical_quanta;
+};
+
 /// A histogram on a logarithmic scale: bin 0 up to 2⁻¹⁰ s, then bins_per_octave in every octave up to longest_s.
 inline constexpr int bin_bits = 8, bins_per_octave = 1 << bin_bits, first_octave = -10, octave_count = 40;
 inline constexpr int bins = 1 + octave_count * bins_per_octave;
@@ -76,6 +82,10 @@ struct Kernels {
     void (*triangular)(const Stream& stream, std::uint64_t first_group, Size n, const Triangle& triangle, float* out);
     void (*quantile)(const Stream& stream, std::uint64_t first_group, Size n, const Table& table, float* out);
     void (*quantile_of_z)(const float* z, Size n, const TableOfZ& table, float* out);
+    /// The same of words that are there; room for `block` of them in each.
+    void (*uniform_of)(const std::uint32_t* words, Size n, float low, float high, float* out);
+    void (*triangular_of)(const std::uint32_t* words, Size n, const Triangle& triangle, float* out);
+    void (*quantile_of)(const std::uint32_t* words, Size n, const Table& table, float* out);
 
     // On blocks.
     /// to[i] += factor·from[i]
@@ -105,6 +115,12 @@ struct Kernels {
     /// What lies between two instants of each trial, at least 0; `to` itself where `from` was skipped or never comes.
     void (*between)(const double* from, const double* to, Size n, double* out);
     void (*sums)(const double* at, Size n, BlockSums& out);
+    /// Of trials that are marked in `ended` (all ones) a step ran where it ended at 0 or later and started before
+    /// longest_s; `mine`: where it is on the path. n: a whole number of groups.
+    void (*path)(const double* spent, const double* start, const double* end, const std::int64_t* ended,
+                 const std::int64_t* mine, Size n, PathSums& out);
+    /// Marks with end[i] = at[i] move from `from` to `to`.
+    void (*pass)(const double* end, const double* at, Size n, std::int64_t* from, std::int64_t* to);
     /// Adds to the histogram.
     void (*count)(const double* at, Size n, std::uint64_t* histogram);  // bins + 1: the last for longer ones
 };

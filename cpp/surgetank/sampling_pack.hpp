@@ -29,6 +29,7 @@ typedef Words WordsAnywhere __attribute__((aligned(4), may_alias));
 typedef Floats FloatsAnywhere __attribute__((aligned(4), may_alias));
 typedef double Doubles __attribute__((vector_size(SURGETANK_REGISTER)));
 typedef std::int64_t Signed __attribute__((vector_size(SURGETANK_REGISTER)));
+typedef Signed SignedAnywhere __attribute__((aligned(8), may_alias));
 typedef Doubles DoublesAnywhere __attribute__((aligned(8), may_alias));
 constexpr int lanes = SURGETANK_REGISTER / 4, doubles = SURGETANK_REGISTER / 8;
 #if SURGETANK_REGISTER == 64
@@ -60,6 +61,15 @@ SURGETANK_INLINE Floats where(Truth m, Floats a, Floats b) {
     return (Floats)_mm512_mask_blend_ps(m, (__m512)b, (__m512)a);
 }
 SURGETANK_INLINE Floats number(Ints a) { return (Floats)_mm512_cvtepi32_ps((__m512i)a); }
+SURGETANK_INLINE Truth less(Words a, Words b) { return _mm512_cmplt_epu32_mask((__m512i)a, (__m512i)b); }
+SURGETANK_INLINE Ints counted_from(std::ptrdiff_t i) {
+    return Ints{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15} + static_cast<std::int32_t>(i);
+}
+/// Writes those of `a` that are true, one after the other, and whatever to the rest of a register; how many they are.
+SURGETANK_INLINE int compress(Truth m, Ints a, std::int32_t* to) {
+    _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(m, (__m512i)a));
+    return __builtin_popcount(m);
+}
 SURGETANK_INLINE Ints whole(Floats a) { return (Ints)_mm512_cvttps_epi32((__m512)a); }
 #elif SURGETANK_REGISTER == 32
 SURGETANK_INLINE Longs multiply(Longs a, Longs b) { return (Longs)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
@@ -111,6 +121,8 @@ SURGETANK_INLINE Ints whole(Floats a) { return __builtin_convertvector(a, Ints);
 SURGETANK_INLINE Floats each(float x) { return Floats{} + x; }
 SURGETANK_INLINE void store(std::uint32_t* to, Words a) { *reinterpret_cast<WordsAnywhere*>(to) = a; }
 SURGETANK_INLINE void store(float* to, Floats a) { *reinterpret_cast<FloatsAnywhere*>(to) = a; }
+SURGETANK_INLINE Words load(const std::uint32_t* from) { return *reinterpret_cast<const WordsAnywhere*>(from); }
+SURGETANK_INLINE Signed load(const std::int64_t* from) { return *reinterpret_cast<const SignedAnywhere*>(from); }
 SURGETANK_INLINE Doubles load(const double* from) { return *reinterpret_cast<const DoublesAnywhere*>(from); }
 SURGETANK_INLINE Floats load(const float* from) { return *reinterpret_cast<const FloatsAnywhere*>(from); }
 

@@ -145,14 +145,7 @@ RecoveryGraph mixed() {
     return g;
 }
 
-RecoveryCapacity half_full() {
-    RecoveryCapacity capacity;
-    capacity.quotas = {"q"};
-    capacity.couplings = {{{1, 0.5}, {0, 0, 1}, {0}}};
-    capacity.lead = uniform(1000, 2000);
-    capacity.denial = 0.25;
-    return capacity;
-}
+RecoveryCapacity half_full() { return {{"q"}, {{{1, 0.5}, {0, 0, 1}, {0}}}, uniform(1000, 2000), 0.25}; }
 
 void expect_same(const TimeCounts& a, const TimeCounts& b) {
     EXPECT_EQ(a.finite, b.finite);
@@ -262,9 +255,19 @@ TEST(Recovery, RefusesWhatIsNoGraph) {
               "done: must not be a fallback, which ends with its step (got 0)");
     EXPECT_EQ(message([&] { model.select(run_of(0), nullptr, 0, {}); }),
               "trials: must be at least 1, below 2^62 (got 0)");
-    RecoveryCapacity wrong = half_full();
-    wrong.couplings[0].served = {2, 0.5};
-    EXPECT_EQ(message([&] { model.run(run_of(5), &wrong); }), "served: must be shares in [0, 1] (got 2)");
+    const auto of = [](Coupling coupling) { return RecoveryCapacity({"q"}, {std::move(coupling)}, fixed(1), 0.5); };
+    EXPECT_EQ(message([&] { of({{2, 0.5}, {0, 0, 1}, {0}}); }), "served: must be shares in [0, 1] (got 2)");
+    EXPECT_EQ(message([&] { of({{1, 0.5}, {0, 0, 1}, {1}}); }),
+              "lacking: must be quotas that are there, ascending at every moment (got 1)");
+    EXPECT_EQ(message([&] { of({{1, 0.5}, {0, 1, 2}, {0, -1}}); }),
+              "lacking: must be quotas that are there, ascending at every moment (got -1)");
+    EXPECT_EQ(message([&] { of({{1, 0.5}, {0, 1, 0}, {}}); }),
+              "starts: must ascend from 0 to the number of those lacking (got 0)");
+    EXPECT_EQ(message([&] { of({{1}, {0, 0, 0}, {}}); }), "couplings: must be of the same moments (got 1)");
+    EXPECT_EQ(message([&] { of({}); }), "couplings: must have at least one moment (got 0)");
+    EXPECT_EQ(message([] { RecoveryCapacity({"q"}, {}, fixed(1)); }), "couplings: must be at least one (got 0)");
+    EXPECT_EQ(message([] { RecoveryCapacity({"q"}, {{{1}, {0, 0}, {}}}, fixed(1), 1.5); }),
+              "denial: must lie in [0, 1] (got 1.5)");
 }
 
 TEST(Recovery, CanBeAbandoned) {

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _bridge
+from .. import _bridge, _core
 from .._bridge import Floats
 from .._table import span
 from ..errors import InvalidInput, invalid, nearest
 from ..headroom.events import Event, events_of
 from ..history import QuotaKey
 from ..plan import Plan, matching
-from .distributions import Durations, as_distribution
+from .distributions import Distribution, Durations, as_distribution
 from .landing import (
     ROUNDING,
     Inflow,
@@ -30,6 +32,10 @@ from .landing import (
     share_of,
 )
 from .models import quota_increase
+
+#: Sets of quotas that steps need, by their patterns.
+Sets: TypeAlias = tuple[tuple[str, ...], ...]
+_COUPLINGS: WeakKeyDictionary[Plan, dict[tuple[tuple[str, ...], float], Coupling]] = WeakKeyDictionary()
 
 #: From asking for a quota increase until it applies, where nobody knows better.
 LEAD_TIME = quota_increase()
@@ -70,6 +76,7 @@ class Capacity:
     lead_time: Durations = LEAD_TIME
     denial: float = 0.05
     #: Those worked out so far, by patterns and share: one history is looked at many times, for what-ifs and targets.
+    #: Shared by all that leave the plan as it is.
     _couplings: dict[tuple[tuple[str, ...], float], Coupling] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +97,8 @@ class Capacity:
             raise invalid("raised", 'must be "needed", "allocation", or map patterns to amounts', self.raised)
         if self.raised == "allocation" and plan.allocation is None:
             raise invalid("raised", "must be an allocation that the plan holds, and it holds none", self.raised)
+        if self.event is None and self.raised is None:
+            put(self, "_couplings", _COUPLINGS.setdefault(plan, {}))
         put(self, "lead_time", as_distribution(self.lead_time, "lead_time"))
         put(self, "denial", _bridge.fraction(self.denial, "denial", rule="must be a probability in [0, 1]"))
 
@@ -120,6 +129,8 @@ class Coupling:
     need: Floats  #: (M, C) what must fit: growth times the peak of demand over [t, t + duration)
     quota: Floats  #: (C,) as raised
     served_target: float = 1.0  #: the share that is enough; ``short``, ``missing`` and ``need`` are of that share
+    #: What `room` gave last: the same is asked for again and again.
+    _last: tuple[object, _core.RecoveryCapacity] | None = field(default=None, init=False, repr=False)
 
     @property
     def fits(self) -> NDArray[np.bool_]:
@@ -130,6 +141,27 @@ class Coupling:
     def fits_frac(self) -> float:
         """The share of moments from which what must be served fits everywhere at once."""
         return float(np.mean(self.fits))
+
+    def room(self, sets: Sets, lead_time: Distribution, denial: float) -> _core.RecoveryCapacity:
+        """Give what fits and what is lacking, of each set of quotas that steps need, as the core takes it."""
+        asked = (sets, lead_time, denial)
+        if self._last is None or self._last[0] != asked:
+            parts = [self._part(patterns) for patterns in sets]
+            made = _core.RecoveryCapacity([str(key) for key in self.quotas], parts, lead_time._core, denial)
+            object.__setattr__(self, "_last", (asked, made))
+        return self._last[1]  # type: ignore[index]
+
+    def _part(self, patterns: Sequence[str]) -> _core.Coupling:
+        own = np.array([any(key.matches(p) for p in patterns) for key in self.quotas], dtype=bool)
+        served = self.served_by[:, own].min(axis=1, initial=1.0)
+        moments, columns = np.nonzero(np.ascontiguousarray(self.short[:, own]))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(moments, minlength=len(served)))])
+        lacking = np.flatnonzero(own)[columns]
+        return _core.Coupling(served, starts.astype(np.int64), lacking.astype(np.int64))
+
+    def __getstate__(self) -> dict[str, object]:
+        """Pickle the figures; the core's objects are made again."""
+        return {**self.__dict__, "_last": None}
 
 
 def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float = 1.0) -> Coupling:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from .. import _bridge, _core
 from .._bridge import Duration
 from ..errors import invalid
@@ -51,16 +49,7 @@ class Asked:
         found, capacity = self.coupling, self.capacity
         if found is None or capacity is None:
             return None
-        couplings = []
-        for patterns in capacity_sets(self.runbook):
-            own = np.array([any(key.matches(p) for p in patterns) for key in found.quotas], dtype=bool)
-            served = found.served_by[:, own].min(axis=1, initial=1.0)
-            moments, columns = np.nonzero(np.ascontiguousarray(found.short[:, own]))
-            starts = np.concatenate([[0], np.cumsum(np.bincount(moments, minlength=len(served)))])
-            lacking = np.flatnonzero(own)[columns]
-            couplings.append(_core.Coupling(served, starts.astype(np.int64), lacking.astype(np.int64)))
-        lead = capacity.lead_time._core  # type: ignore[union-attr]
-        return _core.RecoveryCapacity([str(key) for key in found.quotas], couplings, lead, capacity.denial)
+        return found.room(capacity_sets(self.runbook), capacity.lead_time, capacity.denial)  # type: ignore[arg-type]
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what was asked; the core's objects are made again."""
