@@ -86,3 +86,12 @@ def test_nearest_never_fails(name, known):
     text = nearest(name, known)
     assert text == "" or text.startswith(("; did you mean ", "; known: "))
     assert (text == "") == (not known)
+
+
+def test_an_error_tells_its_parts():
+    error = invalid("start", "must be a date: 2026-01-31", "tomorrow (got it)")
+    assert (error.argument, error.rule) == ("start", "must be a date: 2026-01-31")
+    assert error.about("[plan] start") == "[plan] start: must be a date: 2026-01-31 (got 'tomorrow (got it)')"
+    with pytest.raises(InvalidInput) as raised:  # by the core
+        _core.fit_quantiles("pert", 3, 2, 1, 0.9)
+    assert str(raised.value).startswith(f"{raised.value.argument}: {raised.value.rule} (got ")

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -325,3 +326,15 @@ def test_one_plan_is_looked_at_once_whoever_asks():
     assert (mean(lead_time=5, denial=0), mean(lead_time=Fixed(500), denial=0)) == (soon, late)
     again = pickle.loads(pickle.dumps(coupling(Capacity(plan), ["*"])))
     assert again.room((("*",),), Fixed(5), 0.0) is again.room((("*",),), Fixed(5), 0.0)
+
+
+def test_threads_may_ask_for_different_room_at_once():
+    plan, book = half_short(), Runbook([Step("scale", 10, capacity="*")])
+
+    def mean(lead_s):
+        return estimate_recovery(book, capacity=Capacity(plan, lead_time=lead_s), trials=300).rto.mean
+
+    leads = [5, 500, 50_000] * 60
+    alone = {lead_s: mean(lead_s) for lead_s in leads[:3]}
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(mean, leads)) == [alone[lead_s] for lead_s in leads]

@@ -295,7 +295,7 @@ def _scenario(source: Source, table: Any, nth: int) -> Scenario:
     try:
         return Scenario(**table)
     except InvalidInput as error:
-        raise source.at(str(error), "scenario", nth, str(error).partition(":")[0]) from None
+        raise source.at(str(error), "scenario", nth, error.argument) from None
 
 
 def _allocation(source: Source, table: dict[str, Any]) -> tuple[Survive | None, Proportional]:
@@ -304,7 +304,7 @@ def _allocation(source: Source, table: dict[str, Any]) -> tuple[Survive | None, 
     try:
         sharing = Proportional.named(table["sharing"]) if "sharing" in table else Proportional()
     except InvalidInput as error:
-        raise source.at(str(error).replace("name:", "sharing:", 1), "allocation", "sharing") from None
+        raise source.at(error.about("sharing"), "allocation", "sharing") from None
     try:
         return None if options.get("failures") == [] else Survive(**options), sharing
     except InvalidInput as error:
@@ -313,8 +313,8 @@ def _allocation(source: Source, table: dict[str, Any]) -> tuple[Survive | None, 
 
 def _as_in_the_file(error: InvalidInput) -> tuple[str, str, str]:
     """The message and the place of a mistake in [allocation], where `failures` is called `survive`."""
-    message = str(error).replace("failures:", "survive:", 1)
-    return message, "allocation", message.partition(":")[0]
+    key = "survive" if error.argument == "failures" else error.argument
+    return error.about(key), "allocation", key
 
 
 def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Policy]]:
@@ -360,18 +360,15 @@ def _policy(source: Source, name: str, placed: dict[str, tuple[Any, tuple[str, .
             options["detector"] = RollingSigma(**spikes)
         return POLICIES[name](**options)
     except InvalidInput as error:
-        said = str(error)
-        for key, option in _SPIKE_KEYS.items():
-            said = said.replace(option, key, 1) if said.startswith(f"{option}:") else said
-        key = said.partition(":")[0]
-        raise source.at(said, *placed[key][1] if key in placed else ("policy",)) from None
+        key = next((key for key, option in _SPIKE_KEYS.items() if option == error.argument), error.argument)
+        raise source.at(error.about(key), *placed[key][1] if key in placed else ("policy",)) from None
 
 
 def _detector(source: Source, table: dict[str, Any]) -> Detector:
     try:
         return detector_of({key: value for key, value in table.items() if key != "detector"}, table.get("detector"))
     except InvalidInput as error:
-        raise source.at(str(error), "spikes", str(error).partition(":")[0]) from None
+        raise source.at(str(error), "spikes", error.argument) from None
 
 
 def _thresholds(source: Source, table: Any) -> tuple[Thresholds, dict[str, Thresholds]]:
@@ -391,4 +388,4 @@ def _threshold(source: Source, table: dict[str, Any], base: Thresholds, *where: 
     try:
         return Thresholds(**{"warning_frac": base.warning_frac, "critical_frac": base.critical_frac, **table})
     except InvalidInput as error:
-        raise source.at(str(error), *where, str(error).partition(":")[0]) from None
+        raise source.at(str(error), *where, error.argument) from None

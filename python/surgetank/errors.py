@@ -10,7 +10,21 @@ class SurgetankError(Exception):
 
 
 class InvalidInput(SurgetankError, ValueError):
-    """An argument breaks a rule. The message reads "argument: rule (got value)"."""
+    """An argument breaks a rule. The message reads "argument: rule (got value)", whoever raises it."""
+
+    @property
+    def argument(self) -> str:
+        """What is wrong: the name of an argument, a key of a file, a column."""
+        return str(self).partition(":")[0]
+
+    @property
+    def rule(self) -> str:
+        """What must hold of it."""
+        return str(self).partition(": ")[2].partition(" (got ")[0]
+
+    def about(self, argument: str) -> str:
+        """Give the message for who knows it by another name."""
+        return argument + str(self)[len(self.argument) :]
 
 
 class NumericalFailure(SurgetankError, ArithmeticError):

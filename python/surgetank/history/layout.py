@@ -196,8 +196,7 @@ class Layout:
         try:
             return parse_instant(cell, self.tz)
         except InvalidInput as error:
-            rule = str(error).partition(": ")[2].rpartition(" (got")[0]
-            raise BadCell(row, self.found["timestamp"], rule, cell) from None
+            raise BadCell(row, self.found["timestamp"], error.rule, cell) from None
 
 
 def _key(account: str, region: str, service_code: str, quota_code: str, context_id: str) -> QuotaKey:

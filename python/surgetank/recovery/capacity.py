@@ -144,12 +144,13 @@ class Coupling:
 
     def room(self, sets: Sets, lead_time: Distribution, denial: float) -> _core.RecoveryCapacity:
         """Give what fits and what is lacking, of each set of quotas that steps need, as the core takes it."""
-        asked = (sets, lead_time, denial)
-        if self._last is None or self._last[0] != asked:
+        asked, last = (sets, lead_time, denial), self._last
+        if last is None or last[0] != asked:
             parts = [self._part(patterns) for patterns in sets]
             made = _core.RecoveryCapacity([str(key) for key in self.quotas], parts, lead_time._core, denial)
-            object.__setattr__(self, "_last", (asked, made))
-        return self._last[1]  # type: ignore[index]
+            last = (asked, made)
+            object.__setattr__(self, "_last", last)
+        return last[1]
 
     def _part(self, patterns: Sequence[str]) -> _core.Coupling:
         own = np.array([any(key.matches(p) for p in patterns) for key in self.quotas], dtype=bool)

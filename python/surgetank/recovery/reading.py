@@ -184,9 +184,8 @@ def _runbook(source: Source) -> Runbook:
     except Misplaced as error:
         raise source.at(str(error), *_where(source, error)) from None
     except InvalidInput as error:
-        key, _, rule = str(error).partition(":")
-        own = next((spelled for spelled, name in _RENAMED.items() if name == key), key)
-        raise source.at(f"{own}:{rule}", "step" if key == "steps" else own) from None
+        own = next((spelled for spelled, name in _RENAMED.items() if name == error.argument), error.argument)
+        raise source.at(error.about(own), "step" if own == "steps" else own) from None
 
 
 def _steps(source: Source) -> list[Any]:
@@ -221,7 +220,7 @@ def _item(source: Source, kind: str, nth: int, table: Any) -> Any:
     try:
         return make(**read)
     except InvalidInput as error:
-        raise source.at(str(error), kind, nth, str(error).partition(":")[0]) from None
+        raise source.at(str(error), kind, nth, error.argument) from None
 
 
 def _known(source: Source, table: dict[str, Any], keys: tuple[str, ...], place: str, *where: str | int) -> None:
