@@ -1,6 +1,7 @@
 """`estimate_recovery`: closed forms, the grid-convolution oracle, and intervals that hold as often as they say."""
 
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +11,13 @@ from oracles_recovery import Grid, SeriesParallel
 from surgetank.recovery import (
     Branch,
     DataStore,
+    Empirical,
     Exponential,
     Fixed,
     Gamma,
     Lognormal,
     Mixture,
+    Recovery,
     Runbook,
     Step,
     Triangular,
@@ -330,3 +333,29 @@ def test_no_draw_lies_outside_its_bounds():
             found = estimate_recovery(step, trials=2**22, first=first)
             assert found.never == 0
             assert 0 <= found.rto.least <= found.rto.most <= high
+
+
+def test_a_probability_between_fixed_durations_is_counted():
+    """A bin of the histogram tells nothing of what lies on either side within it."""
+    book = Runbook([
+        Branch("which", {"short": 0.3, "edge": 0.2, "long": 0.5}),
+        Step("a", 60, after=["which:short"]),
+        Step("b", 64, after=["which:edge"]),  # where a bin begins
+        Step("c", 90, after=["which:long"]),
+        Step("d", 1, after=["which:long"]),
+    ], stores=[DataStore("copy", Empirical([5, 5, 5, 7]))])  # fmt: skip
+    whole = estimate_recovery(book, trials=20_000)
+    parts = Recovery.merge([estimate_recovery(book, trials=10_000, first=first) for first in (0, 10_000)])
+    asked = estimate_recovery(book, trials=20_000, also_s=[59.9, 60, 60.1, 63.9, 64, 89.999, 90, 5, 6])
+    for found in (whole, parts, pickle.loads(pickle.dumps(whole))):
+        for t in (59.9, 60, 60.1, 63.9, 64, 89.999, 90):
+            assert found.rto.probability(t) == asked.rto.probability(t)
+            assert found.rto.interval(t) == asked.rto.interval(t)
+        for t in (5, 6):
+            assert found.rpo.probability(t) == found.stores["copy"].probability(t) == asked.rpo.probability(t)
+    assert asked.rto.probability(60) == pytest.approx(0.3, abs=0.02)
+    alone = pickle.loads(pickle.dumps(whole.rto))  # of which the trials cannot be drawn again
+    low, high = alone.interval(60)
+    assert low <= whole.rto.probability(60) <= high
+    smooth = estimate_recovery(Runbook([Step("a", Uniform(0, 300))]), trials=20_000)
+    assert smooth.rto.probability(100) == smooth.rto.cdf(100)

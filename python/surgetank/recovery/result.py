@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -228,7 +228,7 @@ class Recovery(Tabular):
         return {
             name: Times.of(
                 name, raw, self.trials, self.asked.targets, confidence=self.confidence,
-                select=self._selector(i) if which == "clocks" else None,
+                select=self._selector(i) if which == "clocks" else None, within=self._counter(which, i),
             )
             for i, (name, raw) in enumerate(rows)
         }  # fmt: skip
@@ -239,7 +239,7 @@ class Recovery(Tabular):
         return {
             name: Times.of(
                 name, raw, self.trials, self.asked.point_targets, confidence=self.confidence,
-                select=self._selector(len(self.counts["clocks"]) + i),
+                select=self._selector(len(self.counts["clocks"]) + i), within=self._counter("points", i),
             )
             for i, (name, raw) in enumerate(zip(names, self.counts["points"], strict=True))
         }  # fmt: skip
@@ -249,6 +249,16 @@ class Recovery(Tabular):
             return None
         ((first, count),) = self.ranges
         return lambda ranks: self.asked.select(first, count, number, ranks)
+
+    def _counter(self, which: str, number: int) -> Callable[[float], int]:
+        """How many of the same trials end by an instant, drawn again."""
+
+        @cache
+        def within(seconds: float) -> int:
+            asked = replace(self.asked, targets=(seconds,), point_targets=(seconds,))
+            return sum(asked.draw(first, count)[which][number]["within"][0] for first, count in self.ranges)
+
+        return within
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle what cannot be worked out again."""

@@ -20,6 +20,8 @@ _FIRST_OCTAVE, _PER_OCTAVE, _OCTAVES = _core.recovery_bins
 LONGEST_S = 2.0 ** (_FIRST_OCTAVE + _OCTAVES)
 QUANTA_PER_S = 1024
 MOST_RANKS = 5000
+#: A bin that holds a larger share is looked into.
+MOST_IN_BIN = 0.01
 
 _OCTAVE_STARTS = 2.0 ** np.arange(_FIRST_OCTAVE, _FIRST_OCTAVE + _OCTAVES)
 #: Edges of the histogram's bins in seconds, (bins + 1,): 256 in every octave, the first from 0.
@@ -52,8 +54,8 @@ class Times:
 
     All that is reported follows from integer counts: any number of threads and chunks gives the same numbers. Means
     are over the trials that end; quantiles are over all of them, and infinite from P(never) on. Instants are counted in
-    256 bins an octave, so a quantile or a probability at an instant that was not a target is known to 0.4 % of the
-    instant; `exact` gives order statistics exactly. Targets are counted exactly.
+    256 bins an octave, so a quantile, and `cdf`, is known to 0.4 % of the instant; `exact` gives order statistics
+    exactly. Targets are counted exactly, and so are instants in a bin that holds much: there trials are drawn again.
     """
 
     name: str
@@ -67,7 +69,8 @@ class Times:
     targets: tuple[float, ...] = ()
     within_targets: tuple[int, ...] = ()
     confidence: float = 0.95
-    select: Callable[[Sequence[int]], list[float]] | None = field(default=None, repr=False)
+    select: Callable[[Sequence[int]], list[float]] | None = field(default=None, repr=False)  #: order statistics
+    within: Callable[[float], int] | None = field(default=None, repr=False)  #: how many trials end by an instant
 
     @staticmethod
     def of(name: str, raw: Mapping[str, Any], trials: int, targets: Sequence[float], **more: Any) -> Times:
@@ -81,7 +84,7 @@ class Times:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without what draws again."""
-        return {**self.__dict__, "select": None}
+        return {**self.__dict__, "select": None, "within": None}
 
     @property
     def never(self) -> float:
@@ -108,23 +111,38 @@ class Times:
         return self.mean - half, self.mean + half
 
     def probability(self, seconds: Duration) -> float:
-        """P(at most so many seconds): exactly as counted for a target, else to within a bin."""
-        seconds = _bridge.duration_s(seconds, "seconds")
-        if seconds in self.targets:
-            return self.within_targets[self.targets.index(seconds)] / self.trials
-        return float(self.cdf(seconds))
+        """P(at most so many seconds): as counted for a target, else to within a bin.
+
+        A bin that holds over 1 % of the trials, as where durations are fixed, says too little: the trials are drawn
+        again, which takes as long as the estimate took; not once this has been pickled apart from its estimate.
+        """
+        at = _bridge.duration_s(seconds, "seconds")
+        hits = self._hits(at)
+        return float(self.cdf(at)) if hits is None else hits / self.trials
 
     def interval(self, seconds: Duration) -> tuple[float, float]:
-        """Wilson's interval of `probability`, of the sampling alone; wider by a bin where it is not of a target."""
+        """Wilson's interval of `probability`, of the sampling alone; wider by a bin where that is to within a bin."""
         at = _bridge.duration_s(seconds, "seconds")
+        hits = self._hits(at)
+        low, high = self._about(at) if hits is None else (hits, hits)
+        return wilson(low, self.trials, self.confidence)[0], wilson(high, self.trials, self.confidence)[1]
+
+    def _hits(self, at: float) -> int | None:
+        """How many trials end by then; None: it is known to a bin."""
         if at in self.targets:
-            hits = self.within_targets[self.targets.index(at)]
-            return wilson(hits, self.trials, self.confidence)
-        # What lies in the same bin may be on either side.
+            return self.within_targets[self.targets.index(at)]
+        if not self.finite or at < self.least:
+            return 0
+        if at >= self.most:
+            return self.finite
+        low, high = self._about(at)
+        return None if self.within is None or high - low <= MOST_IN_BIN * self.trials else self.within(at)
+
+    def _about(self, at: float) -> tuple[int, int]:
+        """How many trials end by then, at least and at most: what lies in the same bin may be on either side."""
         below = np.concatenate([[0], np.cumsum(self.histogram[:-1])])
         low = int(below[max(0, int(np.searchsorted(EDGES, at)) - 1)])
-        high = int(below[min(len(below) - 1, int(np.searchsorted(EDGES, at, side="right")))])
-        return wilson(low, self.trials, self.confidence)[0], wilson(high, self.trials, self.confidence)[1]
+        return low, int(below[min(len(below) - 1, int(np.searchsorted(EDGES, at, side="right")))])
 
     def cdf(self, seconds: ArrayLike) -> Floats:
         """P(at most so many seconds), in the shape of ``seconds``, straight within each bin."""
