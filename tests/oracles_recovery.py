@@ -219,7 +219,7 @@ def counted(values, targets):
         histogram[bin_of(v)] += 1
     return {
         "finite": len(finite),
-        "within": [sum(v <= t * (1 + 1e-12) for v in values) for t in targets],
+        "within": [sum(v <= t * (1 + 1e-12) for v in finite) for t in targets],
         "sum": sum(quanta),
         "squares": sum(q * q for q in quanta),
         "least": min(finite, default=math.inf),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import surgetank
-from surgetank import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError, _core
+from surgetank import InvalidInput, MissingExtra, NumericalFailure, Runbook, Step, StoreError, SurgetankError, _core
 from surgetank.errors import invalid, nearest, shown
 
 
@@ -92,6 +92,22 @@ def test_an_error_tells_its_parts():
     error = invalid("start", "must be a date: 2026-01-31", "tomorrow (got it)")
     assert (error.argument, error.rule) == ("start", "must be a date: 2026-01-31")
     assert error.about("[plan] start") == "[plan] start: must be a date: 2026-01-31 (got 'tomorrow (got it)')"
+    named = pickle.loads(pickle.dumps(invalid("a: b", "of x (got y) must be so", 1)))
+    assert (named.argument, named.rule) == ("a: b", "of x (got y) must be so")
+    with pytest.raises(InvalidInput) as wrong:
+        Runbook([Step("a (got b", 1, after="zz")])
+    for error in (wrong.value, pickle.loads(pickle.dumps(wrong.value))):
+        assert error.argument == "after"
+        assert error.rule == "of 'a (got b' must name steps that are there; known: a (got b"
     with pytest.raises(InvalidInput) as raised:  # by the core
         _core.fit_quantiles("pert", 3, 2, 1, 0.9)
     assert str(raised.value).startswith(f"{raised.value.argument}: {raised.value.rule} (got ")
+
+
+def test_of_a_mistake_in_a_file_the_place_is_the_argument(tmp_path):
+    path = tmp_path / "o: p.toml"
+    path.write_text('[[step]]\nname="a"\nduration="1 min"\nfailure=3\n')
+    with pytest.raises(InvalidInput) as raised:
+        surgetank.read_runbook(path)
+    assert raised.value.argument == "o: p.toml, line 4"
+    assert raised.value.rule.startswith("failure: must be")

@@ -1,5 +1,6 @@
 """`estimate_recovery`: closed forms, the grid-convolution oracle, and intervals that hold as often as they say."""
 
+import copy
 import math
 import pickle
 from dataclasses import replace
@@ -359,3 +360,29 @@ def test_a_probability_between_fixed_durations_is_counted():
     assert low <= whole.rto.probability(60) <= high
     smooth = estimate_recovery(Runbook([Step("a", Uniform(0, 300))]), trials=20_000)
     assert smooth.rto.probability(100) == smooth.rto.cdf(100)
+
+
+def test_a_sum_of_decimal_fractions_is_in_time_whether_asked_before_or_after():
+    third = Runbook([Step("a", 0.1), Step("b", 0.2, "a"), Step("c", Empirical([0, 5]), "b")], detection="a")
+    last = Runbook([Step("a", Empirical([0.5, 1.0]))], stores=[DataStore("copy", 0.1, 0.2)])
+    for book, at in ((third, 0.3), (third, 0.2), (last, 0.7 + 0.2 + 0.1), (last, 0.3)):
+        found, asked = (estimate_recovery(book, trials=20_000, also_s=also) for also in ([], [at]))
+        times = zip((*found.clocks.values(), *found.stores.values()),
+                    (*asked.clocks.values(), *asked.stores.values()), strict=True)  # fmt: skip
+        for one, other in times:
+            assert (one.probability(at), one.interval(at)) == (other.probability(at), other.interval(at))
+
+
+@pytest.mark.parametrize("target", [2.0**30, 2.0**31, 1e299, 1e300, 1.7e308])
+def test_what_never_ends_meets_no_target_however_far_off(target):
+    some = Runbook([Step("a", 1, failure=0.5)], stores=[DataStore("copy", 2.0**31)])
+    beyond = Runbook([Step("a", 2.0**29), Step("b", 2.0**29, "a"), Step("c", 2.0**29, "b")])
+    found = estimate_recovery(some, trials=1000, target_s=target, rpo_target_s=target)
+    assert (found.probability, found.rpo_probability, found.both_probability) == (1 - found.rto.never, 0, 0)
+    assert estimate_recovery(beyond, trials=1000, target_s=target).probability == 0
+    assert estimate_recovery(beyond, trials=1000).rto.probability(target) == 0
+
+
+def test_times_are_themselves_when_they_are_copied():
+    times = estimate_recovery(Runbook([Step("a", Empirical([100.1, 100.2]))]), trials=20_000).rto
+    assert copy.copy(times).probability(100.15) == copy.deepcopy(times).probability(100.15) == times.probability(100.15)

@@ -338,3 +338,25 @@ def test_threads_may_ask_for_different_room_at_once():
     alone = {lead_s: mean(lead_s) for lead_s in leads[:3]}
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(mean, leads)) == [alone[lead_s] for lead_s in leads]
+
+
+def test_no_target_is_met_twice_where_room_is_lacking():
+    book, capacity = Runbook([Step("s", 1, capacity="*")]), Capacity(half_short(), lead_time=1, denial=1.0)
+    for target in (1e300, 1.7e308):
+        found = estimate_recovery(book, trials=1000, target_s=target, capacity=capacity)
+        assert found.probability == 1 - found.rto.never == found.shortage.fits / 1000
+
+
+def test_few_couplings_of_a_plan_are_kept_and_none_can_be_changed():
+    plan = half_short()
+    capacity = Capacity(plan)
+    for k in range(40):
+        coupling(capacity, ["*"], 0.5 + k / 100)
+    assert len(capacity._couplings) <= 4
+    raised = Capacity(plan, raised={"*": 5.0})
+    for one in (raised, pickle.loads(pickle.dumps(raised))):
+        assert one.raised == {"*": 5.0}
+        with pytest.raises(TypeError):
+            one.raised["*"] = 6.0
+    again = pickle.loads(pickle.dumps(coupling(capacity, ["*"])))
+    assert not again.served.flags.writeable

@@ -15,8 +15,12 @@ inline constexpr std::uint64_t blocks_per_job = 32;
 /// Throws InvalidInput for what does not go with the graph.
 void check(const RecoveryRun& run, const RecoveryGraph& graph, const RecoveryCapacity* capacity);
 
-/// The largest instant that meets a target: sums of decimal fractions may end a digit beyond it.
-inline double limit_of(double target) { return target * (1 + 1e-12); }
+/// The largest instant that meets a target: sums of decimal fractions may end a digit beyond it. What never ends meets
+/// none.
+inline double limit_of(double target) {
+    constexpr double most = sampling::longest_s * (1 - 0x1p-53);
+    return std::min(target * (1 + 1e-12), most);
+}
 
 inline Index jobs_of(const RecoveryRun& run) {
     const auto size = static_cast<std::uint64_t>(block);

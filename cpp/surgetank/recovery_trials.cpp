@@ -80,8 +80,7 @@ Trials::Trials(const RecoveryModel& model, const RecoveryCapacity* capacity, std
 }
 
 void Trials::evaluate(std::uint64_t number) {
-    first_trial_ = number * static_cast<std::uint64_t>(block);
-    first_group_ = first_trial_ / static_cast<std::uint64_t>(group);
+    first_group_ = number * static_cast<std::uint64_t>(block / group);
     draw_all();
     graph();
     if (room_) room_->draw(kernels_, first_group_);

@@ -61,7 +61,7 @@ private:
 
     const RecoveryModel& model_;
     const sampling::Kernels& kernels_;
-    std::uint64_t first_group_ = 0, first_trial_ = 0;
+    std::uint64_t first_group_ = 0;
 
     enum class Took { constant, shapes, times };
     std::vector<Took> form_;

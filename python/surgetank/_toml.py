@@ -35,11 +35,15 @@ class Source:
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise InvalidInput(f"{path}: must be a readable file: {reason} (got {shown(str(path))})") from error
+            raise InvalidInput(
+                f"{path}: must be a readable file: {reason} (got {shown(str(path))})", argument=str(path)
+            ) from error
         try:
             return Source(path.name, text, tomllib.loads(text))
         except (ValueError, RecursionError) as error:
-            raise InvalidInput(f"{path.name}: must be valid TOML: {printable(str(error))}") from error
+            raise InvalidInput(
+                f"{path.name}: must be valid TOML: {printable(str(error))}", argument=path.name
+            ) from error
 
     def error(self, what: str, got: Any, *where: str | int) -> InvalidInput:
         """The error "file, line n: key: rule (got value)"."""
@@ -48,7 +52,8 @@ class Source:
     def at(self, message: str, *where: str | int) -> InvalidInput:
         """A message with the file and the line of what it is about."""
         line = self.line(*where)
-        return InvalidInput(f"{self.name}{f', line {line}' if line else ''}: {printable(message)}")
+        place = f"{self.name}{f', line {line}' if line else ''}"
+        return InvalidInput(f"{place}: {printable(message)}", argument=place)
 
     def line(self, *where: str | int) -> int:
         """The line on which something stands, or what it is part of; 0 where it does not."""

@@ -12,15 +12,20 @@ class SurgetankError(Exception):
 class InvalidInput(SurgetankError, ValueError):
     """An argument breaks a rule. The message reads "argument: rule (got value)", whoever raises it."""
 
+    def __init__(self, message: str = "", *, argument: str | None = None, rule: str | None = None) -> None:
+        """Keep the parts, where they are known; names in them may hold what parts them in the message."""
+        super().__init__(message)
+        self._argument, self._rule = argument, rule
+
     @property
     def argument(self) -> str:
-        """What is wrong: the name of an argument, a key of a file, a column."""
-        return str(self).partition(":")[0]
+        """What is wrong: the name of an argument; of a mistake in a file, the file and the line."""
+        return str(self).partition(":")[0] if self._argument is None else self._argument
 
     @property
     def rule(self) -> str:
         """What must hold of it."""
-        return str(self).partition(": ")[2].partition(" (got ")[0]
+        return str(self)[len(self.argument) + 2 :].partition(" (got ")[0] if self._rule is None else self._rule
 
     def about(self, argument: str) -> str:
         """Give the message for who knows it by another name."""
@@ -58,7 +63,9 @@ def shown(value: object, most: int = 60) -> str:
 
 def invalid(argument: str, rule: str, got: object) -> InvalidInput:
     """Make the error "argument: rule (got value)"; names from outside, wherever they stand, come out printable."""
-    return InvalidInput(f"{printable(f'{argument}: {rule}')} (got {shown(got)})")
+    said = printable(f"{argument}: {rule}")
+    own = min(printable(argument), said, key=len)
+    return InvalidInput(f"{said} (got {shown(got)})", argument=own, rule=said[len(own) + 2 :])
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from types import MappingProxyType
 from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -35,11 +37,13 @@ from .models import quota_increase
 
 #: Sets of quotas that steps need, by their patterns.
 Sets: TypeAlias = tuple[tuple[str, ...], ...]
-_COUPLINGS: WeakKeyDictionary[Plan, dict[tuple[tuple[str, ...], float], Coupling]] = WeakKeyDictionary()
+_COUPLINGS: WeakKeyDictionary[Plan, OrderedDict[tuple[tuple[str, ...], float], Coupling]] = WeakKeyDictionary()
 
 #: From asking for a quota increase until it applies, where nobody knows better.
 LEAD_TIME = quota_increase()
 WHAT_IFS = ("needed", "allocation")
+#: Couplings kept for each plan: of a history of months, some megabytes each.
+MOST_KEPT = 4
 #: Where a quota is short, it lacks something, whatever rounding says.
 LEAST_MISSING = 1e-300
 
@@ -77,7 +81,9 @@ class Capacity:
     denial: float = 0.05
     #: Those worked out so far, by patterns and share: one history is looked at many times, for what-ifs and targets.
     #: Shared by all that leave the plan as it is.
-    _couplings: dict[tuple[tuple[str, ...], float], Coupling] = field(default_factory=dict, init=False, repr=False)
+    _couplings: OrderedDict[tuple[tuple[str, ...], float], Coupling] = field(
+        default_factory=OrderedDict, init=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         """Check all that does not depend on the quotas asked for."""
@@ -92,19 +98,26 @@ class Capacity:
         if self.event is not None and _bridge.name(self.event, "event") not in names:
             raise invalid("event", f"must be an event of the plan{nearest(self.event, names)}", self.event)
         if isinstance(self.raised, Mapping):
-            put(self, "raised", {pattern: _amount(plan, pattern, value) for pattern, value in self.raised.items()})
+            amounts = {pattern: _amount(plan, pattern, value) for pattern, value in self.raised.items()}
+            put(self, "raised", MappingProxyType(amounts))
         elif self.raised is not None and not (isinstance(self.raised, str) and self.raised in WHAT_IFS):
             raise invalid("raised", 'must be "needed", "allocation", or map patterns to amounts', self.raised)
         if self.raised == "allocation" and plan.allocation is None:
             raise invalid("raised", "must be an allocation that the plan holds, and it holds none", self.raised)
         if self.event is None and self.raised is None:
-            put(self, "_couplings", _COUPLINGS.setdefault(plan, {}))
+            put(self, "_couplings", _COUPLINGS.setdefault(plan, OrderedDict()))
         put(self, "lead_time", as_distribution(self.lead_time, "lead_time"))
         put(self, "denial", _bridge.fraction(self.denial, "denial", rule="must be a probability in [0, 1]"))
 
     def __getstate__(self) -> dict[str, object]:
         """Pickle what was given; couplings are worked out again."""
-        return {**self.__dict__, "_couplings": {}}
+        raised = dict(self.raised) if isinstance(self.raised, Mapping) else self.raised
+        return {**self.__dict__, "raised": raised, "_couplings": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Unpickle; what was raised cannot be changed."""
+        raised = state["raised"]
+        self.__dict__.update({**state, "raised": MappingProxyType(raised) if isinstance(raised, dict) else raised})
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +177,13 @@ class Coupling:
         """Pickle the figures; the core's objects are made again."""
         return {**self.__dict__, "_last": None}
 
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Unpickle; NumPy forgets that arrays were read-only."""
+        self.__dict__.update(state)
+        for array in state.values():
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+
 
 def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float = 1.0) -> Coupling:
     """At which moments would the load have fit, had the event begun then?
@@ -198,12 +218,15 @@ def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float =
     names = _bridge.names(patterns, "capacity")
     if not names:
         raise invalid("capacity", "must name at least one quota", list(names))
-    known = capacity._couplings
-    if (names, served_target) not in known:
+    known, asked = capacity._couplings, (names, served_target)
+    found = known.get(asked)
+    if found is None:
         event = _event_of(capacity)
         inflows = inflows_of(capacity.plan, event)
-        known[names, served_target] = _couple(capacity, event, inflows, names, served_target)
-    return known[names, served_target]
+        found = known[asked] = _couple(capacity, event, inflows, names, served_target)
+        while len(known) > MOST_KEPT:
+            known.popitem(last=False)
+    return found
 
 
 def _couple(

@@ -32,7 +32,8 @@ class Document:
     def at(self, message: str, *where: str | int) -> InvalidInput:
         """A message with the file and the line of what it is about."""
         line = self.line(*where)
-        return InvalidInput(f"{printable(self.name)}{f', line {line}' if line else ''}: {printable(message)}")
+        place = f"{printable(self.name)}{f', line {line}' if line else ''}"
+        return InvalidInput(f"{place}: {printable(message)}", argument=place)
 
     def line(self, *where: str | int) -> int:
         """The line on which something stands, or what it is part of; 0 where it does not."""

@@ -13,14 +13,15 @@ from .steps import Branch, Step
 class Misplaced(InvalidInput):
     """An error of a runbook as a whole that knows which step, branch or store, and which of its keys, it is about."""
 
-    def __init__(self, message: str, name: str, key: str) -> None:
+    def __init__(self, message: str, name: str = "", key: str = "", rule: str | None = None) -> None:
         """Keep where it is."""
-        super().__init__(message)
+        super().__init__(message, argument=key or None, rule=rule)
         self.name, self.key = name, key
 
 
 def _misplaced(name: str, key: str, rule: str, got: object) -> NoReturn:
-    raise Misplaced(str(invalid(key, f"of {name!r} {rule}", got)), name, key)
+    error = invalid(key, f"of {name!r} {rule}", got)
+    raise Misplaced(str(error), name, key, error.rule)
 
 
 def check_distinct(names: Sequence[str], argument: str) -> None:

@@ -20,6 +20,8 @@ _FIRST_OCTAVE, _PER_OCTAVE, _OCTAVES = _core.recovery_bins
 LONGEST_S = 2.0 ** (_FIRST_OCTAVE + _OCTAVES)
 QUANTA_PER_S = 1024
 MOST_RANKS = 5000
+#: Sums of decimal fractions may end a digit beyond an instant, and are counted as in time, as the core does.
+ROUNDING = 1 + 1e-12
 #: A bin that holds a larger share is looked into.
 MOST_IN_BIN = 0.01
 
@@ -86,6 +88,14 @@ class Times:
         """Pickle without what draws again."""
         return {**self.__dict__, "select": None, "within": None}
 
+    def __copy__(self) -> Times:
+        """Nothing changes it: as good as a copy."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Times:
+        """The same."""
+        return self
+
     @property
     def never(self) -> float:
         """P(it never ends)."""
@@ -131,9 +141,9 @@ class Times:
         """How many trials end by then; None: it is known to a bin."""
         if at in self.targets:
             return self.within_targets[self.targets.index(at)]
-        if not self.finite or at < self.least:
+        if not self.finite or at * ROUNDING < self.least:
             return 0
-        if at >= self.most:
+        if at * ROUNDING >= self.most:
             return self.finite
         low, high = self._about(at)
         return None if self.within is None or high - low <= MOST_IN_BIN * self.trials else self.within(at)
@@ -142,7 +152,7 @@ class Times:
         """How many trials end by then, at least and at most: what lies in the same bin may be on either side."""
         below = np.concatenate([[0], np.cumsum(self.histogram[:-1])])
         low = int(below[max(0, int(np.searchsorted(EDGES, at)) - 1)])
-        return low, int(below[min(len(below) - 1, int(np.searchsorted(EDGES, at, side="right")))])
+        return low, int(below[min(len(below) - 1, int(np.searchsorted(EDGES, at * ROUNDING, side="right")))])
 
     def cdf(self, seconds: ArrayLike) -> Floats:
         """P(at most so many seconds), in the shape of ``seconds``, straight within each bin."""
