@@ -1,9 +1,7 @@
 #include "surgetank/recovery.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <optional>
 #include <span>
 
 #include "surgetank/parallel.hpp"
@@ -15,7 +13,6 @@ namespace surgetank {
 namespace {
 
 using recovery::Trials;
-using sampling::longest_s;
 using sampling::Size;
 
 constexpr Index most_options = 255;

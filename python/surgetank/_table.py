@@ -99,7 +99,7 @@ class Tabular:
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle; NumPy forgets that arrays were read-only."""
         self.__dict__.update(state)
-        _freeze(state)
+        freeze(state)
 
     def _columns(self) -> list[Column]:
         raise NotImplementedError
@@ -156,12 +156,13 @@ class Tabular:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
 
-def _freeze(value: Any) -> None:
+def freeze(value: Any) -> None:
+    """Make arrays read-only, in a dict of them too."""
     if isinstance(value, np.ndarray):
         value.setflags(write=False)
     elif isinstance(value, dict):
         for inner in value.values():
-            _freeze(inner)
+            freeze(inner)
 
 
 def plain(value: Any) -> Any:

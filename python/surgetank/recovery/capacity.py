@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .. import _bridge, _core
 from .._bridge import Floats
-from .._table import span
+from .._table import freeze, span
 from ..errors import InvalidInput, invalid, nearest
 from ..headroom.events import Event, events_of
 from ..history import QuotaKey
@@ -180,9 +180,7 @@ class Coupling:
     def __setstate__(self, state: dict[str, object]) -> None:
         """Unpickle; NumPy forgets that arrays were read-only."""
         self.__dict__.update(state)
-        for array in state.values():
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
+        freeze(state)
 
 
 def coupling(capacity: Capacity, patterns: Sequence[str], served_target: float = 1.0) -> Coupling:
