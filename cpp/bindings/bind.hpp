@@ -20,6 +20,7 @@ void register_spikes(py::module_& m);
 void register_headroom(py::module_& m);
 void register_allocation(py::module_& m);
 void register_recovery(py::module_& m);
+void register_backtest(py::module_& m);
 
 /// A read-only NumPy array that owns `values`; an empty array becomes None (an output that was not asked for).
 template <class Scalar, int Rows, int Cols>

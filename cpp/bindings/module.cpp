@@ -37,4 +37,5 @@ PYBIND11_MODULE(_core, m) {
     surgetank::bind::register_headroom(m);
     surgetank::bind::register_allocation(m);
     surgetank::bind::register_recovery(m);
+    surgetank::bind::register_backtest(m);
 }

@@ -1,6 +1,7 @@
 """surgetank: is there enough headroom between usage and quotas to survive the loss of a Region?
 
-The names below are in the order of the flow: history, then detect, size, allocate, plan.
+The names below are in the order of the flow: history, then detect, size, allocate, plan, recover;
+and `backtest`, which replays detect and size over the past.
 """
 
 import importlib
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
         evacuate,
         tier_curve,
         zone_capacity,
+    )
+    from .backtest import (
+        Backtest,
+        Choice,
+        Clairvoyant,
+        Cost,
+        Past,
+        PeakRule,
+        PercentileRule,
+        SizedRule,
+        ThresholdRule,
+        backtest,
+        grid,
     )
     from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
     from .history import History, ImportReport, Quota, QuotaKey
@@ -127,6 +141,17 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "runbook_toml",
     "shipped_names",
     "shipped_runbook",
+    "backtest",
+    "Backtest",
+    "Choice",
+    "PercentileRule",
+    "PeakRule",
+    "ThresholdRule",
+    "SizedRule",
+    "Clairvoyant",
+    "grid",
+    "Cost",
+    "Past",
     "SurgetankError",
     "InvalidInput",
     "NumericalFailure",
@@ -185,6 +210,19 @@ _HOMES = {
         "runbook_toml",
         "shipped_names",
         "shipped_runbook",
+    ),
+    "backtest": (
+        "backtest",
+        "Backtest",
+        "Choice",
+        "PercentileRule",
+        "PeakRule",
+        "ThresholdRule",
+        "SizedRule",
+        "Clairvoyant",
+        "grid",
+        "Cost",
+        "Past",
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -396,3 +396,53 @@ class RecoveryModel:
     ) -> list[float]: ...
 
 def _raise(kind: str, message: str) -> None: ...
+
+class BacktestCalendar:
+    step_s: float
+    first: int  # the first sample judged, at least 1
+    every: int  # samples from one decision to the next; the first is made at the end of sample first − 1
+    lead: int  # samples from the end of a decision's sample until its quota applies
+    offset_s: float  # from midnight to the first sample
+    cvar_frac: float  # the share of moments that tail_sum is over; 0: none
+    moments: list[int]  # samples at which failovers begin, ascending; empty: all
+    def __init__(self) -> None: ...
+
+class BacktestStatistic:  # a quantile of a trailing window of samples, or the array of that number in `given`
+    def __init__(self, of_demand: bool, window: int, quantile: float, given: int) -> None: ...
+
+def backtest_replay(
+    usage: NDArray[np.float64],  # (T, N), any positive strides
+    quotas: Quotas,  # .quota: at the start, NaN: each rule's own; region and group
+    events: list[Event],
+    calendar: BacktestCalendar,
+    statistics: list[BacktestStatistic],
+    statistic: NDArray[np.int64],  # (P,) the number of the statistic that each rule looks at
+    bar: NDArray[np.float64],  # (P,) asks up where the statistic exceeds bar × quota
+    factor: NDArray[np.float64],  # (P,) … for factor × statistic, or × quota
+    lower: NDArray[np.float64],  # (P,) asks down where factor × statistic is below lower × quota; 0: never
+    start: NDArray[np.float64],  # (P,) the first quota, × statistic
+    of_quota: NDArray[np.bool_],  # (P,)
+    given: list[NDArray[np.float64]],  # (D, N) each: levels by decision, NaN: no opinion
+    block: int,  # 0: totals; else samples in a block of time
+    threads: int,  # 0: all
+) -> dict[str, NDArray[Any]]: ...  # (P, N) or (P, N, B) each; see Result and Blocks in backtest.hpp
+def backtest_judge(
+    usage: NDArray[np.float64],
+    quotas: Quotas,
+    events: list[Event],
+    calendar: BacktestCalendar,
+    paths: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]],  # series, sample, quota from then on
+    block: int,
+    threads: int,
+) -> dict[str, NDArray[Any]]: ...
+def backtest_statistics(
+    usage: NDArray[np.float64],
+    quotas: Quotas,
+    events: list[Event],
+    calendar: BacktestCalendar,
+    statistics: list[BacktestStatistic],
+    threads: int,
+) -> list[NDArray[np.float64]]: ...  # (D, N) each
+def backtest_carried(
+    usage: NDArray[np.float64], quotas: Quotas, events: list[Event], calendar: BacktestCalendar, threads: int
+) -> dict[str, NDArray[np.float64]]: ...  # demand and peak, (T, N) each

@@ -1,0 +1,56 @@
+// Stem `backtest`, demand: what a quota must carry, at each moment and in a failover that begins there.
+//
+// Method. In event e a quota carries own·u(t) + Σ weight·u_source(t), at the same instants. A failover that begins at t
+// fits where the largest of that over [t, t + duration), the peak, is at most the quota at t: what was there when it
+// began, because no increase applies while it lasts (static stability, AWS Well-Architected REL01-BP06). Of several
+// events the one that needs most counts.
+// Source of the rolling maximum: M. van Herk, "A fast algorithm for local minimum and maximum filters", 1992.
+// Cost: O(T) a quota and event.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "surgetank/headroom_quantile.hpp"
+
+namespace surgetank::backtest {
+
+/// Events of one duration that reach a quota: what they make of its own usage and of other columns'.
+struct Load {
+    Index length = 1;  // samples
+    struct Part {
+        double own = 1;
+        std::vector<std::pair<Index, double>> landing;  // column and weight
+    };
+    std::vector<Part> events;
+};
+
+/// For every column of usage, the events that reach it, by duration. A Region without the quota sends nothing.
+/// Throws InvalidInput for what headroom::check_events and headroom::grouped refuse.
+std::vector<std::vector<Load>> loads_of(const Quotas& quotas, const std::vector<Event>& events, double step_s);
+
+/// What one quota carries. Keeps its memory for the next.
+class Demand {
+public:
+    /// Fills usage and peak of a column, and demand if `whole`; NaN where they are not known. `moments`: the only ones
+    /// at which a failover may begin, unless empty. `spare`: memory to work in, which is left as it falls.
+    /// Throws InvalidInput for negative or infinite usage, NumericalFailure where demand exceeds double.
+    void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole,
+            const std::vector<Index>& moments, std::vector<double>& spare);
+
+    std::span<const double> usage() const { return {usage_.data(), samples_}; }
+    /// The most that is carried at a moment, whatever happens.
+    std::span<const double> demand() const { return lands_ ? std::span(demand_.data(), samples_) : usage(); }
+    /// The most that is carried in a failover that begins at a moment; known where every event's window lies within the
+    /// history and at least half of it was observed, and usage was.
+    std::span<const double> peak() const { return apart_ ? std::span(peak_.data(), samples_) : usage(); }
+    /// Is a sample of usage missing?
+    bool gaps() const { return gaps_; }
+
+private:
+    bool lands_ = false, apart_ = false, gaps_ = false;
+    std::size_t samples_ = 0;
+    std::vector<double> usage_, demand_, peak_;
+};
+
+}  // namespace surgetank::backtest

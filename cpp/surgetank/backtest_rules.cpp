@@ -1,0 +1,118 @@
+#include "surgetank/backtest_rules.hpp"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace surgetank::backtest {
+namespace {
+
+constexpr std::size_t most_rows = 5;  // of statistics at hand at a time
+
+bool looks_at(const std::vector<Group>& groups, bool of_demand) {
+    return std::any_of(groups.begin(), groups.end(),
+                       [&](const Group& g) { return g.given < 0 && g.of_demand == of_demand; });
+}
+
+}  // namespace
+
+std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules) {
+    std::vector<std::vector<Index>> users(statistics.size());
+    for (std::size_t p = 0; p < rules.size(); ++p)
+        users[static_cast<std::size_t>(rules[p].statistic)].push_back(static_cast<Index>(p));
+    std::map<std::tuple<Index, bool, Index>, Group> together;
+    for (std::size_t s = 0; s < statistics.size(); ++s) {
+        if (users[s].empty()) continue;
+        const Statistic& one = statistics[s];
+        const bool outside = one.given >= 0;
+        Group& group = together[{one.given, !outside && one.of_demand, outside ? 0 : one.window}];
+        group.of_demand = one.of_demand;
+        group.window = one.window;
+        group.given = one.given;
+        group.quantiles.push_back(one.quantile);
+        for (const Index p : users[s]) {
+            const Rule& rule = rules[static_cast<std::size_t>(p)];
+            group.down = group.down || (rule.lower > 0 && !rule.of_quota);
+        }
+        group.rules.push_back(std::move(users[s]));
+    }
+    std::vector<Group> out;
+    for (auto& [key, group] : together) {
+        // So many at a time that their rows stay in the cache.
+        for (std::size_t k = 0; k < group.quantiles.size(); k += most_rows) {
+            const auto end = std::min(k + most_rows, group.quantiles.size());
+            Group part{group.of_demand, group.window, group.given, {}, {}, group.down};
+            for (std::size_t j = k; j < end; ++j) {
+                part.quantiles.push_back(group.quantiles[j]);
+                part.rules.push_back(std::move(group.rules[j]));
+            }
+            out.push_back(std::move(part));
+        }
+    }
+    return out;
+}
+
+void check(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules, const std::vector<Samples>& given,
+           Index decisions, Index series) {
+    for (const Statistic& s : statistics) {
+        require(s.given < static_cast<Index>(given.size()), "given", fmt::format("must be below {}", given.size()),
+                s.given);
+        if (s.given >= 0) continue;
+        require(s.window >= 1, "window", "must be at least one sample", s.window);
+        require(s.quantile >= 0 && s.quantile <= 1, "quantile", "must lie in [0, 1]", s.quantile);
+    }
+    require(!rules.empty(), "rules", "must hold at least one", 0);
+    const auto positive = [](double x) { return std::isfinite(x) && x > 0; };
+    for (const Rule& rule : rules) {
+        require(rule.statistic >= 0 && rule.statistic < static_cast<Index>(statistics.size()), "statistic",
+                fmt::format("must be below {}", statistics.size()), rule.statistic);
+        require(positive(rule.bar), "threshold", "must be positive and finite", rule.bar);
+        require(positive(rule.factor), "factor", "must be positive and finite", rule.factor);
+        require(positive(rule.start), "start", "must be positive and finite", rule.start);
+        require(std::isfinite(rule.lower) && rule.lower >= 0, "lower", "must be finite and 0 or more", rule.lower);
+        require(!rule.of_quota || rule.factor > 1, "factor", "must be more than 1 where it multiplies the quota",
+                rule.factor);
+    }
+    for (const Samples& array : given) {
+        require(array.rows() == decisions && array.cols() == series, "given",
+                fmt::format("must have shape ({}, {})", decisions, series),
+                fmt::format("({}, {})", array.rows(), array.cols()));
+        for (Index i = 0; i < series; ++i)
+            for (Index d = 0; d < decisions; ++d)
+                require(!(array(d, i) < 0) && !std::isinf(array(d, i)), "given", "must be finite and 0 or more, or NaN",
+                        array(d, i));
+    }
+}
+
+void Rows::of(const Demand& demand, const std::vector<Group>& groups) {
+    if (looks_at(groups, false)) usage_.rank(demand.usage());
+    if (looks_at(groups, true)) demand_.rank(demand.demand());
+}
+
+std::vector<Row> Rows::operator()(const Group& group, const Decisions& decisions, const std::vector<Samples>& given,
+                                  Index series) {
+    const auto n = group.quantiles.size();
+    const auto stride = static_cast<std::size_t>((decisions.count + in_block - 1) / in_block * in_block);
+    const auto heads = (stride / static_cast<std::size_t>(in_block) + 7) / 8 * 8;
+    values_.resize(std::max(values_.size(), n * stride));
+    tops_.resize(std::max(tops_.size(), 2 * n * heads));
+    std::vector<double*> to;
+    for (std::size_t k = 0; k < n; ++k) to.push_back(values_.data() + k * stride);
+    if (group.given >= 0) {
+        const Samples& from = given[static_cast<std::size_t>(group.given)];
+        for (double* const row : to)
+            for (Index d = 0; d < decisions.count; ++d) row[d] = from(d, series);
+    } else {
+        quantiles_(group.of_demand ? demand_ : usage_, group.window, group.quantiles, decisions.first, decisions.every,
+                   to);
+    }
+    std::vector<Row> out;
+    for (std::size_t k = 0; k < n; ++k) {
+        double *const top = tops_.data() + 2 * k * heads, *const bottom = top + heads;
+        kernels().tops(to[k], decisions.count, top, group.down ? bottom : nullptr);
+        out.push_back({{to[k], top, decisions.count}, bottom});
+    }
+    return out;
+}
+
+}  // namespace surgetank::backtest
