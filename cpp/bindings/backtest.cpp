@@ -10,6 +10,7 @@ using backtest::Calendar;
 using backtest::Change;
 using backtest::Result;
 using backtest::Rule;
+using backtest::Seasonal;
 using backtest::Statistic;
 using Numbers = Eigen::Ref<const Eigen::ArrayXd>;
 using Integers = Eigen::Ref<const Eigen::Array<Index, Eigen::Dynamic, 1>>;
@@ -98,17 +99,16 @@ py::dict either(Index block, const Totals& in_total, const ByBlock& in_blocks_of
 }
 
 py::dict replay(const Samples& usage, const Quotas& quotas, const std::vector<Event>& events, const Calendar& calendar,
-                const std::vector<Statistic>& statistics, const Integers& statistic, const Numbers& bar,
-                const Numbers& factor, const Numbers& lower, const Numbers& start, const Switches& of_quota,
-                const std::vector<Array>& given, Index block, Index threads) {
+                const std::vector<Statistic>& statistics, const std::vector<Seasonal>& seasonals,
+                const Integers& statistic, const Numbers& bar, const Numbers& factor, const Numbers& lower,
+                const Numbers& start, const Switches& of_quota, const std::vector<Array>& given, Index block,
+                Index threads) {
     const auto rules = rules_of(statistic, bar, factor, lower, start, of_quota);
-    const auto arrays = views_of(given);
+    const backtest::Sight sight{statistics, seasonals, views_of(given)};
     const backtest::World world{usage, quotas, events};
     return either(
-        block, [&] { return backtest::replay(world, calendar, statistics, rules, arrays, threads, poll_signals); },
-        [&] {
-            return backtest::replay_blocks(world, calendar, statistics, rules, arrays, block, threads, poll_signals);
-        });
+        block, [&] { return backtest::replay(world, calendar, sight, rules, threads, poll_signals); },
+        [&] { return backtest::replay_blocks(world, calendar, sight, rules, block, threads, poll_signals); });
 }
 
 py::dict judge(const Samples& usage, const Quotas& quotas, const std::vector<Event>& events, const Calendar& calendar,
@@ -121,11 +121,13 @@ py::dict judge(const Samples& usage, const Quotas& quotas, const std::vector<Eve
 }
 
 py::list statistics(const Samples& usage, const Quotas& quotas, const std::vector<Event>& events,
-                    const Calendar& calendar, const std::vector<Statistic>& wanted, Index threads) {
+                    const Calendar& calendar, const std::vector<Statistic>& wanted,
+                    const std::vector<Seasonal>& seasonals, Index threads) {
     std::vector<Eigen::ArrayXXd> found;
     {
         const py::gil_scoped_release release;
-        found = backtest::statistics_of({usage, quotas, events}, calendar, wanted, threads, poll_signals);
+        found =
+            backtest::statistics_of({usage, quotas, events}, calendar, {wanted, seasonals, {}}, threads, poll_signals);
     }
     py::list out;
     for (auto& one : found) out.append(array(std::move(one)));
@@ -156,18 +158,29 @@ void register_backtest(py::module_& m) {
         .def_readwrite("cvar_frac", &Calendar::cvar_frac)
         .def_readwrite("moments", &Calendar::moments);
     py::class_<Statistic>(m, "BacktestStatistic")
-        .def(py::init([](bool of_demand, Index window, double quantile, Index given) {
-                 return Statistic{of_demand, window, quantile, given};
+        .def(py::init([](bool of_demand, Index window, double quantile, Index seasonal, Index given) {
+                 return Statistic{of_demand, window, quantile, seasonal, given};
              }),
-             py::arg("of_demand"), py::arg("window"), py::arg("quantile"), py::arg("given"));
+             py::arg("of_demand"), py::arg("window"), py::arg("quantile"), py::arg("seasonal"), py::arg("given"));
+    py::class_<Seasonal>(m, "BacktestSeasonal")
+        .def(py::init<>())
+        .def("check", [](const Seasonal& options) { backtest::check(options); })
+        .def_readwrite("quantile", &Seasonal::quantile)
+        .def_readwrite("level_quantile", &Seasonal::level_quantile)
+        .def_readwrite("up_d", &Seasonal::up_d)
+        .def_readwrite("down_d", &Seasonal::down_d)
+        .def_readwrite("clip", &Seasonal::clip)
+        .def_readwrite("seasons", &Seasonal::seasons)
+        .def_readwrite("half_life_d", &Seasonal::half_life_d)
+        .def_readwrite("annual", &Seasonal::annual);
     m.def("backtest_replay", &replay, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
-          py::arg("calendar"), py::arg("statistics"), py::arg("statistic"), py::arg("bar"), py::arg("factor"),
-          py::arg("lower"), py::arg("start"), py::arg("of_quota"), py::arg("given"), py::arg("block"),
-          py::arg("threads"));
+          py::arg("calendar"), py::arg("statistics"), py::arg("seasonals"), py::arg("statistic"), py::arg("bar"),
+          py::arg("factor"), py::arg("lower"), py::arg("start"), py::arg("of_quota"), py::arg("given"),
+          py::arg("block"), py::arg("threads"));
     m.def("backtest_judge", &judge, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
           py::arg("calendar"), py::arg("paths"), py::arg("block"), py::arg("threads"));
     m.def("backtest_statistics", &statistics, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
-          py::arg("calendar"), py::arg("statistics"), py::arg("threads"));
+          py::arg("calendar"), py::arg("statistics"), py::arg("seasonals"), py::arg("threads"));
     m.def("backtest_carried", &carried, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
           py::arg("calendar"), py::arg("threads"));
 }

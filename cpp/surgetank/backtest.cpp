@@ -7,6 +7,7 @@
 #include "surgetank/backtest_ledger.hpp"
 #include "surgetank/backtest_rules.hpp"
 #include "surgetank/parallel.hpp"
+#include "surgetank/series_peaks.hpp"
 
 namespace surgetank::backtest {
 namespace {
@@ -42,12 +43,16 @@ void check(const World& world) {
         require(!(quota < 0) && !std::isinf(quota), "quota", "must be finite and 0 or more, or NaN", quota);
 }
 
+// For each sample, where its day ends: the first sample of another one, in UTC.
 std::vector<std::int32_t> days_of(const Calendar& calendar, Index samples) {
-    std::vector<std::int32_t> out;
-    out.reserve(static_cast<std::size_t>(samples));
-    for (Index t = 0; t < samples; ++t)
-        out.push_back(static_cast<std::int32_t>(
-            std::floor((calendar.offset_s + static_cast<double>(t) * calendar.step_s) / day_s)));
+    const auto day = [&](Index t) {
+        return std::floor((calendar.offset_s + static_cast<double>(t) * calendar.step_s) / day_s);
+    };
+    std::vector<std::int32_t> out(static_cast<std::size_t>(samples));
+    for (Index t = samples, end = samples; t-- > 0;) {
+        if (t + 1 < samples && day(t) != day(t + 1)) end = t + 1;
+        out[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(end);
+    }
     return out;
 }
 
@@ -131,27 +136,36 @@ struct Call {
     void each_series(bool of_demand, const Work& work) {
         parallel(world.usage.cols(), threads, poll, [&](Index number, Index i, const Poll& own_poll) {
             Worker& worker = workers[static_cast<std::size_t>(number)];
-            worker.demand.of(world.usage, i, loads[static_cast<std::size_t>(i)], of_demand, calendar.moments,
-                             worker.rows.spare());
+            worker.demand.of(world.usage, i, loads[static_cast<std::size_t>(i)], of_demand, worker.rows.spare());
             work(worker, i, own_poll);
         });
     }
 
+    Ahead ahead(const Decisions& decisions, Index series) const {
+        Index length = 1;
+        for (const Load& load : loads[static_cast<std::size_t>(series)]) length = std::max(length, load.length);
+        return {series::window_length(day_s, calendar.step_s),
+                decisions.first,
+                decisions.every,
+                decisions.lead,
+                decisions.hop() * decisions.every,
+                length};
+    }
+
     /// Calls use(worker, series, p, what), where what(sink) replays rule p over the series.
     template <class Use>
-    void each_rule(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules,
-                   const std::vector<Samples>& given, const Use& use) {
+    void each_rule(const Sight& sight, const std::vector<Rule>& rules, const Use& use) {
         const Decisions decisions(calendar, world.usage.rows());
-        check(statistics, rules, given, decisions.count, world.usage.cols());
-        const auto groups = groups_of(statistics, rules);
+        check(sight, rules, decisions.count, world.usage.cols());
+        const auto groups = groups_of(sight.statistics, rules);
         const bool of_demand = std::any_of(groups.begin(), groups.end(), [](const Group& g) { return g.of_demand; });
         each_series(of_demand, [&](Worker& worker, Index i, const Poll& own_poll) {
-            worker.books.of(worker.demand, days);
-            worker.rows.of(worker.demand, groups);
+            worker.books.of(worker.demand, days, calendar.moments);
+            worker.rows.of(worker.demand, groups, ahead(decisions, i));
             const double quota = world.quotas.quota(i);
             std::size_t done = 0;
             for (const Group& group : groups) {
-                const auto rows = worker.rows(group, decisions, given, i);
+                const auto rows = worker.rows(group, decisions, sight, i);
                 for (std::size_t k = 0; k < rows.size(); ++k)
                     for (const Index p : group.rules[k]) {
                         use(worker, i, p, [&](auto& sink) {
@@ -182,7 +196,7 @@ struct Call {
             for (std::size_t i = 1; i < begin.size(); ++i) begin[i] = std::max(begin[i], begin[i - 1]);
         }
         each_series(false, [&](Worker& worker, Index i, const Poll&) {
-            worker.books.of(worker.demand, days);
+            worker.books.of(worker.demand, days, calendar.moments);
             const auto at = static_cast<std::size_t>(i);
             for (std::size_t p = 0; p < paths.size(); ++p) {
                 const std::span<const Change> changes(paths[p].data() + begins[p][at],
@@ -234,20 +248,19 @@ void check(const Calendar& calendar, Index samples) {
                 "moments", "must be samples in ascending order", calendar.moments[k]);
 }
 
-Result replay(const World& world, const Calendar& calendar, const std::vector<Statistic>& statistics,
-              const std::vector<Rule>& rules, const std::vector<Samples>& given, Index threads, const Poll& poll) {
+Result replay(const World& world, const Calendar& calendar, const Sight& sight, const std::vector<Rule>& rules,
+              Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     Result out = blank(static_cast<Index>(rules.size()), world.usage.cols());
-    call.each_rule(statistics, rules, given, call.into(out));
+    call.each_rule(sight, rules, call.into(out));
     return out;
 }
 
-Blocks replay_blocks(const World& world, const Calendar& calendar, const std::vector<Statistic>& statistics,
-                     const std::vector<Rule>& rules, const std::vector<Samples>& given, Index block, Index threads,
-                     const Poll& poll) {
+Blocks replay_blocks(const World& world, const Calendar& calendar, const Sight& sight, const std::vector<Rule>& rules,
+                     Index block, Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     Blocks out = blank(static_cast<Index>(rules.size()), world.usage.cols(), call.blocks(block));
-    call.each_rule(statistics, rules, given, call.into(out, block));
+    call.each_rule(sight, rules, call.into(out, block));
     return out;
 }
 
@@ -267,19 +280,19 @@ Blocks judge_blocks(const World& world, const Calendar& calendar, const std::vec
     return out;
 }
 
-std::vector<Eigen::ArrayXXd> statistics_of(const World& world, const Calendar& calendar,
-                                           const std::vector<Statistic>& statistics, Index threads, const Poll& poll) {
+std::vector<Eigen::ArrayXXd> statistics_of(const World& world, const Calendar& calendar, const Sight& sight,
+                                           Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     const Decisions decisions(calendar, world.usage.rows());
-    std::vector<Rule> rules(statistics.size());
+    std::vector<Rule> rules(sight.statistics.size());
     for (std::size_t s = 0; s < rules.size(); ++s) rules[s].statistic = static_cast<Index>(s);
-    check(statistics, rules, {}, decisions.count, world.usage.cols());
-    std::vector<Eigen::ArrayXXd> out(statistics.size(), Eigen::ArrayXXd(decisions.count, world.usage.cols()));
-    const auto groups = groups_of(statistics, rules);
+    check(sight, rules, decisions.count, world.usage.cols());
+    std::vector<Eigen::ArrayXXd> out(rules.size(), Eigen::ArrayXXd(decisions.count, world.usage.cols()));
+    const auto groups = groups_of(sight.statistics, rules);
     call.each_series(true, [&](Worker& worker, Index i, const Poll&) {
-        worker.rows.of(worker.demand, groups);
+        worker.rows.of(worker.demand, groups, call.ahead(decisions, i));
         for (const Group& group : groups) {
-            const auto rows = worker.rows(group, decisions, {}, i);
+            const auto rows = worker.rows(group, decisions, sight, i);
             for (std::size_t k = 0; k < rows.size(); ++k)
                 std::copy_n(rows[k].track.value, decisions.count,
                             out[static_cast<std::size_t>(group.rules[k].front())].col(i).data());
@@ -294,7 +307,8 @@ Carried carried(const World& world, const Calendar& calendar, Index threads, con
                 Eigen::ArrayXXd(world.usage.rows(), world.usage.cols())};
     call.each_series(true, [&](Worker& worker, Index i, const Poll&) {
         std::copy(worker.demand.demand().begin(), worker.demand.demand().end(), out.demand.col(i).data());
-        std::copy(worker.demand.peak().begin(), worker.demand.peak().end(), out.peak.col(i).data());
+        worker.books.of(worker.demand, call.days, calendar.moments);
+        std::copy_n(worker.books.carried().track().value, world.usage.rows(), out.peak.col(i).data());
     });
     return out;
 }

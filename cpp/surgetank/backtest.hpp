@@ -14,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "surgetank/backtest_seasonal.hpp"
 #include "surgetank/headroom_quantile.hpp"
 
 namespace surgetank::backtest {
@@ -29,12 +30,13 @@ struct Calendar {
     std::vector<Index> moments;  // samples at which failovers begin, ascending; empty: all
 };
 
-/// What a rule looks at: a quantile of a trailing window, or what was computed elsewhere.
+/// What a rule looks at: a quantile of a trailing window, a forecast, or what was computed elsewhere.
 struct Statistic {
     bool of_demand = false;  // of what must be carried, not of usage alone
     Index window = 1;        // samples
     double quantile = 1;
-    Index given = -1;  // number of the array it is taken from instead
+    Index seasonal = -1;  // number of the forecast instead, which is of demand …
+    Index given = -1;     // … or of the array that it is taken from
 };
 
 /// Asks up where the statistic exceeds bar × quota: for factor × statistic, or factor × quota. Asks down, for factor ×
@@ -80,20 +82,25 @@ struct World {
 /// [0, 1], a step that is no duration, moments that are not samples in ascending order.
 void check(const Calendar& calendar, Index samples);
 
-/// Replays P rules over N series. `given`: statistics computed elsewhere, (D, N) each, D decisions: what was known at
-/// the end of samples first − 1, first − 1 + every, …; NaN: no opinion. Throws InvalidInput for what check,
+/// Everything that rules look at.
+struct Sight {
+    std::vector<Statistic> statistics;
+    std::vector<Seasonal> seasonals;
+    std::vector<Samples> given;
+};
+
+/// Replays P rules over N series. `sight.given`: statistics computed elsewhere, (D, N) each, D decisions: what was
+/// known at the end of samples first − 1, first − 1 + every, …; NaN: no opinion. Throws InvalidInput for what check,
 /// headroom::check_events and headroom::grouped refuse, negative or infinite usage, an empty list of rules, a window
 /// below 1, a quantile outside [0, 1], numbers of a rule that are not positive and finite, and a rule that multiplies
 /// the quota by 1 or less. Throws NumericalFailure where a sum exceeds double. Bit-identical for any number of threads
 /// and any instruction set.
-Result replay(const World& world, const Calendar& calendar, const std::vector<Statistic>& statistics,
-              const std::vector<Rule>& rules, const std::vector<Samples>& given, Index threads,
-              const Poll& poll = no_poll);
+Result replay(const World& world, const Calendar& calendar, const Sight& sight, const std::vector<Rule>& rules,
+              Index threads, const Poll& poll = no_poll);
 
 /// The same replay, judged in blocks of `block` samples from `first` on.
-Blocks replay_blocks(const World& world, const Calendar& calendar, const std::vector<Statistic>& statistics,
-                     const std::vector<Rule>& rules, const std::vector<Samples>& given, Index block, Index threads,
-                     const Poll& poll = no_poll);
+Blocks replay_blocks(const World& world, const Calendar& calendar, const Sight& sight, const std::vector<Rule>& rules,
+                     Index block, Index threads, const Poll& poll = no_poll);
 
 /// Judges quotas that were replayed elsewhere, by series and sample ascending; requests are the caller's to count.
 Result judge(const World& world, const Calendar& calendar, const std::vector<std::vector<Change>>& changes,
@@ -102,9 +109,8 @@ Blocks judge_blocks(const World& world, const Calendar& calendar, const std::vec
                     Index block, Index threads, const Poll& poll = no_poll);
 
 /// The statistics themselves, (D, N) each: what a rule saw at each decision.
-std::vector<Eigen::ArrayXXd> statistics_of(const World& world, const Calendar& calendar,
-                                           const std::vector<Statistic>& statistics, Index threads,
-                                           const Poll& poll = no_poll);
+std::vector<Eigen::ArrayXXd> statistics_of(const World& world, const Calendar& calendar, const Sight& sight,
+                                           Index threads, const Poll& poll = no_poll);
 
 /// What must be carried in a failover that begins at each moment, and what at that moment; (T, N).
 struct Carried {

@@ -71,14 +71,13 @@ std::vector<std::vector<Load>> loads_of(const Quotas& quotas, const std::vector<
 }
 
 void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole,
-                const std::vector<Index>& moments, std::vector<double>& spare) {
+                std::vector<double>& spare) {
     samples_ = static_cast<std::size_t>(usage.rows());
     usage_.resize(samples_);
     for (std::size_t t = 0; t < samples_; ++t) usage_[t] = usage(static_cast<Index>(t), column);
     gaps_ = headroom::check_samples(usage_);
     lands_ = !loads.empty();
-    apart_ = lands_ || !moments.empty();
-    if (!apart_) return;
+    if (!lands_) return;
     if (whole) demand_ = usage_;
     peak_ = usage_;
     spare.resize(std::max(spare.size(), 3 * samples_));
@@ -106,12 +105,6 @@ void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loa
     for (const double peak : peak_)
         if (std::isinf(peak))
             throw NumericalFailure(fmt::format("usage: demand of series {} exceeds double in an event", column));
-    if (moments.empty()) return;
-    auto next = moments.begin();
-    for (std::size_t t = 0; t < samples_; ++t) {
-        if (next != moments.end() && static_cast<std::size_t>(*next) == t) ++next;
-        else peak_[t] = nan;
-    }
 }
 
 }  // namespace surgetank::backtest

@@ -32,23 +32,22 @@ std::vector<std::vector<Load>> loads_of(const Quotas& quotas, const std::vector<
 /// What one quota carries. Keeps its memory for the next.
 class Demand {
 public:
-    /// Fills usage and peak of a column, and demand if `whole`; NaN where they are not known. `moments`: the only ones
-    /// at which a failover may begin, unless empty. `spare`: memory to work in, which is left as it falls.
+    /// Fills usage and peak of a column, and demand if `whole`; NaN where they are not known. `spare`: memory to work
+    /// in, which is left as it falls.
     /// Throws InvalidInput for negative or infinite usage, NumericalFailure where demand exceeds double.
-    void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole,
-            const std::vector<Index>& moments, std::vector<double>& spare);
+    void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole, std::vector<double>& spare);
 
     std::span<const double> usage() const { return {usage_.data(), samples_}; }
     /// The most that is carried at a moment, whatever happens.
     std::span<const double> demand() const { return lands_ ? std::span(demand_.data(), samples_) : usage(); }
     /// The most that is carried in a failover that begins at a moment; known where every event's window lies within the
     /// history and at least half of it was observed, and usage was.
-    std::span<const double> peak() const { return apart_ ? std::span(peak_.data(), samples_) : usage(); }
+    std::span<const double> peak() const { return lands_ ? std::span(peak_.data(), samples_) : usage(); }
     /// Is a sample of usage missing?
     bool gaps() const { return gaps_; }
 
 private:
-    bool lands_ = false, apart_ = false, gaps_ = false;
+    bool lands_ = false, gaps_ = false;
     std::size_t samples_ = 0;
     std::vector<double> usage_, demand_, peak_;
 };

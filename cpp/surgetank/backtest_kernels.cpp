@@ -114,17 +114,14 @@ double sum(const double* value, Size from, Size end) {
     return out;
 }
 
-// How many days among the hits of a block have not been counted yet.
-SURGETANK_INLINE void visit_days(const std::int32_t* day, Word hits, Excess& out) {
+// How many days among the hits of a block have not been counted yet. `day`: by sample of the block, where its day ends.
+SURGETANK_INLINE void visit_days(const std::int32_t* day, Size begin, Word hits, Excess& out) {
     while (hits != 0) {
-        const Size at = __builtin_ctzll(hits);
-        out.days += day[at] > out.last_day;
-        out.last_day = day[at];
-        // Most days are longer than what is left of a block.
-        const Size last = 63 - __builtin_clzll(hits);
-        if (day[last] == day[at]) return;
-        do hits &= hits - 1;
-        while (hits != 0 && day[__builtin_ctzll(hits)] == out.last_day);
+        const std::int32_t end = day[__builtin_ctzll(hits)];
+        out.days += end > out.last_day;
+        out.last_day = end;
+        if (end - begin >= in_block) return;
+        hits &= ~Word{0} << (end - begin);
     }
 }
 
@@ -163,7 +160,7 @@ void excess(const Track& track, const std::int32_t* day, Size from, Size end, do
                 const Word hits = whole ? excess_of<true>(track.value, begin, from, end, bound, sum, most)
                                         : excess_of<false>(track.value, begin, from, end, bound, sum, most);
                 out.count += count_of(hits);
-                visit_days(day + begin, hits, out);
+                visit_days(day + begin, begin, hits, out);
                 if (out.each == nullptr) continue;
                 for (Word rest = hits; rest != 0; rest &= rest - 1)
                     *out.each++ = track.value[begin + __builtin_ctzll(rest)] - quota;

@@ -45,7 +45,8 @@ struct Kernels {
     Size (*outside)(const Track& track, const double* bottom, Size from, Size end, double high, double low);
     /// Σ of the values at from … end − 1, NaN left out.
     double (*sum)(const double* value, Size from, Size end);
-    /// Adds value − quota of every sample at from … end − 1 that is above it. `day` by sample: not falling.
+    /// Adds value − quota of every sample at from … end − 1 that is above it. `day`: by sample, the first of the next
+    /// day.
     void (*excess)(const Track& track, const std::int32_t* day, Size from, Size end, double quota, Excess& out);
 };
 

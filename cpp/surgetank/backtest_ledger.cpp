@@ -53,23 +53,29 @@ Excess nothing(double* each) {
 
 }  // namespace
 
-void Tracked::of(std::span<const double> x) {
+void Tracked::of(std::span<const double> x, std::span<const Index> kept) {
     constexpr std::size_t whole = in_block;
+    const auto samples = static_cast<std::ptrdiff_t>(x.size());
     value_.resize(padded(x.size(), whole));
-    std::copy(x.begin(), x.end(), value_.begin());
+    if (kept.empty()) {
+        std::copy(x.begin(), x.end(), value_.begin());
+    } else {
+        std::fill(value_.begin(), value_.end(), nan);
+        for (const Index t : kept) value_[static_cast<std::size_t>(t)] = x[static_cast<std::size_t>(t)];
+    }
     top_.resize(padded(value_.size() / whole, 8));
-    kernels().tops(value_.data(), static_cast<Size>(x.size()), top_.data(), nullptr);
-    track_ = {value_.data(), top_.data(), static_cast<Size>(x.size())};
+    kernels().tops(value_.data(), samples, top_.data(), nullptr);
+    track_ = {value_.data(), top_.data(), samples};
     const auto missing = [](double value) { return std::isnan(value); };
-    const auto until = std::find_if(x.begin(), x.end(), missing);
-    until_ = until - x.begin();
+    const auto end = value_.begin() + samples, until = std::find_if(value_.begin(), end, missing);
+    until_ = until - value_.begin();
     summed_from_ = -1;
     seen_.clear();
-    if (std::all_of(until, x.end(), missing)) return;
+    if (std::all_of(until, end, missing)) return;
     seen_.reserve(x.size() + 1);
     std::int32_t count = 0;
     seen_.push_back(count);
-    for (const double value : x) seen_.push_back(count += !std::isnan(value));
+    std::for_each(value_.begin(), end, [&](double value) { seen_.push_back(count += !std::isnan(value)); });
 }
 
 Index Tracked::known(Index from, Index end) const {
@@ -87,10 +93,10 @@ double Tracked::sum_from(Index from) const {
     return sum;
 }
 
-void Books::of(const Demand& demand, std::span<const std::int32_t> days) {
+void Books::of(const Demand& demand, std::span<const std::int32_t> days, std::span<const Index> moments) {
     usage.of(demand.usage());
-    apart = demand.peak().data() != demand.usage().data();
-    if (apart) peak.of(demand.peak());
+    apart = !moments.empty() || demand.peak().data() != demand.usage().data();
+    if (apart) peak.of(demand.peak(), moments);
     day = days;
 }
 

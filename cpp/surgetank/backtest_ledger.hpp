@@ -17,7 +17,8 @@ namespace surgetank::backtest {
 /// Values as the kernels want them: whole blocks, with their maxima. Keeps its memory for the next.
 class Tracked {
 public:
-    void of(std::span<const double> x);
+    /// `kept`: the only values that count, ascending, unless empty.
+    void of(std::span<const double> x, std::span<const Index> kept = {});
     const Track& track() const { return track_; }
     /// How many are known in [from, end).
     Index known(Index from, Index end) const;
@@ -39,7 +40,9 @@ struct Books {
     std::span<const std::int32_t> day;
     bool apart = false;  // peak is not simply usage
 
-    void of(const Demand& demand, std::span<const std::int32_t> days);
+    /// `moments`: the only ones at which a failover may begin, unless empty.
+    void of(const Demand& demand, std::span<const std::int32_t> days, std::span<const Index> moments);
+    const Tracked& carried() const { return apart ? peak : usage; }
 };
 
 /// The figures of one rule and one series; see Result.

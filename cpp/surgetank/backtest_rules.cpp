@@ -11,7 +11,7 @@ constexpr std::size_t most_rows = 5;  // of statistics at hand at a time
 
 bool looks_at(const std::vector<Group>& groups, bool of_demand) {
     return std::any_of(groups.begin(), groups.end(),
-                       [&](const Group& g) { return g.given < 0 && g.of_demand == of_demand; });
+                       [&](const Group& g) { return g.given < 0 && g.seasonal < 0 && g.of_demand == of_demand; });
 }
 
 }  // namespace
@@ -20,14 +20,15 @@ std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std
     std::vector<std::vector<Index>> users(statistics.size());
     for (std::size_t p = 0; p < rules.size(); ++p)
         users[static_cast<std::size_t>(rules[p].statistic)].push_back(static_cast<Index>(p));
-    std::map<std::tuple<Index, bool, Index>, Group> together;
+    std::map<std::tuple<Index, Index, bool, Index>, Group> together;
     for (std::size_t s = 0; s < statistics.size(); ++s) {
         if (users[s].empty()) continue;
         const Statistic& one = statistics[s];
-        const bool outside = one.given >= 0;
-        Group& group = together[{one.given, !outside && one.of_demand, outside ? 0 : one.window}];
-        group.of_demand = one.of_demand;
+        const bool windowed = one.given < 0 && one.seasonal < 0;
+        Group& group = together[{one.given, one.seasonal, windowed && one.of_demand, windowed ? one.window : 0}];
+        group.of_demand = one.of_demand || one.seasonal >= 0;
         group.window = one.window;
+        group.seasonal = one.seasonal;
         group.given = one.given;
         group.quantiles.push_back(one.quantile);
         for (const Index p : users[s]) {
@@ -41,7 +42,7 @@ std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std
         // So many at a time that their rows stay in the cache.
         for (std::size_t k = 0; k < group.quantiles.size(); k += most_rows) {
             const auto end = std::min(k + most_rows, group.quantiles.size());
-            Group part{group.of_demand, group.window, group.given, {}, {}, group.down};
+            Group part{group.of_demand, group.window, group.seasonal, group.given, {}, {}, group.down};
             for (std::size_t j = k; j < end; ++j) {
                 part.quantiles.push_back(group.quantiles[j]);
                 part.rules.push_back(std::move(group.rules[j]));
@@ -52,12 +53,15 @@ std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std
     return out;
 }
 
-void check(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules, const std::vector<Samples>& given,
-           Index decisions, Index series) {
+void check(const Sight& sight, const std::vector<Rule>& rules, Index decisions, Index series) {
+    const auto& [statistics, seasonals, given] = sight;
+    for (const Seasonal& s : seasonals) check(s);
     for (const Statistic& s : statistics) {
         require(s.given < static_cast<Index>(given.size()), "given", fmt::format("must be below {}", given.size()),
                 s.given);
-        if (s.given >= 0) continue;
+        require(s.seasonal < static_cast<Index>(seasonals.size()), "seasonal",
+                fmt::format("must be below {}", seasonals.size()), s.seasonal);
+        if (s.given >= 0 || s.seasonal >= 0) continue;
         require(s.window >= 1, "window", "must be at least one sample", s.window);
         require(s.quantile >= 0 && s.quantile <= 1, "quantile", "must lie in [0, 1]", s.quantile);
     }
@@ -84,13 +88,31 @@ void check(const std::vector<Statistic>& statistics, const std::vector<Rule>& ru
     }
 }
 
-void Rows::of(const Demand& demand, const std::vector<Group>& groups) {
+void Rows::of(const Demand& demand, const std::vector<Group>& groups, const Ahead& ahead) {
+    carried_ = &demand;
+    ahead_ = ahead;
     if (looks_at(groups, false)) usage_.rank(demand.usage());
     if (looks_at(groups, true)) demand_.rank(demand.demand());
 }
 
-std::vector<Row> Rows::operator()(const Group& group, const Decisions& decisions, const std::vector<Samples>& given,
-                                  Index series) {
+void Rows::fill(const Group& group, const Decisions& decisions, const Sight& sight, Index series,
+                std::span<double* const> rows) {
+    if (group.given >= 0) {
+        const Samples& from = sight.given[static_cast<std::size_t>(group.given)];
+        for (double* const row : rows)
+            for (Index d = 0; d < decisions.count; ++d) row[d] = from(d, series);
+    } else if (group.seasonal >= 0) {
+        const auto& options = sight.seasonals[static_cast<std::size_t>(group.seasonal)];
+        for (double* const row : rows)
+            forecast_(carried_->demand(), carried_->peak(), options, ahead_,
+                      {row, static_cast<std::size_t>(decisions.count)});
+    } else {
+        quantiles_(group.of_demand ? demand_ : usage_, group.window, group.quantiles, decisions.first, decisions.every,
+                   rows);
+    }
+}
+
+std::vector<Row> Rows::operator()(const Group& group, const Decisions& decisions, const Sight& sight, Index series) {
     const auto n = group.quantiles.size();
     const auto stride = static_cast<std::size_t>((decisions.count + in_block - 1) / in_block * in_block);
     const auto heads = (stride / static_cast<std::size_t>(in_block) + 7) / 8 * 8;
@@ -98,14 +120,7 @@ std::vector<Row> Rows::operator()(const Group& group, const Decisions& decisions
     tops_.resize(std::max(tops_.size(), 2 * n * heads));
     std::vector<double*> to;
     for (std::size_t k = 0; k < n; ++k) to.push_back(values_.data() + k * stride);
-    if (group.given >= 0) {
-        const Samples& from = given[static_cast<std::size_t>(group.given)];
-        for (double* const row : to)
-            for (Index d = 0; d < decisions.count; ++d) row[d] = from(d, series);
-    } else {
-        quantiles_(group.of_demand ? demand_ : usage_, group.window, group.quantiles, decisions.first, decisions.every,
-                   to);
-    }
+    fill(group, decisions, sight, series, to);
     std::vector<Row> out;
     for (std::size_t k = 0; k < n; ++k) {
         double *const top = tops_.data() + 2 * k * heads, *const bottom = top + heads;

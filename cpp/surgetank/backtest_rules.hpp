@@ -73,7 +73,7 @@ void replay_rule(const Rule& rule, const Row& row, const Decisions& decisions, d
 /// Statistics that are computed together: quantiles of the same windows, or one that is given.
 struct Group {
     bool of_demand = false;
-    Index window = 0, given = -1;
+    Index window = 0, seasonal = -1, given = -1;
     std::vector<double> quantiles;
     std::vector<std::vector<Index>> rules;  // by quantile
     bool down = false;                      // does any of them ask down?
@@ -82,24 +82,28 @@ struct Group {
 /// The statistics that rules look at, so many at a time that their rows stay in the cache.
 std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules);
 
-/// Throws InvalidInput for statistics, rules and arrays that `replay` refuses.
-void check(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules, const std::vector<Samples>& given,
-           Index decisions, Index series);
+/// Throws InvalidInput for what `replay` refuses of these.
+void check(const Sight& sight, const std::vector<Rule>& rules, Index decisions, Index series);
 
 /// The statistics of one series. Keeps its memory for the next.
 class Rows {
 public:
-    /// Ranks what the groups look at.
-    void of(const Demand& demand, const std::vector<Group>& groups);
+    /// Ranks what the groups look at. `ahead`: what forecasts are for. The demand must outlive the rows.
+    void of(const Demand& demand, const std::vector<Group>& groups, const Ahead& ahead);
     /// One row for each quantile of a group; valid until the next call.
-    std::vector<Row> operator()(const Group& group, const Decisions& decisions, const std::vector<Samples>& given,
-                                Index series);
+    std::vector<Row> operator()(const Group& group, const Decisions& decisions, const Sight& sight, Index series);
     /// Memory that nobody uses between two series.
     std::vector<double>& spare() { return values_; }
 
 private:
+    void fill(const Group& group, const Decisions& decisions, const Sight& sight, Index series,
+              std::span<double* const> rows);
+
+    const Demand* carried_ = nullptr;
+    Ahead ahead_;
     rolling::Ranked usage_, demand_;
     rolling::Quantiles quantiles_;
+    Forecaster forecast_;
     std::vector<double> values_, tops_;
 };
 

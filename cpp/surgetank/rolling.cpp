@@ -49,7 +49,9 @@ Size bits_room(Size observed) { return 2 * ((observed + 63) / 64 + 1) * 8; }
 
 }  // namespace
 
-Size room(Size window, Size observed) { return window <= list_most ? list_room(window) : bits_room(observed); }
+Size room(Size window, Size observed) {
+    return std::max(list_room(std::min<Size>(window, list_most)), bits_room(observed));
+}
 
 void Ranked::rank(std::span<const double> x) {
     rank_.assign(x.size(), no_rank);
@@ -113,11 +115,14 @@ void Quantiles::operator()(const Ranked& x, Index window, std::span<const double
     const auto address = reinterpret_cast<std::uintptr_t>(scratch_.data());
     job.scratch =
         scratch_.data() + (line - static_cast<Size>(address % line)) % line / static_cast<Size>(sizeof(double));
+    const bool whole = job.observed == job.samples && every == 1 && first >= job.window - 1 && first < job.samples;
+    const bool dense = 64 * job.window >= job.observed;  // a neighbour is seldom far
     for (std::size_t k = 0; k < probabilities.size(); k += most_quantiles) {
         job.probability = probabilities.data() + k;
         job.count = std::min<Size>(most_quantiles, static_cast<Size>(probabilities.size() - k));
         job.out = out.data() + k;
-        if (job.window <= list_most) kernels().list(job);
+        if (whole && (job.window > list_most || dense)) kernels().follow(job);
+        else if (job.window <= list_most) kernels().list(job);
         else kernels().bits(job);
     }
 }

@@ -203,6 +203,67 @@ struct Bits {
     }
 };
 
+// Windows that are full, in which one sample takes the place of another: an order statistic moves to a neighbour, or
+// not at all if both lie on one side of it.
+struct Follower {
+    std::int32_t low, high;  // the ranks between which the quantile lies
+    double part;
+};
+
+SURGETANK_INLINE std::int32_t above(const Word* has, std::int32_t rank) {
+    Size word = (rank + 1) >> 6;
+    Word rest = has[word] & (~Word{0} << ((rank + 1) & 63));
+    while (rest == 0) rest = has[++word];
+    return static_cast<std::int32_t>(word * 64 + __builtin_ctzll(rest));
+}
+
+SURGETANK_INLINE std::int32_t below(const Word* has, std::int32_t rank) {
+    Size word = (rank - 1) >> 6;
+    Word rest = has[word] & (~Word{0} >> (63 - ((rank - 1) & 63)));
+    while (rest == 0) rest = has[--word];
+    return static_cast<std::int32_t>(word * 64 + 63 - __builtin_clzll(rest));
+}
+
+SURGETANK_INLINE double value_of(const Trailing& job, const Follower& f) {
+    const double low = job.sorted[f.low];
+    return f.part == 0 ? low : between(low, job.sorted[f.high], f.part);
+}
+
+void follow(const Trailing& job) {
+    Word* const has = static_cast<Word*>(job.scratch);
+    const Size words = (job.observed + 63) / 64 + 1, begin = job.first - job.window + 1;
+    for (Size i = 0; i < words; ++i) has[i] = 0;
+    has[job.observed >> 6] |= Word{1} << (job.observed & 63);  // above all ranks
+    for (Size t = begin; t <= job.first; ++t) has[job.rank[t] >> 6] |= Word{1} << (job.rank[t] & 63);
+    Follower followers[most_quantiles];
+    for (Size k = 0; k < job.count; ++k) {
+        const Place at = place(job.probability[k], job.window);
+        Size word = 0, left = at.below;
+        while (left >= count_of(has[word])) left -= count_of(has[word++]);
+        const auto low = static_cast<std::int32_t>(word * 64 + place_of(has[word], left));
+        followers[k] = {low, above(has, low), at.part};
+        job.out[k][0] = value_of(job, followers[k]);
+    }
+    for (Size t = job.first + 1; t < job.samples; ++t) {
+        const std::int32_t old = job.rank[t - job.window], now = job.rank[t];
+        has[old >> 6] &= ~(Word{1} << (old & 63));
+        has[now >> 6] |= Word{1} << (now & 63);
+        const std::int32_t least = old < now ? old : now, most = old < now ? now : old;
+        const Size at = t - job.first;
+        for (Size k = 0; k < job.count; ++k) {
+            Follower& f = followers[k];
+            if (most < f.low || least > f.high) {
+                job.out[k][at] = job.out[k][at - 1];
+                continue;
+            }
+            if (old <= f.low && now > f.low) f.low = above(has, f.low);
+            else if (old >= f.low && now < f.low) f.low = below(has, f.low);
+            f.high = above(has, f.low);
+            job.out[k][at] = value_of(job, f);
+        }
+    }
+}
+
 void bits(const Trailing& job) {
     Bits a, b;
     b.clear(a.clear(static_cast<Word*>(job.scratch), job.observed), job.observed);
@@ -212,6 +273,6 @@ void bits(const Trailing& job) {
 }  // namespace
 
 extern const Kernels table;
-const Kernels table{list, bits};
+const Kernels table{list, bits, follow};
 
 }  // namespace surgetank::rolling::SURGETANK_LEVEL

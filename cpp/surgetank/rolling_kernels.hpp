@@ -34,6 +34,8 @@ struct Kernels {
     void (*list)(const Trailing& job);
     /// The window as a bit for each rank, and for each quantile where its word is: O(1) a window of any length.
     void (*bits)(const Trailing& job);
+    /// The same for windows that are all full, none missing, every one asked for: each quantile follows its neighbours.
+    void (*follow)(const Trailing& job);
 };
 
 /// The most quantiles of one job.

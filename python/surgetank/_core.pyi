@@ -407,8 +407,20 @@ class BacktestCalendar:
     moments: list[int]  # samples at which failovers begin, ascending; empty: all
     def __init__(self) -> None: ...
 
-class BacktestStatistic:  # a quantile of a trailing window of samples, or the array of that number in `given`
-    def __init__(self, of_demand: bool, window: int, quantile: float, given: int) -> None: ...
+class BacktestStatistic:  # a quantile of a trailing window of samples; not −1: the number of a forecast or an array
+    def __init__(self, of_demand: bool, window: int, quantile: float, seasonal: int, given: int) -> None: ...
+
+class BacktestSeasonal:  # see Seasonal in backtest_seasonal.hpp
+    quantile: float  # of past ratios of peak to forecast
+    level_quantile: float  # of a day's demand
+    up_d: float  # days, half-lives of the level
+    down_d: float
+    clip: float
+    seasons: float  # weeks
+    half_life_d: float  # days, of the ratios
+    annual: float
+    def __init__(self) -> None: ...
+    def check(self) -> None: ...
 
 def backtest_replay(
     usage: NDArray[np.float64],  # (T, N), any positive strides
@@ -416,6 +428,7 @@ def backtest_replay(
     events: list[Event],
     calendar: BacktestCalendar,
     statistics: list[BacktestStatistic],
+    seasonals: list[BacktestSeasonal],
     statistic: NDArray[np.int64],  # (P,) the number of the statistic that each rule looks at
     bar: NDArray[np.float64],  # (P,) asks up where the statistic exceeds bar × quota
     factor: NDArray[np.float64],  # (P,) … for factor × statistic, or × quota
@@ -441,6 +454,7 @@ def backtest_statistics(
     events: list[Event],
     calendar: BacktestCalendar,
     statistics: list[BacktestStatistic],
+    seasonals: list[BacktestSeasonal],
     threads: int,
 ) -> list[NDArray[np.float64]]: ...  # (D, N) each
 def backtest_carried(

@@ -4,22 +4,29 @@ from .choice import Choice
 from .clairvoyant import Clairvoyant
 from .cost import Cost
 from .custom import Past
+from .forecast import ForecastRule
 from .replaying import backtest
 from .result import Backtest, Totals
 from .rules import PeakRule, PercentileRule, ThresholdRule, grid
 from .sized import SizedRule
+from .tuning import Tuned, Verdict, default_policies, tune
 
 __all__ = [
     "Backtest",
     "Choice",
     "Clairvoyant",
     "Cost",
+    "ForecastRule",
     "Past",
     "PeakRule",
     "PercentileRule",
     "SizedRule",
     "ThresholdRule",
     "Totals",
+    "Tuned",
+    "Verdict",
     "backtest",
+    "default_policies",
     "grid",
+    "tune",
 ]

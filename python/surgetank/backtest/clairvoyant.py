@@ -100,8 +100,8 @@ def _above(x: Floats, y: Floats, a: int, b: int, c: int) -> bool:
 
 
 def frontier_of(edges: list[_Edges], weights: Floats) -> Frontier:
-    """Of several series together: whichever saves most idle per failure fails first."""
-    used = [(e, w) for e, w in zip(edges, weights, strict=True) if e.moments > 0]
+    """Of several series together: whichever saves most idle per failure fails first. Weight NaN: it does not count."""
+    used = [(e, w) for e, w in zip(edges, weights, strict=True) if e.moments > 0 and not math.isnan(w)]
     fails = np.concatenate([e.fails for e, _ in used]) if used else np.zeros(0)
     saved = np.concatenate([w * e.saved for e, w in used]) if used else np.zeros(0)
     order = np.argsort(-saved / fails, kind="stable")

@@ -58,7 +58,7 @@ class PolicyTable(Tabular):
             Column("coverage", total.coverage[rows], "Usage fits", percent, priority=3),
             Column("shortfall_frac", total.shortfall_frac[rows], "Short", quantity, priority=5),
             Column("idle_frac", total.idle_frac[rows], "Idle", quantity),
-            Column("excess_frac", total.excess_frac[rows], "Excess", quantity, priority=3),
+            Column("excess_frac", run.excess_frac[rows], "Excess", quantity, priority=3),
             Column("cost_per_h", total.cost_per_h[rows], "Cost/h", quantity, priority=1),
             Column("cost_per_h_low", cost_low),
             Column("cost_per_h_high", cost_high),

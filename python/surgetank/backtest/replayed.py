@@ -13,6 +13,7 @@ from .. import _core
 from .._bridge import Floats
 from .clairvoyant import Clairvoyant
 from .custom import Path, replay_own
+from .forecast import core_of
 from .rules import Compiled, WindowRule
 from .setting import Setting
 from .sized import Levels, SizedRule
@@ -73,24 +74,28 @@ class Replayed:
     def _native(self, rules: list[Compiled], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:
         numbers: dict[Any, int] = {}
         statistics: list[_core.BacktestStatistic] = []
+        seasonals: list[_core.BacktestSeasonal] = []
         given: list[Floats] = []
         statistic = np.empty(len(rules), dtype=np.int64)
         for p, rule in enumerate(rules):
             looked = rule.looked
-            key = (*looked[:3], id(looked.levels))
+            key = (*looked[:4], id(looked.levels))
             if key not in numbers:
                 numbers[key] = len(statistics)
-                at = -1
+                forecast, array = -1, -1
+                if looked.seasonal is not None:
+                    forecast = len(seasonals)
+                    seasonals.append(core_of(looked.seasonal))
                 if looked.levels is not None:
-                    at = len(given)
+                    array = len(given)
                     given.append(looked.levels)
-                statistics.append(_core.BacktestStatistic(*looked[:3], at))
+                statistics.append(_core.BacktestStatistic(*looked[:3], forecast, array))
             statistic[p] = numbers[key]
         bar, factor, lower, start = (np.array([rule[k] for rule in rules], dtype=np.float64) for k in range(1, 5))
         of_quota = np.array([rule.of_quota for rule in rules], dtype=np.bool_)
         return _core.backtest_replay(
-            *self.setting.core(), self.setting.calendar(cvar_frac), statistics, statistic, bar, factor, lower, start,
-            of_quota, given, block, self.setting.threads,
+            *self.setting.core(), self.setting.calendar(cvar_frac), statistics, seasonals, statistic, bar, factor,
+            lower, start, of_quota, given, block, self.setting.threads,
         )  # fmt: skip
 
     def _own(self, paths: list[Path], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:

@@ -42,7 +42,6 @@ class Totals:
     failed_days: Floats  #: share of days with such a moment, mean over series
     shortfall_frac: Floats  #: expected shortfall of a failover / average usage; weighted as idle_frac
     idle_frac: Floats  #: idle headroom / average usage; series are weighted by price, alike where none was given
-    excess_frac: Floats  #: idle_frac less the clairvoyant's at the same risk
     cost_per_h: Floats  #: of idle headroom, requests and shortage, an hour, all series together
     requests: Floats  #: per series and 30 days
     reversals: Floats  #: per series and 30 days: a request in the other direction than the one before
@@ -184,33 +183,45 @@ class Backtest:
         edges = all_edges(self.setting)
         samples = (~np.isnan(self.setting.usage[self.setting.first :])).sum(axis=0)
         weights = np.divide(self._held, samples, out=np.zeros(len(samples)), where=samples > 0)
-        return frontier_of(edges, weights / self._usage_value)
+        return frontier_of(edges, np.where(self._counted, weights / self._usage_value, math.nan))
 
     @property
     def _usage_value(self) -> float:
-        return float((self._held * self._mean_usage).sum()) or math.nan
+        return float(self._by_price(self._mean_usage)) or math.nan
+
+    @property
+    def _counted(self) -> NDArray[np.bool_]:
+        return np.ones(len(self.series), dtype=bool) if self.setting.counted is None else self.setting.counted
+
+    def _by_price(self, values: Floats) -> Floats:
+        """Σ over the series that count."""
+        counted = self._counted
+        return np.asarray(np.nansum(self._held[counted] * values[..., counted], axis=-1))
 
     @cached_property
     def total(self) -> Totals:
         """Of each policy over all series."""
-        days = self.setting.judged_s / 86400
-        width, value = len(self.series), self._usage_value
-        risk = _ratio(self.fails.sum(axis=1), self.moments.sum(axis=1))
-        idle_frac = np.nansum(self._held * self.idle, axis=1) / value
-        judged_days = max(1.0, math.ceil(days))
+        days, value, counted = self.setting.judged_s / 86400, self._usage_value, self._counted
+        risk = _ratio(self.fails[:, counted].sum(axis=1), self.moments[:, counted].sum(axis=1))
+        per_30d = 30 / days / counted.sum()
+        short = _ratio(self._figures["own_short"][:, counted].sum(axis=1), self.samples[:, counted].sum(axis=1))
         totals = Totals(
-            coverage=1 - _ratio(self._figures["own_short"].sum(axis=1), self.samples.sum(axis=1)),
+            coverage=1 - short,
             risk=risk,
-            failed_days=self.failed_days.sum(axis=1) / (judged_days * width),
-            shortfall_frac=np.nansum(self._held * self.expected_shortfall, axis=1) / value,
-            idle_frac=idle_frac,
-            excess_frac=idle_frac - self.clairvoyant.idle_at(risk),
-            cost_per_h=self._cost_per_h(),
-            requests=self.requests.sum(axis=1) / width / days * 30,
-            reversals=self.reversals.sum(axis=1) / width / days * 30,
+            failed_days=self.failed_days[:, counted].sum(axis=1) / (max(1.0, math.ceil(days)) * counted.sum()),
+            shortfall_frac=self._by_price(self.expected_shortfall) / value,
+            idle_frac=self._by_price(self.idle) / value,
+            cost_per_h=np.asarray(np.nansum(self.cost_per_h[:, counted], axis=1)),
+            requests=self.requests[:, counted].sum(axis=1) * per_30d,
+            reversals=self.reversals[:, counted].sum(axis=1) * per_30d,
         )
         freeze(vars(totals))
         return totals
+
+    @cached_property
+    def excess_frac(self) -> Floats:
+        """(P,) by how much ``total.idle_frac`` is above the clairvoyant's at the same risk."""
+        return np.asarray(self.total.idle_frac - self.clairvoyant.idle_at(self.total.risk))
 
     @property
     def cost_per_h(self) -> Floats:
@@ -218,9 +229,6 @@ class Backtest:
         hours = self.setting.judged_s / 3600
         short = self.cost.short(self.setting.world.shape) * _ratio(self._figures["own_short_sum"], self.samples)
         return self._held * self.idle + short + self.cost.per_request * self.requests / hours
-
-    def _cost_per_h(self) -> Floats:
-        return np.asarray(np.nansum(self.cost_per_h, axis=1))
 
     # Intervals.
 
@@ -242,11 +250,12 @@ class Backtest:
         filled = np.divide(judged, samples, out=np.zeros(samples.shape), where=samples > 0)[:, :, None] * step_h
         held = self._held[None, :, None] * found["idle_sum"]
         short = self.cost.short(self.setting.world.shape)[None, :, None] * found["own_short_sum"]
-        cost = ((held + short) * filled + self.cost.per_request * found["requests"]).sum(axis=1)
+        counted = self._counted
+        cost = ((held + short) * filled + self.cost.per_request * found["requests"])[:, counted].sum(axis=1)
         lengths = np.diff([*range(0, judged, self.block), judged])
         return {
-            "fails": found["fails"].sum(axis=1).astype(np.float64),
-            "moments": found["moments"].sum(axis=1).astype(np.float64),
+            "fails": found["fails"][:, counted].sum(axis=1).astype(np.float64),
+            "moments": found["moments"][:, counted].sum(axis=1).astype(np.float64),
             "cost": cost,
             "hours": np.broadcast_to(lengths * step_h, cost.shape),
         }
@@ -299,7 +308,8 @@ class Backtest:
     @property
     def knee(self) -> int:
         """The policy (its number) on the frontier beyond which less risk begins to cost much more."""
-        return knee_of(self._real_risk, self.total.cost_per_h, int(self.moments.sum(axis=1).max()))
+        moments = int(self.moments[:, self._counted].sum(axis=1).max())
+        return knee_of(self._real_risk, self.total.cost_per_h, moments)
 
     def best(self, *, risk: float, confidence: float | None = None) -> Choice:
         """The cheapest policy whose risk is at most so much, with that confidence.
@@ -337,7 +347,8 @@ class Backtest:
 
         Prices decide: without one for shortage, the least idle headroom wins.
         """
-        real = np.where(np.isnan(self._real_risk)[:, None], math.inf, self.cost_per_h)
+        cost = self.cost_per_h[:, self._counted]
+        real = np.where(np.isnan(self._real_risk)[:, None], math.inf, cost)
         return int(np.argmin(np.nanmax(real - np.nanmin(real, axis=0), axis=1)))
 
     def newsvendor(self) -> int:

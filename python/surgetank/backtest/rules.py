@@ -20,11 +20,12 @@ DAY_S = 86400.0
 
 
 class Looked(NamedTuple):
-    """The statistic a rule looks at: a quantile of a trailing window, or levels (D, N) that were computed elsewhere."""
+    """What a rule sees: a quantile of a trailing window, a forecast, or levels (D, N) that were computed elsewhere."""
 
     of_demand: bool = False
     window: int = 1
     quantile: float = 1.0
+    seasonal: tuple[float, ...] | None = None
     levels: Floats | None = None
 
 
@@ -63,6 +64,12 @@ class Rule:
     def needs_s(self) -> float:
         """How much of the past it looks at, in seconds."""
         return 0.0
+
+    def _bounds(self) -> str:
+        """When it asks, where that is not as soon as it wants something else."""
+        threshold, lower = getattr(self, "threshold", None), getattr(self, "lower", None)
+        up = "" if threshold is None else f", at {percent(threshold)}"
+        return up if lower is None else f"{up}, down below {percent(lower)}"
 
     def _settle(self, **values: object) -> None:
         for name, value in values.items():
@@ -140,7 +147,7 @@ class PercentileRule(WindowRule):
         """What a planner calls it."""
         what = "peak" if self.quantile == 1 else f"P{quantity(100 * self.quantile)}"
         demand = " of demand" if self.of == "demand" else ""
-        return f"{what}{demand} ×{quantity(self.factor)} of {span(self.needs_s)}{_bounds(self.threshold, self.lower)}"
+        return f"{what}{demand} ×{quantity(self.factor)} of {span(self.needs_s)}{self._bounds()}"
 
     def compiled(self, setting: Setting) -> Compiled:
         """Give it in the core's terms."""
@@ -222,11 +229,6 @@ def share_of(value: object, argument: str) -> float:
     if result > 1:
         raise invalid(argument, "must be a share in (0, 1]", value)
     return result
-
-
-def _bounds(threshold: float | None, lower: float | None) -> str:
-    up = "" if threshold is None else f", at {percent(threshold)}"
-    return up if lower is None else f"{up}, down below {percent(lower)}"
 
 
 def level_rule(looked: Looked, factor: float, threshold: float | None, lower: float | None) -> Compiled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,7 @@ class Setting:
     quota: Floats  #: (N,) at the start; NaN: each policy's own
     moments: tuple[int, ...] | None = None  #: samples at which failovers begin; None: all
     threads: int = 1
+    counted: NDArray[np.bool_] | None = None  #: (N,) series that count in totals; None: all
     fingerprint: int = 0
 
     @property
@@ -65,6 +66,15 @@ class Setting:
     def longest_event_s(self) -> float:
         """The longest window that a failover lasts, or a step where nothing fails."""
         return max([self.step_s, *(event.duration_s for event in self.events)])
+
+    def part(self, *, first: int, end: int, counted: NDArray[np.bool_] | None = None) -> Setting:
+        """Judge samples first … end − 1 alone; decisions still see all that came before them, and nothing after."""
+        matrix = self.world.matrix[:end]
+        moments = None if self.moments is None else tuple(t for t in self.moments if first <= t < end)
+        return replace(
+            self, world=replace(self.world, matrix=matrix), first=first, counted=counted, moments=moments or None,
+            fingerprint=_fingerprint(matrix),
+        )  # fmt: skip
 
     def samples_in(self, seconds: float) -> int:
         """A window in samples, at least one."""

@@ -82,8 +82,7 @@ class SizedRule(Rule):
             text += f", headroom ×{quantity(self.headroom_factor)}"
         if self.factor != 1:
             text += f" ×{quantity(self.factor)}"
-        up = "" if self.threshold is None else f", at {percent(self.threshold)}"
-        return text + up + ("" if self.lower is None else f", down below {percent(self.lower)}")
+        return text + self._bounds()
 
     def to_dict(self) -> dict[str, Any]:
         """Every option as a plain value."""

@@ -1,0 +1,160 @@
+"""The search over many policies: in parts that are kept in a file, so that an interrupted one goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+
+from .._bridge import Floats
+from ..errors import invalid
+from .choice import pareto
+from .replayed import Replayed
+from .result import Backtest, label
+from .setting import Setting
+
+#: Policies that are replayed between two entries of the file, and two looks at the progress.
+AT_A_TIME = 500
+#: Of each rung of successive halving so many go on.
+KEPT = 1 / 3
+_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """Risk and cost of each policy that was looked at on the whole tuning part; NaN of one that was not."""
+
+    risk: Floats
+    cost_per_h: Floats
+
+
+def run_of(template: Backtest, policies: Sequence[Any], setting: Setting) -> Backtest:
+    """The same run with other policies, or in another part of the history."""
+    return replace(
+        template, policies=tuple(policies), setting=setting, replayed=Replayed.of(tuple(policies), setting),
+        block=min(template.block, len(setting.usage) - setting.first),
+    )  # fmt: skip
+
+
+def search(
+    template: Backtest, policies: Sequence[Any], setting: Setting, *, method: str, trials: int | None, seed: int,
+    state: str | os.PathLike[str] | None, progress: Callable[[int, int], None] | None,
+) -> Scores:  # fmt: skip
+    """Replay policies over the tuning part: all of them, some drawn at random, or by successive halving."""
+    chosen = np.arange(len(policies))
+    if method == "random":
+        rng = np.random.default_rng(seed)
+        chosen = np.sort(rng.choice(len(policies), size=min(trials or len(policies), len(policies)), replace=False))
+    kept = _State(state, template, policies, setting, f"{method} {trials} {seed}")
+    rungs = [setting]
+    if method == "halving":
+        judged = len(setting.usage) - setting.first
+        rungs = [
+            setting.part(first=len(setting.usage) - max(1, round(judged * KEPT**k)), end=len(setting.usage),
+                         counted=setting.counted)
+            for k in (2, 1)
+        ] + [setting]  # fmt: skip
+    total = sum(round(len(chosen) * KEPT**k) for k in range(len(rungs)))
+    done = 0
+    scores = np.full((2, len(policies)), np.nan)
+    for number, rung in enumerate(rungs):
+        found = np.full((2, len(policies)), np.nan)
+        for begin in range(0, len(chosen), AT_A_TIME):
+            some = chosen[begin : begin + AT_A_TIME]
+            found[:, some] = kept.get(f"{number}.{begin}", partial(_score, template, policies, some, rung))
+            done += len(some)
+            if progress is not None:
+                progress(min(done, total), total)
+        if number + 1 < len(rungs):
+            chosen = np.sort(_promising(found[:, chosen], chosen, round(len(chosen) * KEPT)))
+        else:
+            scores = found
+    return Scores(risk=scores[0], cost_per_h=scores[1])
+
+
+def _score(template: Backtest, policies: Sequence[Any], some: Any, setting: Setting) -> Floats:
+    total = run_of(template, [policies[i] for i in some], setting).total
+    return np.array([total.risk, total.cost_per_h])
+
+
+def _promising(found: Floats, chosen: Any, count: int) -> Any:
+    """Layer by layer of the frontier, the outermost first."""
+    left, kept = list(range(len(chosen))), list[int]()
+    while left and len(kept) < max(1, count):
+        layer = pareto(found[0, left], found[1, left])
+        if not layer:
+            break
+        kept += [left[i] for i in layer]
+        gone = set(layer)
+        left = [p for i, p in enumerate(left) if i not in gone]
+    return chosen[np.array(kept[: max(1, count)], dtype=int)]
+
+
+def estimate_s(template: Backtest, policies: Sequence[Any], setting: Setting) -> float:
+    """How long it would take to replay all of them, in seconds: measured on a few."""
+    few = [policies[i] for i in np.unique(np.linspace(0, len(policies) - 1, min(len(policies), 24)).astype(int))]
+    started = time.perf_counter()
+    run_of(template, few, setting).replayed.figures()
+    return (time.perf_counter() - started) * len(policies) / len(few)
+
+
+class _State:
+    """What was found so far, a line of JSON for each part; the first line says of what."""
+
+    def __init__(
+        self, path: str | os.PathLike[str] | None, template: Backtest, policies: Sequence[Any], setting: Setting,
+        how: str,
+    ) -> None:  # fmt: skip
+        """Read what is there; refuse a file of another search."""
+        self.path = None if path is None else FilePath(path)
+        self.found: dict[str, Floats] = {}
+        if self.path is None:
+            return
+        parts = [*(label(p) + repr(p) for p in policies), repr(template.cost), repr(setting.scenarios), how]
+        sizes = (setting.first, setting.every, setting.lead, setting.fingerprint, setting.usage.shape, setting.moments)
+        self.head = {
+            "surgetank tuning": _VERSION,
+            "of": hashlib.sha256("\n".join([*parts, repr(sizes), repr(setting.counted)]).encode()).hexdigest(),
+        }
+        self._read()
+
+    def _read(self) -> None:
+        assert self.path is not None
+        if not self.path.exists():
+            self.path.write_text(json.dumps(self.head) + "\n", encoding="utf-8")
+            return
+        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        try:
+            head = json.loads(lines[0]) if lines else None
+        except ValueError:
+            head = None
+        if head != self.head:
+            rule = "must be a new file, or that of the same search: policies, history and options"
+            raise invalid("state", rule, str(self.path))
+        whole = [line for line in lines[1:] if line.endswith("\n")]
+        if len(whole) < len(lines) - 1:  # interrupted in the middle of a line
+            self.path.write_text("".join([lines[0], *whole]), encoding="utf-8")
+        for line in whole:
+            entry = json.loads(line)
+            self.found[entry["part"]] = np.array(entry["found"], dtype=np.float64)
+
+    def get(self, part: str, make: Callable[[], Floats]) -> Floats:
+        """What was found of a part, or what is found now."""
+        if part not in self.found:
+            found = make()
+            if self.path is not None:
+                entry = {"part": part, "found": [[None if np.isnan(v) else v for v in row] for row in found.tolist()]}
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(entry) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            self.found[part] = found
+        return self.found[part]
