@@ -21,6 +21,7 @@ LAYERS = (
     {"summary", "spikes"},
     {"headroom", "allocation"},
     {"plan"},
+    {"backtest"},
     {"recovery"},
     {"report", "demo"},
     {"verdict", "config"},
@@ -29,7 +30,9 @@ LAYERS = (
     {"cli"},
 )
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
-FACADES = {"_bridge", "summary", "spikes", "headroom", "allocation", "recovery"}
+FACADES = {"_bridge", "summary", "spikes", "headroom", "allocation", "backtest", "recovery"}
+#: `backtest` replays what sizes; the plan does not know it, nor it the plan.
+REPLAYED = {"errors", "_core", "_bridge", "_table", "scenario", "history", "spikes", "headroom", "backtest"}
 
 
 def modules():
@@ -76,6 +79,13 @@ def test_only_facades_and_the_bridge_use_the_core(path):
         assert "_core" not in imported(path)
 
 
+def test_backtest_uses_what_it_replays_alone():
+    used = {name for path in modules() if layer_of(path) == "backtest" for name in imported(path)}
+    assert used <= REPLAYED
+    users = {layer_of(path) for path in modules() if "backtest" in imported(path)}
+    assert users <= {"backtest", "_commands", "cli"}
+
+
 def test_the_core_knows_no_python():
     for source in (CPP / "surgetank").iterdir():
         text = source.read_text(encoding="utf-8")
@@ -84,7 +94,7 @@ def test_the_core_knows_no_python():
 
 
 def test_the_kernel_knows_no_stem():
-    kernels = {"core", "cpu", "lanes", "parallel", "sampling", "series"}
+    kernels = {"core", "cpu", "kernel", "lanes", "parallel", "rolling", "sampling", "series"}
     for source in (CPP / "surgetank").iterdir():
         if source.stem.partition("_")[0] in kernels:
             included = re.findall(r'#include "surgetank/(\w+)\.hpp"', source.read_text(encoding="utf-8"))
@@ -93,10 +103,15 @@ def test_the_kernel_knows_no_stem():
 
 def test_the_kernels_of_one_instruction_set_share_nothing():
     """The linker may keep any copy of a shared definition, and another machine cannot run every one."""
-    for name in ("lanes.hpp", "lanes_pack.hpp", "lanes_kernels.cpp"):
-        included = set(re.findall(r"#include ([<\"].+[>\"])", (CPP / "surgetank" / name).read_text(encoding="utf-8")))
-        headers = {"<cstddef>", "<cstdint>", "<immintrin.h>", "<emmintrin.h>"}
-        assert included <= headers | {'"surgetank/lanes.hpp"', '"surgetank/lanes_pack.hpp"'}, name
+    headers = {"<cstddef>", "<cstdint>", "<immintrin.h>", "<emmintrin.h>"}
+    headers |= {f'"surgetank/{name}.hpp"' for name in ("lanes", "lanes_pack", "kernel_bits")}
+    kernels = [
+        path for stem in ("lanes", "rolling", "backtest") for path in (CPP / "surgetank").glob(f"{stem}_kernels.*")
+    ]
+    assert len(kernels) == 5
+    for path in (*kernels, *(CPP / "surgetank" / f"{name}.hpp" for name in ("lanes", "lanes_pack", "kernel_bits"))):
+        included = set(re.findall(r"#include ([<\"].+[>\"])", path.read_text(encoding="utf-8")))
+        assert included <= headers | {f'"surgetank/{path.stem}.hpp"'}, path.name
 
 
 def test_stems_do_not_include_each_other():

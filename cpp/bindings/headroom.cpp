@@ -94,6 +94,15 @@ py::dict classic(const Samples& usage, const Clock& clock, const Quotas& quotas,
     return out;
 }
 
+py::dict wanted(const Samples& usage, const Clock& clock, const Quotas& quotas, const Column& quota) {
+    Headroom h;
+    {
+        const py::gil_scoped_release release;
+        h = wanted_headroom(usage, clock, quotas, quota, poll_signals);
+    }
+    return shared(std::move(h));
+}
+
 // The fields of EventNeed, by the names they have everywhere.
 constexpr std::pair<const char*, double EventNeed::*> event_fields[] = {{"need", &EventNeed::need},
                                                                         {"low", &EventNeed::low},
@@ -218,6 +227,8 @@ void register_headroom(py::module_& m) {
                  return Event{duration_s, std::move(failed), std::move(flows)};
              }),
              py::arg("duration_s"), py::arg("failed"), py::arg("flows"));
+    m.def("wanted_headroom", &wanted, py::arg("usage").noconvert(), py::arg("clock"), py::arg("quotas"),
+          py::arg("wanted"));
     m.def("quantile_headroom", &quantile, py::arg("usage").noconvert(), py::arg("clock"), py::arg("quotas"),
           py::arg("events"), py::arg("options"));
 }

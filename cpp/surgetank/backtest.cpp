@@ -7,6 +7,7 @@
 #include "surgetank/backtest_ledger.hpp"
 #include "surgetank/backtest_rules.hpp"
 #include "surgetank/parallel.hpp"
+#include "surgetank/series.hpp"
 #include "surgetank/series_peaks.hpp"
 
 namespace surgetank::backtest {
@@ -39,6 +40,8 @@ void check(const World& world) {
             world.usage.rows());
     require(world.quotas.quota.size() == n && world.quotas.region.size() == n && world.quotas.group.size() == n,
             "quota", fmt::format("must have one value per series, {}", n), world.quotas.quota.size());
+    require((world.quotas.region >= 0).all(), "region", "must be 0 or more", world.quotas.region.minCoeff());
+    require((world.quotas.group >= 0).all(), "group", "must be 0 or more", world.quotas.group.minCoeff());
     for (const double quota : world.quotas.quota)
         require(!(quota < 0) && !std::isinf(quota), "quota", "must be finite and 0 or more, or NaN", quota);
 }
@@ -100,6 +103,8 @@ Blocks blank(Index rules, Index series, Index count) {
 void put(Blocks& out, Index p, Index i, std::span<const BlockTally> from) {
     Index column = i * out.count;
     for (const BlockTally& one : from) {
+        if (!std::isfinite(one.idle_sum + one.short_sum + one.own_short_sum))
+            throw NumericalFailure(fmt::format("usage: sums over series {} exceed double", i));
         out.idle_sum(p, column) = one.idle_sum;
         out.short_sum(p, column) = one.short_sum;
         out.own_short_sum(p, column) = one.own_short_sum;
@@ -127,6 +132,7 @@ struct Call {
         backtest::check(calendar, world.usage.rows());
         threads = check_threads(asked, world.usage.cols());
         loads = loads_of(world.quotas, world.events, calendar.step_s);
+        check_what_lands();
         days = days_of(calendar, world.usage.rows());
         workers.resize(static_cast<std::size_t>(threads));
     }
@@ -138,6 +144,19 @@ struct Call {
             Worker& worker = workers[static_cast<std::size_t>(number)];
             worker.demand.of(world.usage, i, loads[static_cast<std::size_t>(i)], of_demand, worker.rows.spare());
             work(worker, i, own_poll);
+        });
+    }
+
+    // A job checks its own column; what others bring must be sound before it is added.
+    void check_what_lands() const {
+        std::vector<bool> lands(static_cast<std::size_t>(world.usage.cols()));
+        for (const auto& of_one : loads)
+            for (const Load& load : of_one)
+                for (const auto& part : load.events)
+                    for (const auto& [from, weight] : part.landing) lands[static_cast<std::size_t>(from)] = true;
+        if (std::find(lands.begin(), lands.end(), true) == lands.end()) return;
+        series::for_each_series(world.usage, poll, [&](Index i, std::span<const double> x) {
+            if (lands[static_cast<std::size_t>(i)]) headroom::check_samples(x);
         });
     }
 

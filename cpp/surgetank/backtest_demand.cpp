@@ -78,6 +78,7 @@ void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loa
     gaps_ = headroom::check_samples(usage_);
     lands_ = !loads.empty();
     if (!lands_) return;
+    demand_.clear();
     if (whole) demand_ = usage_;
     peak_ = usage_;
     spare.resize(std::max(spare.size(), 3 * samples_));
@@ -102,9 +103,9 @@ void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loa
         }
         for (std::size_t t = 0; t < samples_; ++t) peak_[t] = both(peak_[t], all[t]);
     }
-    for (const double peak : peak_)
-        if (std::isinf(peak))
-            throw NumericalFailure(fmt::format("usage: demand of series {} exceeds double in an event", column));
+    const auto infinite = [](double x) { return std::isinf(x); };
+    if (std::any_of(peak_.begin(), peak_.end(), infinite) || std::any_of(demand_.begin(), demand_.end(), infinite))
+        throw NumericalFailure(fmt::format("usage: demand of series {} exceeds double in an event", column));
 }
 
 }  // namespace surgetank::backtest

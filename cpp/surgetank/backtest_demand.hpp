@@ -34,7 +34,8 @@ class Demand {
 public:
     /// Fills usage and peak of a column, and demand if `whole`; NaN where they are not known. `spare`: memory to work
     /// in, which is left as it falls.
-    /// Throws InvalidInput for negative or infinite usage, NumericalFailure where demand exceeds double.
+    /// Throws InvalidInput for negative or infinite usage of the column (those whose load lands on it are the caller's
+    /// to check), NumericalFailure where demand exceeds double.
     void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole, std::vector<double>& spare);
 
     std::span<const double> usage() const { return {usage_.data(), samples_}; }

@@ -176,7 +176,8 @@ void ByBlock::piece(Index from, Index end, double quota) {
         const double over = total(own.sum), used = kernels_.sum(usage.value, from, until);
         out.samples += known;
         out.own_short_sum += over;
-        out.idle_sum += std::max(0.0, quota * static_cast<double>(known) - used + over);
+        const double idle = quota * static_cast<double>(known) - used + over;
+        out.idle_sum += idle < 0 ? 0 : idle;  // NaN stays: a sum that double does not hold
         if (books_.apart) kernels_.excess(books_.peak.track(), books_.day.data(), from, until, quota, peak);
         out.moments += books_.apart ? books_.peak.known(from, until) : known;
         out.fails += books_.apart ? peak.count : own.count;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "surgetank/series.hpp"
+
 namespace surgetank::headroom {
 namespace {
 
@@ -139,3 +141,38 @@ void check_needed(double needed, double usage, Index samples) {
 }
 
 }  // namespace surgetank::headroom
+
+namespace surgetank {
+
+Headroom wanted_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas, const Column& wanted,
+                         const Poll& poll) {
+    headroom::check(usage, clock, quotas);
+    require(wanted.size() == usage.cols(), "wanted", fmt::format("must have one value per series, {}", usage.cols()),
+            wanted.size());
+    Headroom out;
+    headroom::blank(out, usage.cols());
+    series::for_each_series(usage, poll, [&](Index i, std::span<const double> x) {
+        require(!(wanted(i) < 0) && !std::isinf(wanted(i)), "wanted", "must be finite and 0 or more, or NaN",
+                wanted(i));
+        headroom::check_samples(x);
+        if (!headroom::look(out, i, x, inf, clock)) return;
+        if (std::isnan(wanted(i))) {
+            out.unknown[static_cast<std::size_t>(i)] = Unknown::no_source;
+            return;
+        }
+        out.needed(i) = std::max(0.0, wanted(i) - out.usage(i));
+        const double quota = quotas.quota(i);
+        if (std::isnan(quota)) {
+            out.unknown[static_cast<std::size_t>(i)] = Unknown::no_quota;
+            return;
+        }
+        double worst = headroom::share_of(out.needed(i), quota - out.usage(i));
+        for (const double u : headroom::last_samples(x, day_s, clock))
+            if (!std::isnan(u)) worst = std::max(worst, headroom::share_of(std::max(0.0, wanted(i) - u), quota - u));
+        headroom::judge(out, i, quotas, worst);
+        headroom::reserve(out, i, quotas, out.needed(i));
+    });
+    return out;
+}
+
+}  // namespace surgetank

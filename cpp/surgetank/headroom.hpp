@@ -54,6 +54,11 @@ struct Headroom {
     std::vector<Limit> limit;
 };
 
+/// Judges quotas that somebody else wants to have, shape (N): needed is what is wanted less usage. NaN: no opinion, which
+/// is UNKNOWN. Throws for what headroom::check refuses, a negative or infinite wish, and negative or infinite usage.
+Headroom wanted_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas, const Column& wanted,
+                         const Poll& poll = no_poll);
+
 namespace headroom {
 
 /// Throws InvalidInput for shapes that differ from (N), an empty usage, negative or infinite quota, negative cost,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 CONFIG = "surgetank.toml"
-POLICY_NAMES = ("quantile", "classic")  # headroom.POLICIES, which a call for help need not import
+POLICY_NAMES = ("quantile", "classic", "rule")  # config's, which a call for help need not import
 PROGRESS_AFTER_S = 0.5
 DEMO_RUNBOOK = "region-evacuation"
 

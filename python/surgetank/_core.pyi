@@ -174,6 +174,13 @@ class QuantileOptions:
     def __init__(self) -> None: ...
     def check(self) -> None: ...
 
+def wanted_headroom(
+    usage: NDArray[np.float64],  # (T, N), any positive strides
+    clock: Clock,
+    quotas: Quotas,
+    wanted: NDArray[np.float64],  # (N,) the quota that somebody wants; NaN: no opinion
+) -> HeadroomColumns: ...
+
 class Flow:  # weight × usage of the source lands on the target; source = target: on top of its own
     def __init__(self, source: int, target: int, weight: float) -> None: ...
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__, _commands, _commands_allocation, _commands_recovery
+from . import __version__, _commands, _commands_allocation, _commands_backtest, _commands_recovery
 from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
 from .errors import SurgetankError
@@ -162,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     _add_recovery(command, where)
+    _add_backtest(command, where)
 
     sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
@@ -233,6 +234,66 @@ def _add_recovery(command: Callable[..., argparse.ArgumentParser], where: argpar
         drawing,
     )  # fmt: skip
     sub.add_argument("runbooks", nargs="*", metavar="RUNBOOK", help="files or shipped names (default: four strategies)")
+
+
+def _add_backtest(command: Callable[..., argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:
+    replaying = argparse.ArgumentParser(add_help=False)
+    replaying.add_argument(
+        "--policy", action="append", metavar="SPEC",
+        help="percentile, peak, threshold, forecast, quantile, classic or clairvoyant, with options as in "
+        "'peak:factor=1.1|1.2,window=7d'; | varies one; several add up (default: some 400 of all kinds)",
+    )  # fmt: skip
+    replaying.add_argument("--lead-time", metavar="TIME", help="from a request until it applies (default: 3d)")
+    replaying.add_argument("--review", metavar="TIME", help="from one decision to the next (default: 1d)")
+    replaying.add_argument("--warmup", metavar="TIME", help="not judged (default: the longest window, or of tune 7d)")
+    replaying.add_argument("--moments", type=int, metavar="N", help="failovers begin at so many (default: at all)")
+    replaying.add_argument("--seed", type=int, default=0, metavar="N", help="other luck (default: 0)")
+    replaying.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="default: all of the machine's; the answer is the same"
+    )
+    replaying.add_argument(
+        "--scenario", action="append", metavar="WORD", help="N-1, N-2, shipped, or one by name (default: the config's)"
+    )
+    replaying.add_argument(
+        "--quota", metavar="PATTERN", help="such as ec2/L-1216C47A, always in all its Regions (default: all)"
+    )
+    replaying.add_argument(
+        "--from-applied", action="store_true", help="begin with the quotas that apply (default: each policy's own)"
+    )
+    replaying.add_argument(
+        "--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)"
+    )
+    replaying.add_argument("--now", metavar="INSTANT", help="without what came later (default: the last sample)")
+    formats = replaying.add_mutually_exclusive_group()
+    formats.add_argument("--json", action="store_true", help="as JSON")
+    formats.add_argument("--csv", action="store_true", help="every row as CSV")
+
+    sub = command(
+        "backtest", _commands_backtest.run_backtest,
+        "replay policies over the past: how often would a failover not have fitted, at what cost?", where, replaying,
+    )  # fmt: skip
+    sub.add_argument("--frontier", action="store_true", help="only those that no other beats in both risk and cost")
+    sub.add_argument("--risk", type=float, metavar="FRACTION", help="name the cheapest that keeps it; exit 2 if none")
+    sub.add_argument("--confidence", metavar="FRACTION", help="… and how sure (default: the figure counts as it is)")
+
+    sub = command(
+        "tune", _commands_backtest.run_tune,
+        "choose a policy on one part of the past, judge it on another; exit 2 where it does not hold", where, replaying,
+    )  # fmt: skip
+    sub.add_argument(
+        "--risk", type=float, required=True, metavar="FRACTION", help="share of failovers that may fail, such as .01"
+    )
+    sub.add_argument("--confidence", metavar="FRACTION", help="how sure of that, or none (default: .9)")
+    sub.add_argument("--split", type=float, default=0.5, metavar="FRACTION", help="of time to tune on (default: .5)")
+    sub.add_argument("--series", type=float, default=0.5, metavar="FRACTION", help="of quotas to tune on (default: .5)")
+    sub.add_argument(
+        "--method", default="grid", choices=("grid", "random", "halving"),
+        help="all policies; --trials of them; or all on little and the best on more (default: grid)",
+    )  # fmt: skip
+    sub.add_argument("--trials", type=int, metavar="N", help="with --method random: how many are drawn")
+    sub.add_argument("--state", type=Path, metavar="FILE", help="keep what was found; an interrupted call goes on")
+    sub.add_argument("--estimate", action="store_true", help="say how long the search would take, and end")
+    sub.add_argument("--write", action="store_true", help="where it holds, write the policy into the TOML file")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ._bridge import duration_s, fraction, number
+from ._template import TEMPLATE as TEMPLATE
 from ._toml import Source
 from .allocation import Proportional, Survive
+from .backtest.planned import RulePolicy
 from .errors import InvalidInput, nearest
 from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
 from .headroom.events import events_of
@@ -18,92 +20,6 @@ from .history.history import whole_step
 from .plan import Thresholds, matching
 from .scenario import SHIPPED_SCENARIOS, Scenario, each_region_fails, fail_together
 from .spikes import DETECTOR_OPTIONS, AdaptiveDetector, Detector, RollingSigma, detector_of
-
-TEMPLATE = """\
-# surgetank: what may fail, how much headroom to keep, and when to worry.
-# Quotas are named by patterns: "ec2", "ec2/L-1216C47A", "us-east-1/ec2/*".
-
-store = "surgetank.db"        # where usage and quotas are kept; relative to this file
-
-# What may fail. "N-1": each Region fails alone, its load in equal shares over the others; "N-2": any two together.
-# "shipped": regional_dr (us-east-1 onto us-west-2) and traffic_spike (us-east-1, three times its load).
-scenarios = ["N-1"]
-
-# A scenario of your own: as many of these as you like.
-# [[scenario]]
-# name = "evacuate us-east-1"                       # a surge in place: its only target is the source itself
-# source = "us-east-1"                              # or ["us-east-1", "us-east-2"]: they fail together
-# targets = { us-west-2 = 0.6, eu-west-1 = 0.4 }    # shares of the load, at most 1 in all; classic ignores them
-# multiplier = 1.0                                  # the load by the source's usage, 2.0 doubles it; classic ignores it
-# event = "storm"                                   # scenarios of one event are added up, for the longest duration_s
-# target_multiplier = 2.0                           # classic policy only: expected traffic at the target
-# duration_s = 86400
-# ramp_s = 1800
-# probability = 0.1                                 # classic policy only: a factor, so 0.1 makes a scenario a tenth
-# impact = "critical"                               # classic policy only: critical, high, medium, low
-# kind = "regional_failover"
-
-[history]
-# step_s = 300                # default: the median spacing of the samples
-# stale_after_s = 3600        # an older last sample makes a quota UNKNOWN; default: the longer of 1 h and 12 steps
-
-[policy]
-name = "quantile"             # or "classic", see below
-risk = 0.001                  # P(a quota's peak exceeds its need) while an event lasts
-# risk_normal = 0.001         # the same while nothing fails; default: risk
-# lead_time_s = 259200        # from asking for an increase until it applies, 3 days: growth is looked ahead so far ...
-# review_s = 86400            # ... and to the next look at the plan
-# lead_time_p95_s = 432000    # a slow increase: ask_by leaves that much time
-# normal_duration_s = 86400   # the window whose peak must fit while nothing fails
-# growth = 1.0                # a fixed factor; default: estimated
-# overlap_frac = 0.0          # share of the load that lands which the failed Region has not released yet
-# tail = "fitted"             # "counted": plain empirical quantiles
-# confidence = 0.95           # of the intervals; 0: none
-# history_s = 7776000         # how much of the past is looked at; default: all
-# cost_cap = 1000.0           # the most that headroom may cost; default: no cap
-
-# The classic rule, a baseline: name = "classic" above, or `surgetank plan --policy classic`, `--beside classic`.
-# [policy.classic]
-# trend = "sample"            # "hour": a week's growth at any step
-# history_s = 2592000         # 30 days
-# spike_window = 10           # samples
-# spike_threshold = 2.0       # standard deviations
-# spike_exclude_current = false
-# cost_cap = 1000.0
-
-# What `surgetank spikes` calls a spike; `surgetank show` names those that go up.
-# [spikes]
-# detector = "adaptive"       # or "rolling": threshold = 2.0 standard deviations above a trailing window = 10 samples
-# direction = "both"          # "up": upward spikes alone
-# threshold = 1.45            # decades of rarity: lower finds more
-
-# What the allocation survives, as cheaply as can be: `surgetank allocate`, and a line of every plan.
-[allocation]
-survive = "N-1"               # "N-2", "N-3", or a list of Regions and of lists that fail together; []: no allocation
-# together = [["us-east-1", "us-east-2"]]         # none of them fails without the others
-# eligible = { eu-west-1 = ["eu-central-1"] }     # where a Region's load may go; default: everywhere
-# share_cap = 1.0             # of a failed Region's load, the most that one other takes
-# critical = 1.0              # the share of the load that must survive; the rest is shed first
-# at = "history"              # every moment of the last 30 days, or "last", the last observed usage
-# sharing = "traffic_surge"   # for `allocate --fail`: or regional_disaster_recovery, availability_zone_failure,
-                              # default; without it what is used now moves, and at most .8 of what is free is given
-
-[thresholds]
-warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
-critical_frac = 0.85          # ... and CRITICAL; a shortfall is always CRITICAL
-
-# Other thresholds for some quotas; the last pattern that matches counts.
-# [thresholds."lambda/*"]
-# warning_frac = 0.50
-# critical_frac = 0.70
-
-[costs]
-# "ec2/L-1216C47A" = 0.05     # price of one unit of quota, in the unit of cost_cap
-
-[check]
-# require = ["ec2/*"]         # these must be known: UNKNOWN among them exits 3; default: every quota that has a value
-min_coverage = 0.0            # share of all quotas that must be known
-"""
 
 _SCENARIO_KEYS = tuple(f.name for f in fields(Scenario))
 _THRESHOLD_KEYS = ("warning_frac", "critical_frac")
@@ -120,6 +36,7 @@ _POLICY_KEYS = {  # a detector is spelled by its own keys
     name: tuple(key for f in fields(kind) for key in (_SPIKE_KEYS if f.name == "detector" else (f.name,)))
     for name, kind in POLICIES.items()
 }
+_KINDS: dict[str, Callable[[], Policy]] = {**POLICIES, RulePolicy.name: RulePolicy}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +48,7 @@ class Config:
     step_s: float | None = None
     stale_after_s: float | None = None
     policy_name: str = QuantilePolicy.name
-    policies: Mapping[str, Policy] = field(default_factory=lambda: {name: kind() for name, kind in POLICIES.items()})
+    policies: Mapping[str, Policy] = field(default_factory=lambda: {name: kind() for name, kind in _KINDS.items()})
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     detector: Detector = field(default_factory=AdaptiveDetector)  #: what `spikes` and `show` look with
@@ -322,13 +239,15 @@ def _policies(source: Source, table: dict[str, Any]) -> tuple[str, dict[str, Pol
 
     Keys of [policy] itself belong to the policy named there; without a name, to the one that knows most of them.
     """
-    plain = {key: value for key, value in table.items() if key != "name" and key not in POLICIES}
+    plain = {key: value for key, value in table.items() if key != "name" and key not in _KINDS}
     telling = plain.keys() - _SPIKE_KEYS.keys()  # those tell `surgetank spikes` how to look, whatever the policy
     name = table.get("name", max(POLICIES, key=lambda one: len(telling & set(_POLICY_KEYS[one]))))
-    if not isinstance(name, str) or name not in POLICIES:
-        rule = f"name: must be a policy, {', '.join(POLICIES)}{nearest(str(name), POLICIES)}"
+    if not isinstance(name, str) or name not in _KINDS:
+        rule = f"name: must be a policy, {', '.join(_KINDS)}{nearest(str(name), _KINDS)}"
         raise source.error(rule, name, "policy", "name")
-    found = {}
+    found: dict[str, Policy] = {RulePolicy.name: _rule_policy(source, table.get(RulePolicy.name, {}))}
+    if name == RulePolicy.name and (stray := next(iter(plain.keys() - _SPIKE_KEYS.keys()), None)) is not None:
+        raise source.error(f"{stray[:60]}: belongs in [policy.rule]", stray, "policy", stray)
     for one in POLICIES:
         own = table.get(one, {})
         if not isinstance(own, dict):
@@ -362,6 +281,15 @@ def _policy(source: Source, name: str, placed: dict[str, tuple[Any, tuple[str, .
     except InvalidInput as error:
         key = next((key for key, option in _SPIKE_KEYS.items() if option == error.argument), error.argument)
         raise source.at(error.about(key), *placed[key][1] if key in placed else ("policy",)) from None
+
+
+def _rule_policy(source: Source, table: Any) -> Policy:
+    if not isinstance(table, dict):
+        raise source.error("rule: must be a table, [policy.rule]", table, "policy", "rule")
+    try:
+        return RulePolicy.of_table(table)
+    except InvalidInput as error:
+        raise source.at(str(error), "policy", "rule", error.argument) from None
 
 
 def _detector(source: Source, table: dict[str, Any]) -> Detector:

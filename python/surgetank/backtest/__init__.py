@@ -5,11 +5,13 @@ from .clairvoyant import Clairvoyant
 from .cost import Cost
 from .custom import Past
 from .forecast import ForecastRule
+from .planned import RulePolicy
 from .replaying import backtest
 from .result import Backtest, Totals
 from .rules import PeakRule, PercentileRule, ThresholdRule, grid
 from .sized import SizedRule
-from .tuning import Tuned, Verdict, default_policies, tune
+from .tuning import Tuned, Verdict, default_policies, estimate_tuning_s, tune
+from .writing import planned_by, policy_toml, write_policy
 
 __all__ = [
     "Backtest",
@@ -20,6 +22,7 @@ __all__ = [
     "Past",
     "PeakRule",
     "PercentileRule",
+    "RulePolicy",
     "SizedRule",
     "ThresholdRule",
     "Totals",
@@ -27,6 +30,10 @@ __all__ = [
     "Verdict",
     "backtest",
     "default_policies",
+    "estimate_tuning_s",
     "grid",
+    "planned_by",
+    "policy_toml",
     "tune",
+    "write_policy",
 ]

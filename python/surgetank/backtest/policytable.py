@@ -64,7 +64,7 @@ class PolicyTable(Tabular):
             Column("cost_per_h_high", cost_high),
             Column("requests_per_30d", total.requests[rows], "Requests", quantity, priority=2),
             Column("reversals_per_30d", total.reversals[rows], "Reversals", quantity, priority=5),
-            Column("knee", ["knee" if i == knee else "" for i in rows], "", numeric=False),
+            Column("mark", ["knee" if i == knee else "" for i in rows], "Mark", numeric=False),
         ]
 
     def _notes(self) -> list[str]:

@@ -73,24 +73,15 @@ class Replayed:
 
     def _native(self, rules: list[Compiled], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:
         numbers: dict[Any, int] = {}
-        statistics: list[_core.BacktestStatistic] = []
-        seasonals: list[_core.BacktestSeasonal] = []
-        given: list[Floats] = []
+        distinct: list[Compiled] = []
         statistic = np.empty(len(rules), dtype=np.int64)
         for p, rule in enumerate(rules):
-            looked = rule.looked
-            key = (*looked[:4], id(looked.levels))
+            key = (*rule.looked[:4], id(rule.looked.levels))
             if key not in numbers:
-                numbers[key] = len(statistics)
-                forecast, array = -1, -1
-                if looked.seasonal is not None:
-                    forecast = len(seasonals)
-                    seasonals.append(core_of(looked.seasonal))
-                if looked.levels is not None:
-                    array = len(given)
-                    given.append(looked.levels)
-                statistics.append(_core.BacktestStatistic(*looked[:3], forecast, array))
+                numbers[key] = len(distinct)
+                distinct.append(rule)
             statistic[p] = numbers[key]
+        statistics, seasonals, given = looks_of(distinct)
         bar, factor, lower, start = (np.array([rule[k] for rule in rules], dtype=np.float64) for k in range(1, 5))
         of_quota = np.array([rule.of_quota for rule in rules], dtype=np.bool_)
         return _core.backtest_replay(
@@ -115,3 +106,22 @@ class Replayed:
         for values in found.values():
             values.setflags(write=False)
         return found
+
+
+def looks_of(
+    rules: Sequence[Compiled],
+) -> tuple[list[_core.BacktestStatistic], list[_core.BacktestSeasonal], list[Floats]]:
+    """What each of the rules looks at, as the core takes it: a statistic each, forecasts, and arrays."""
+    statistics: list[_core.BacktestStatistic] = []
+    seasonals: list[_core.BacktestSeasonal] = []
+    given: list[Floats] = []
+    for rule in rules:
+        looked, forecast, array = rule.looked, -1, -1
+        if looked.seasonal is not None:
+            forecast = len(seasonals)
+            seasonals.append(core_of(looked.seasonal))
+        if looked.levels is not None:
+            array = len(given)
+            given.append(looked.levels)
+        statistics.append(_core.BacktestStatistic(*looked[:3], forecast, array))
+    return statistics, seasonals, given

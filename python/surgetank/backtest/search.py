@@ -20,11 +20,14 @@ from .choice import pareto
 from .replayed import Replayed
 from .result import Backtest, label
 from .setting import Setting
+from .sized import SizedRule
 
 #: Policies that are replayed between two entries of the file, and two looks at the progress.
 AT_A_TIME = 500
 #: Of each rung of successive halving so many go on.
 KEPT = 1 / 3
+#: An estimate is measured at least so long, where there is so much to do.
+LONG_ENOUGH_S = 0.5
 _VERSION = 1
 
 
@@ -54,14 +57,7 @@ def search(
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(len(policies), size=min(trials or len(policies), len(policies)), replace=False))
     kept = _State(state, template, policies, setting, f"{method} {trials} {seed}")
-    rungs = [setting]
-    if method == "halving":
-        judged = len(setting.usage) - setting.first
-        rungs = [
-            setting.part(first=len(setting.usage) - max(1, round(judged * KEPT**k)), end=len(setting.usage),
-                         counted=setting.counted)
-            for k in (2, 1)
-        ] + [setting]  # fmt: skip
+    rungs = _rungs(method, setting)
     total = sum(round(len(chosen) * KEPT**k) for k in range(len(rungs)))
     done = 0
     scores = np.full((2, len(policies)), np.nan)
@@ -98,12 +94,44 @@ def _promising(found: Floats, chosen: Any, count: int) -> Any:
     return chosen[np.array(kept[: max(1, count)], dtype=int)]
 
 
-def estimate_s(template: Backtest, policies: Sequence[Any], setting: Setting) -> float:
-    """How long it would take to replay all of them, in seconds: measured on a few."""
-    few = [policies[i] for i in np.unique(np.linspace(0, len(policies) - 1, min(len(policies), 24)).astype(int))]
-    started = time.perf_counter()
-    run_of(template, few, setting).replayed.figures()
-    return (time.perf_counter() - started) * len(policies) / len(few)
+def _rungs(method: str, setting: Setting) -> list[Setting]:
+    """The parts of the time that are replayed one after the other."""
+    if method != "halving":
+        return [setting]
+    judged, end = len(setting.usage) - setting.first, len(setting.usage)
+    parts = [end - max(1, round(judged * KEPT**k)) for k in (2, 1)]
+    return [*(setting.part(first=first, end=end, counted=setting.counted) for first in parts), setting]
+
+
+def estimate_s(
+    template: Backtest, policies: Sequence[Any], setting: Setting, *, method: str = "grid", trials: int | None = None
+) -> float:  # fmt: skip
+    """How long `search` would take, in seconds: measured on some of the policies."""
+    share = min(trials or len(policies), len(policies)) / len(policies) if method == "random" else 1.0
+    # Those that size headroom are the slow ones, but what they have in common is computed once.
+    sized = list({repr(p.policy): p for p in policies if isinstance(p, SizedRule)}.values())
+    others = [p for p in policies if not isinstance(p, SizedRule)]
+    total = 0.0
+    for number, rung in enumerate(_rungs(method, setting)):
+        alone = _measured_s(template, sized, rung) * len(sized) if sized else 0.0
+        each = _measured_s(template, others, rung) if others else 0.0
+        total += (alone + each * len(policies)) * share * KEPT**number
+    return total
+
+
+def _measured_s(template: Backtest, policies: Sequence[Any], setting: Setting) -> float:
+    """Seconds for each policy, measured on ever more of them until that takes a while, or as many as are replayed."""
+    count, most = 24, min(len(policies), AT_A_TIME)
+    while True:
+        # Neighbours share what they look at: some of them together, from everywhere.
+        at = np.linspace(0, len(policies) - 1, 8)[:, None] + np.arange(max(1, count // 8))
+        few = [policies[i] for i in np.unique(np.minimum(at, len(policies) - 1).astype(int))]
+        started = time.perf_counter()
+        run_of(template, few, setting).replayed.figures()
+        took = time.perf_counter() - started
+        if took > LONG_ENOUGH_S or len(few) >= most or count >= 2 * most:
+            return took / len(few)
+        count *= 4
 
 
 class _State:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,6 +129,41 @@ def tune(
     >>> str(tuned.choice.policy), float(tuned.held_back.risk)
     ('peak ×2 of 7 d', 0.0)
     """
+    given = locals()
+    begun = _begun(**given)
+    scores = search(
+        begun.template, begun.policies, begun.tuning, method=method, trials=trials, seed=seed, state=state,
+        progress=progress,
+    )  # fmt: skip
+    return Tuned.of(begun.template, begun.policies, scores, begun.tuning, begun.held_back, risk, confidence)
+
+
+def estimate_tuning_s(usage: ArrayLike | History, **options: Any) -> float:
+    """How long `tune` with the same arguments would search, in seconds: measured on some of the policies."""
+    given = inspect.signature(tune).bind(usage, **options)
+    given.apply_defaults()
+    begun = _begun(**given.arguments)
+    method, trials = given.arguments["method"], given.arguments["trials"]
+    return estimate_s(begun.template, begun.policies, begun.tuning, method=method, trials=trials)
+
+
+class _Begun(NamedTuple):
+    """What is searched, on what, and what is held back."""
+
+    template: Backtest
+    policies: tuple[Any, ...]
+    tuning: Setting
+    held_back: Setting
+
+
+def _begun(
+    usage: ArrayLike | History, *, risk: float, confidence: float | None, policies: Iterable[Any] | None, split: float,
+    series: float, method: str, trials: int | None, step_s: Duration | None, scenarios: Scenarios,
+    lead_time_s: Duration, review_s: Duration | None, warmup_s: Duration | None, quota: ArrayLike | None,
+    regions: Sequence[str] | None, cost: Cost | None, moments: int | None, block_s: Duration | None, seed: int,
+    threads: int, **_: Any,
+) -> _Begun:  # fmt: skip
+    """Check the arguments of `tune`, all of them: a mistake is not found after an hour's search."""
     share = _bridge.fraction(split, "split")
     if not 0 < share < 1:
         raise invalid("split", "must be a fraction between 0 and 1", split)
@@ -162,10 +198,8 @@ def tune(
         confidence=_confidence(0.95 if confidence is None else confidence), block=_block(block_s, tuning),
         seed=_bridge.whole(seed, "seed", "must be a whole number"), replayed=Replayed.of(known[:1], tuning),
     )  # fmt: skip
-    scores = search(
-        template, known, tuning, method=method, trials=trials, seed=seed, state=state, progress=progress
-    )  # fmt: skip
-    return Tuned.of(template, known, scores, tuning, held_back, risk, confidence)
+    choose(template, risk, confidence)  # refuses a risk that cannot be shown, whatever the policy
+    return _Begun(template, known, tuning, held_back)
 
 
 def _parted(setting: Setting, share: float, seed: int) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
@@ -294,7 +328,7 @@ class Tuned(Tabular):
             Column("held_back_excess_frac", judged.excess_frac, "excess", quantity, priority=3),
             Column("held_back_cost_per_h", judged.total.cost_per_h, "Cost/h", quantity, priority=4),
             Column("requests_per_30d", judged.total.requests, "Requests", quantity, priority=3),
-            Column("mark", marks, "", numeric=False),
+            Column("mark", marks, "Mark", numeric=False),
         ]
 
     def _notes(self) -> list[str]:
@@ -340,8 +374,3 @@ class Verdict:
 
 def _priced(run: Backtest) -> bool:
     return bool(np.any(np.asarray(run.cost.per_short_unit_h) > 0))
-
-
-def tuning_time_s(tuned: Tuned) -> float:
-    """How long the search would take once more, in seconds."""
-    return estimate_s(tuned.run, tuned.policies, tuned.run.setting)
