@@ -16,7 +16,7 @@ import surgetank
 PAGE = Path(__file__).with_name("README.md")
 ROOT = PAGE.parents[1]
 # By the benches themselves, so no change of what is measured.
-WRITTEN = ("bench/README.md", "bench/growth.png", "bench/growth_allocation.png")
+WRITTEN = ("bench/README.md", "bench/growth.png", "bench/growth_allocation.png", "bench/growth_backtest.png")
 PEERS = ("numba", "bottleneck", "numbagg", "pandas", "polars", "scipy", "highspy")
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 import oracles_backtest as twin
-import surgetank
 from surgetank import (
     ClassicPolicy,
     Cost,
+    ForecastRule,
     History,
     InvalidInput,
     PeakRule,
@@ -227,7 +227,7 @@ NATIVE = (
     PeakRule(window_s=D, lower=1.0, of="demand"),
     ThresholdRule(),
     ThresholdRule(threshold=0.55, window_s=5 * H),
-    *([surgetank.ForecastRule()] if hasattr(surgetank, "ForecastRule") else []),
+    ForecastRule(),
 )
 SIZED = SizedRule(policy=QuantilePolicy(risk=0.05), lower=0.9)
 RULES = (*NATIVE, SIZED, SizedRule(policy=ClassicPolicy(), headroom_factor=0.5), Peak())

@@ -171,7 +171,7 @@ def test_what_was_never_judged_costs_nothing_known():
         return [100.0, 100.0] if past.decision == 8 else None
 
     run = backtest(USAGE, policies=[PeakRule(window_s=D), lambda past: None], step_s=H)
-    for name in ("coverage", "risk", "failed_days", "shortfall_frac", "idle_frac", "excess_frac", "cost_per_h"):
+    for name in ("coverage", "risk", "failed_days", "shortfall_frac", "idle_frac", "cost_per_h"):
         assert np.isnan(getattr(run.total, name)[1]), name
     assert run.table().rows[0] == 0  # the cheapest first; what costs nothing known is not
     half = backtest(USAGE, policies=[PeakRule(window_s=D), late], step_s=H)

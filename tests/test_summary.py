@@ -310,3 +310,11 @@ def test_results_keep_their_bounds(usage):
     np.testing.assert_array_equal(rows[-1], found.max[seen])
     assert (found.sigma_population[seen] >= 0).all()
     assert (found.last_index[~seen] == -1).all()
+
+
+def test_in_a_notebook_a_table_is_text_all_the_same(monkeypatch):
+    """Rich would show each line by itself there, and give none of them."""
+    import rich.console
+
+    monkeypatch.setattr(rich.console, "_is_jupyter", lambda: True)
+    assert "Mean" in summarize([1.0, 2.0, 3.0]).table(160)

@@ -181,6 +181,9 @@ void register_backtest(py::module_& m) {
           py::arg("calendar"), py::arg("paths"), py::arg("block"), py::arg("threads"));
     m.def("backtest_statistics", &statistics, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
           py::arg("calendar"), py::arg("statistics"), py::arg("seasonals"), py::arg("threads"));
+    m.def(
+        "backtest_fingerprint", [](const Samples& usage) { return backtest::fingerprint(usage, poll_signals); },
+        py::arg("usage").noconvert(), py::call_guard<py::gil_scoped_release>());
     m.def("backtest_carried", &carried, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
           py::arg("calendar"), py::arg("threads"));
 }

@@ -1,6 +1,7 @@
 #include "surgetank/backtest.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <span>
 
@@ -328,6 +329,18 @@ Carried carried(const World& world, const Calendar& calendar, Index threads, con
         std::copy(worker.demand.demand().begin(), worker.demand.demand().end(), out.demand.col(i).data());
         worker.books.of(worker.demand, call.days, calendar.moments);
         std::copy_n(worker.books.carried().track().value, world.usage.rows(), out.peak.col(i).data());
+    });
+    return out;
+}
+
+std::uint64_t fingerprint(const Samples& usage, const Poll& poll) {
+    constexpr std::uint64_t prime = 0x100000001b3, begin = 0xcbf29ce484222325;  // FNV's, over whole samples
+    std::uint64_t out = begin;
+    series::for_each_series(usage, poll, [&](Index, std::span<const double> x) {
+        std::uint64_t lanes[4] = {begin, begin + 1, begin + 2, begin + 3};  // a product waits for the one before
+        for (std::size_t t = 0; t < x.size(); ++t)
+            lanes[t % 4] = (lanes[t % 4] ^ (std::bit_cast<std::uint64_t>(x[t]) + (lanes[t % 4] >> 32))) * prime;
+        for (const std::uint64_t lane : lanes) out = (out ^ (lane + (out >> 32))) * prime;
     });
     return out;
 }

@@ -118,4 +118,7 @@ struct Carried {
 };
 Carried carried(const World& world, const Calendar& calendar, Index threads, const Poll& poll = no_poll);
 
+/// A number that another usage hardly has: of every sample's bits and its place, the same in every memory order.
+std::uint64_t fingerprint(const Samples& usage, const Poll& poll = no_poll);
+
 }  // namespace surgetank::backtest

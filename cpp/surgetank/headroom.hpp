@@ -54,8 +54,9 @@ struct Headroom {
     std::vector<Limit> limit;
 };
 
-/// Judges quotas that somebody else wants to have, shape (N): needed is what is wanted less usage. NaN: no opinion, which
-/// is UNKNOWN. Throws for what headroom::check refuses, a negative or infinite wish, and negative or infinite usage.
+/// Judges quotas that somebody else wants to have, shape (N): needed is what is wanted less usage. NaN: no opinion,
+/// which is UNKNOWN. Throws for what headroom::check refuses, a negative or infinite wish, and negative or infinite
+/// usage.
 Headroom wanted_headroom(const Samples& usage, const Clock& clock, const Quotas& quotas, const Column& wanted,
                          const Poll& poll = no_poll);
 

@@ -235,7 +235,6 @@ _HOMES = {
         "PeakRule",
         "ThresholdRule",
         "ForecastRule",
-        "ForecastRule",
         "SizedRule",
         "RulePolicy",
         "Clairvoyant",

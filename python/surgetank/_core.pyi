@@ -467,3 +467,4 @@ def backtest_statistics(
 def backtest_carried(
     usage: NDArray[np.float64], quotas: Quotas, events: list[Event], calendar: BacktestCalendar, threads: int
 ) -> dict[str, NDArray[np.float64]]: ...  # demand and peak, (T, N) each
+def backtest_fingerprint(usage: NDArray[np.float64]) -> int: ...  # of every sample's bits and its place

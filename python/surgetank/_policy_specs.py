@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .config import Config
 
 SIZED = ("quantile", "classic")
+#: The rule of the TOML file, as `tune --write` left it there.
+RULE = "rule"
 #: Options that a word cannot say, or that change nothing in a backtest.
 LEFT_OUT = ("policy", "detector", "confidence", "cost_cap")
 
@@ -28,9 +30,14 @@ def _of_one(spec: str, config: Config) -> tuple[Any, ...]:
 
     kinds = {kind.name: kind for kind in (PercentileRule, PeakRule, ThresholdRule, ForecastRule, Clairvoyant)}
     name, colon, rest = spec.partition(":")
-    known = (*kinds, *SIZED)
+    known = (*kinds, *SIZED, RULE)
     if name not in known:
-        raise invalid("--policy", f"must be one of {', '.join(known)}{nearest(name[:60], known)}", spec)
+        raise invalid("--policy", f"must begin with a policy{nearest(name[:60], known)}", spec)
+    if name == RULE:
+        if colon:
+            raise invalid("--policy: rule", "is the TOML file's, and takes no options", rest)
+        policy: Any = config.policies[RULE]
+        return (policy.rule,)
     own = () if name in kinds else dataclasses.fields(type(config.policies[name]))  # type: ignore[arg-type]
     fields = {f.name: f for f in (*dataclasses.fields(kinds.get(name, SizedRule)), *own) if f.name not in LEFT_OUT}
     words = {_word(field): field for field in fields.values()}

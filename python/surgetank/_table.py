@@ -202,7 +202,15 @@ def render_text(result: Tabular, width: int, *, color: bool = False) -> str:
 
     out = io.StringIO()
     color = color and "NO_COLOR" not in os.environ
-    console = Console(file=out, width=width, force_terminal=color, no_color=not color, highlight=False, emoji=False)
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        force_jupyter=False,
+        no_color=not color,
+        highlight=False,
+        emoji=False,
+    )  # fmt: skip  (in a notebook rich would show each line itself instead)
     if caption := result._caption():
         console.print(for_terminal(caption), markup=False)
     columns = _shown(result)

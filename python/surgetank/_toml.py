@@ -11,7 +11,7 @@ from typing import Any
 from .errors import InvalidInput, printable, shown
 
 if sys.version_info >= (3, 11):
-    import tomllib
+    import tomllib as tomllib
 else:
     import tomli as tomllib
 

@@ -241,12 +241,16 @@ def _add_backtest(command: Callable[..., argparse.ArgumentParser], where: argpar
     replaying.add_argument(
         "--policy", action="append", metavar="SPEC",
         help="percentile, peak, threshold, forecast, quantile, classic or clairvoyant, with options as in "
-        "'peak:factor=1.1|1.2,window=7d'; | varies one; several add up (default: some 400 of all kinds)",
+        "'peak:factor=1.1|1.2,window=7d' (that is two), or rule, the TOML file's; may be repeated (default: some 600)",
     )  # fmt: skip
     replaying.add_argument("--lead-time", metavar="TIME", help="from a request until it applies (default: 3d)")
     replaying.add_argument("--review", metavar="TIME", help="from one decision to the next (default: 1d)")
-    replaying.add_argument("--warmup", metavar="TIME", help="not judged (default: the longest window, or of tune 7d)")
-    replaying.add_argument("--moments", type=int, metavar="N", help="failovers begin at so many (default: at all)")
+    replaying.add_argument(
+        "--warmup", metavar="TIME", help="what is not judged yet (default: the longest window of the policies)"
+    )
+    replaying.add_argument(
+        "--moments", type=int, metavar="N", help="failovers begin at so many moments (default: at any)"
+    )
     replaying.add_argument("--seed", type=int, default=0, metavar="N", help="other luck (default: 0)")
     replaying.add_argument(
         "--threads", type=int, default=0, metavar="N", help="default: all of the machine's; the answer is the same"
@@ -263,7 +267,7 @@ def _add_backtest(command: Callable[..., argparse.ArgumentParser], where: argpar
     replaying.add_argument(
         "--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)"
     )
-    replaying.add_argument("--now", metavar="INSTANT", help="without what came later (default: the last sample)")
+    replaying.add_argument("--now", metavar="INSTANT", help="as if nothing had come since (default: the last sample)")
     formats = replaying.add_mutually_exclusive_group()
     formats.add_argument("--json", action="store_true", help="as JSON")
     formats.add_argument("--csv", action="store_true", help="every row as CSV")
@@ -291,7 +295,9 @@ def _add_backtest(command: Callable[..., argparse.ArgumentParser], where: argpar
         help="all policies; --trials of them; or all on little and the best on more (default: grid)",
     )  # fmt: skip
     sub.add_argument("--trials", type=int, metavar="N", help="with --method random: how many are drawn")
-    sub.add_argument("--state", type=Path, metavar="FILE", help="keep what was found; an interrupted call goes on")
+    sub.add_argument(
+        "--state", type=Path, metavar="FILE", help="keep what was found there: the same call goes on where it was"
+    )
     sub.add_argument("--estimate", action="store_true", help="say how long the search would take, and end")
     sub.add_argument("--write", action="store_true", help="where it holds, write the policy into the TOML file")
 

@@ -210,7 +210,7 @@ def plan(
         usage, and usage without a quota, is a row with status UNKNOWN.
     scenarios : sequence of Scenario or str, optional
         What may fail; ``"N-1"``, ``"N-2"``, ``"shipped"``. Default: the history's own.
-    policy : QuantilePolicy or ClassicPolicy, optional
+    policy : QuantilePolicy, ClassicPolicy or RulePolicy, optional
         How much headroom is needed. Default ``QuantilePolicy()``.
     thresholds : Thresholds, or mapping of pattern to Thresholds, optional
         From which utilization status changes. Patterns are as for ``costs``, the last that matches counts.

@@ -4,13 +4,15 @@ from .choice import Choice
 from .clairvoyant import Clairvoyant
 from .cost import Cost
 from .custom import Past
+from .figures import Totals
 from .forecast import ForecastRule
 from .planned import RulePolicy
 from .replaying import backtest
-from .result import Backtest, Totals
+from .result import Backtest
 from .rules import PeakRule, PercentileRule, ThresholdRule, grid
 from .sized import SizedRule
-from .tuning import Tuned, Verdict, default_policies, estimate_tuning_s, tune
+from .tuned import Tuned, Verdict
+from .tuning import default_policies, estimate_tuning_s, tune
 from .writing import planned_by, policy_toml, write_policy
 
 __all__ = [

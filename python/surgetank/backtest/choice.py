@@ -53,7 +53,8 @@ def pareto(risk: Floats, cost: Floats) -> tuple[int, ...]:
 def knee_of(risk: Floats, cost: Floats, moments: int) -> int:
     """The point of the frontier farthest below the line between its ends; risk in powers of ten.
 
-    Source: V. Satopää et al., "Finding a 'Kneedle' in a haystack", 2011. A risk of 0 counts as half a moment.
+    Without a point below it, the least risky; −1 of no policy. A risk of 0 counts as half a moment.
+    Source: V. Satopää et al., "Finding a 'Kneedle' in a haystack", 2011.
     """
     kept = np.array(pareto(risk, cost))
     if not len(kept):
@@ -63,7 +64,8 @@ def knee_of(risk: Floats, cost: Floats, moments: int) -> int:
     if len(kept) < 3 or width <= 0 or height <= 0:
         return int(kept[-1])
     below = 1 - (x - x[0]) / width - (y - y[-1]) / height
-    return int(kept[int(np.argmax(below))])
+    farthest = int(np.argmax(below))
+    return int(kept[farthest if below[farthest] > 1e-9 else -1])
 
 
 def choose(run: Backtest, risk: object, confidence: object) -> Choice:
@@ -82,7 +84,12 @@ def choose(run: Backtest, risk: object, confidence: object) -> Choice:
         for p, limit in zip(some, high, strict=True):
             if sure is None or limit <= most:
                 return _chosen(run, p, float(limit), most, sure)
-    least = int(np.nanargmin(real)) if not np.isnan(real).all() else 0
+    if np.isnan(real).all():
+        return Choice(
+            policy=None, index=-1, risk=math.nan, risk_high=math.nan, cost_per_h=math.nan, idle_frac=math.nan,
+            reason="There is no policy to choose: none that was judged does without knowing the future.",
+        )  # fmt: skip
+    least = int(np.nanargmin(real))
     limit = math.nan if sure is None else float(_upper(run, [least], sure)[0])
     shown = "" if sure is None else f" (with {percent(sure)} confidence at most {percent(limit)})"
     found = f"the least risky, {_name(run, least)}, failed in {percent(float(total.risk[least]))} of all cases{shown}"

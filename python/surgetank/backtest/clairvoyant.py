@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -48,16 +49,16 @@ class _Edges:
     moments: int
 
 
-def edges_of(usage: Floats, peak: Floats, every: int) -> _Edges:
-    """The hulls of one series from its first judged sample on; a quota for each ``every`` samples."""
+def edges_of(usage: Floats, peak: Floats, begins: NDArray[np.int64]) -> _Edges:
+    """The hulls of one series from its first judged sample on; a quota for each interval, by where it begins."""
     fails: list[Floats] = []
     saved: list[Floats] = []
     interval: list[NDArray[np.int64]] = []
     level: list[Floats] = []
     starts: list[float] = []
     idle = 0.0
-    for number, begin in enumerate(range(0, len(usage), every)):
-        u, p = usage[begin : begin + every], peak[begin : begin + every]
+    for number, (begin, end) in enumerate(itertools.pairwise([*begins, len(usage)])):
+        u, p = usage[begin:end], peak[begin:end]
         u, p = u[~np.isnan(u)], np.sort(p[~np.isnan(p)])
         q = np.unique(np.concatenate([[0.0], p]))[::-1]  # from no failures downwards
         costs = np.maximum(q[:, None] - u[None, :], 0).sum(axis=1)
@@ -117,8 +118,8 @@ def frontier_of(edges: list[_Edges], weights: Floats) -> Frontier:
 class Clairvoyant(Rule):
     """The policy that knows the future: in each series the least idle headroom with which a share of moments fails.
 
-    It may change the quota at each decision, without lead time and for nothing; so no policy that decides at the same
-    times can do with less at the same risk.
+    It may change the quota whenever a policy's could change, without lead time and for nothing; so no policy that
+    decides at the same times can do with less at the same risk.
 
     Parameters
     ----------
@@ -153,7 +154,7 @@ class Clairvoyant(Rule):
             for k in np.flatnonzero(within):
                 level[edges.interval[k]] = edges.level[k]
             series.append(np.full(len(level), i))
-            applies.append(setting.first + setting.every * np.arange(len(level)))
+            applies.append(setting.first + begins_of(setting))
             quota.append(level)
         nobody = np.zeros(0, dtype=np.int64)
         return Path(
@@ -162,7 +163,15 @@ class Clairvoyant(Rule):
         )  # fmt: skip
 
 
+def begins_of(setting: Setting) -> NDArray[np.int64]:
+    """Where a quota can change, from the first judged sample on: after a decision at once, or after the lead time."""
+    judged = len(setting.usage) - setting.first
+    shift = setting.lead % setting.every
+    grid = np.arange(0, judged, setting.every)
+    return np.unique(np.concatenate([grid, np.arange(shift, judged, setting.every)])).astype(np.int64)
+
+
 def all_edges(setting: Setting) -> list[_Edges]:
     """Of every series of a run."""
-    peak, first = setting.carried()["peak"], setting.first
-    return [edges_of(setting.usage[first:, i], peak[first:, i], setting.every) for i in range(setting.world.width)]
+    peak, first, begins = setting.carried()["peak"], setting.first, begins_of(setting)
+    return [edges_of(setting.usage[first:, i], peak[first:, i], begins) for i in range(setting.world.width)]

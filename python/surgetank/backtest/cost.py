@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from .._table import for_json
 from ..errors import invalid
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Cost:
     """Prices of a policy, in one currency.
 
@@ -26,7 +27,7 @@ class Cost:
     per_request : float ≥ 0, default 0
         Of a request for another quota.
     per_short_unit_h : number or one for each series, default 0
-        Of a unit of usage above the quota, for an hour.
+        Of a unit of usage above the quota, for an hour. Failovers, which may never come, have no price: ask for a risk.
 
     Raises
     ------
@@ -44,11 +45,27 @@ class Cost:
             self, "per_request", _bridge.number(self.per_request, "per_request", rule="must be 0 or more", least=0)
         )
         for name in ("per_unit_h", "per_short_unit_h"):
-            if getattr(self, name) is not None:
-                prices = _bridge.numbers(getattr(self, name), name)
-                if not (prices >= 0).all() or np.isinf(prices).any():
-                    raise invalid(name, "must be finite and 0 or more", prices[~(prices >= 0) | np.isinf(prices)][0])
-                object.__setattr__(self, name, prices)
+            given = getattr(self, name)
+            if given is None and name == "per_unit_h":
+                continue
+            prices = np.array(_bridge.numbers(given, name))  # the run's own, whatever becomes of the caller's
+            if not (prices >= 0).all() or np.isinf(prices).any():
+                raise invalid(name, "must be finite and 0 or more", prices[~(prices >= 0) | np.isinf(prices)].flat[0])
+            prices.setflags(write=False)
+            object.__setattr__(self, name, prices)
+
+    def __eq__(self, other: object) -> bool:
+        """Are the prices the same?"""
+        return isinstance(other, Cost) and self.to_dict() == other.to_dict()
+
+    def __hash__(self) -> int:
+        """Of the prices."""
+        return hash(repr(self.to_dict()))
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse prices that are not one for each series, now."""
+        self.held(shape, np.ones(max(1, math.prod(shape))))
+        self.short(shape)
 
     def held(self, shape: tuple[int, ...], mean_usage: Floats) -> Floats:
         """(N,) the price of a unit and hour; by usage where none was given."""

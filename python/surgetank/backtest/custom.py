@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _bridge
 from .._bridge import Floats
-from ..errors import InvalidInput, SurgetankError, invalid, shown
+from ..errors import InvalidInput, invalid, printable, shown
 
 if TYPE_CHECKING:
     from .setting import Setting
@@ -116,18 +117,16 @@ def _answer(
 ) -> Floats:  # fmt: skip
     try:
         answer = decide(past)
-    except SurgetankError:
-        raise
     except Exception as error:
-        rule = f"raised {type(error).__name__}: {error}"
-        if "read-only" in str(error):
-            rule = f"must not write into what it is shown ({type(error).__name__}: {error})"
+        rule = f"raised {type(error).__name__}: {printable(str(error), 200)}"
+        if isinstance(error, ValueError) and "read-only" in str(error):
+            rule = f"must not write into what it is shown ({type(error).__name__}: {printable(str(error), 200)})"
         raise InvalidInput(f"{at}: {rule} (got no quotas)", argument=at, rule=rule) from error
     if answer is None:
         return np.full(width, math.nan)
     try:
-        wanted = np.asarray(answer, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        wanted = _bridge.numbers(answer, at)
+    except InvalidInput as error:
         raise invalid(at, f"must return {width} quotas, or None to ask for nothing", shown(answer)) from error
     if wanted.shape not in ((), (width,)):
         raise invalid(at, f"must return {width} quotas, or None to ask for nothing", f"shape {wanted.shape}")

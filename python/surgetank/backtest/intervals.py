@@ -28,6 +28,8 @@ def ratios(times: Floats, numerator: Floats, denominator: Floats) -> Floats:
 
 def limits(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
     """Lower and upper end of the two-sided interval along the last axis; NaN where none is known."""
+    if replicates.size == 0:
+        return np.zeros(replicates.shape[:-1]), np.zeros(replicates.shape[:-1])
     tail = (1 - confidence) / 2
     with np.errstate(all="ignore"):
         known = np.asarray(~np.isnan(replicates).all(axis=-1))
@@ -38,4 +40,4 @@ def limits(replicates: Floats, confidence: float) -> tuple[Floats, Floats]:
 
 def never_failed(windows: float, confidence: float) -> float:
     """The risk that so many independent windows without a failure still allow (one-sided, exact binomial)."""
-    return 1.0 if windows <= 0 else float(-np.expm1(math.log1p(-confidence) / windows))
+    return 1.0 if windows <= 0 else min(1.0, float(-np.expm1(math.log1p(-confidence) / windows)))

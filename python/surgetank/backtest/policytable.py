@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._table import Column, Tabular, percent, quantity
+from .._table import Column, Tabular, percent, probability, quantity
 
 if TYPE_CHECKING:
     from .result import Backtest
 
 #: Rows that a person is shown; all of them are exported.
 MOST_SHOWN = 40
+
+
+def more(count: int, width: int | None) -> str:
+    """Where the rows are that are not shown."""
+    said = f"({count:,} more in to_pandas(), to_records() and to_arrow())"
+    return textwrap.fill(said, width or shutil.get_terminal_size((160, 24)).columns)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -31,10 +39,13 @@ class PolicyTable(Tabular):
         from dataclasses import replace
 
         kept = set(self.run.frontier().rows)
-        few = sorted(self.rows, key=lambda i: (i not in kept, self.rows.index(i)))[:MOST_SHOWN]
-        shown = replace(self, rows=tuple(i for i in self.rows if i in set(few)))
-        left_out = f"({len(self.rows) - MOST_SHOWN:,} more in to_pandas(), to_records() and to_arrow())"
-        return f"{Tabular.table(shown, width, color=color)}\n{left_out}"
+        risk = self.run.total.risk  # the safest of the frontier first: the cheapest fail nearly always
+        few = set(
+            sorted(range(len(self.rows)), key=lambda at: (self.rows[at] not in kept, risk[self.rows[at]]))[:MOST_SHOWN]
+        )
+        shown = replace(self, rows=tuple(row for at, row in enumerate(self.rows) if at in few))
+        text = Tabular.table(shown, width, color=color)
+        return f"{text}\n{more(len(self.rows) - MOST_SHOWN, width)}"
 
     def _caption(self) -> str:
         which = "on the frontier" if self.frontier else "side by side"
@@ -55,7 +66,7 @@ class PolicyTable(Tabular):
             Column("risk_low", low, "from", percent, priority=2),
             Column("risk_high", high, "to", percent, priority=2),
             Column("failed_days_frac", total.failed_days[rows], "Failed days", percent, priority=4),
-            Column("coverage", total.coverage[rows], "Usage fits", percent, priority=3),
+            Column("coverage", total.coverage[rows], "Usage fits", probability, priority=3),
             Column("shortfall_frac", total.shortfall_frac[rows], "Short", quantity, priority=5),
             Column("idle_frac", total.idle_frac[rows], "Idle", quantity),
             Column("excess_frac", run.excess_frac[rows], "Excess", quantity, priority=3),

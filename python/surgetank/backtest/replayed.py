@@ -53,7 +53,11 @@ class Replayed:
         self, which: Sequence[int] | None = None, *, block: int = 0, cvar_frac: float = 0.0
     ) -> dict[str, NDArray[Any]]:
         """Give the sums and counts of policies (default: all), (P, N) each, or (P, N, B) in blocks."""
-        chosen = range(len(self.rules)) if which is None else which
+        asked = list(range(len(self.rules))) if which is None else list(which)
+        chosen = list(dict.fromkeys(asked)) or [0]
+        if chosen != asked:  # none, or one of them twice
+            at = [chosen.index(p) for p in asked]
+            return {n: v[at] for n, v in self.figures(chosen, block=block, cvar_frac=cvar_frac).items()}
         native = [p for p in chosen if self.rules[p] is not None]
         parts: list[tuple[list[int], dict[str, NDArray[Any]]]] = []
         if native:

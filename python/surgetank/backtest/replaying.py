@@ -17,11 +17,15 @@ from ..history import History
 from ..scenario import Scenarios
 from .cost import Cost
 from .custom import decide_of
+from .intervals import MOST_BLOCKS
 from .replayed import Replayed
 from .result import Backtest
 from .rules import DAY_S, Rule, most_needed_s
 from .setting import Setting
 from .sized import SizedRule
+
+#: Blocks that a caller may ask for: each costs the memory of all replicates.
+MOST_GIVEN_BLOCKS = 2000
 
 
 def backtest(
@@ -117,16 +121,13 @@ def backtest(
         review_s=review_s, warmup_s=warmup_s, needs_s=most_needed_s(chosen), moments=moments, seed=seed,
         threads=threads,
     )  # fmt: skip
-    prices = Cost() if cost is None else cost
-    if not isinstance(prices, Cost):
-        raise invalid("cost", "must be Cost(...)", cost)
     run = Backtest(
         policies=chosen,
         setting=setting,
-        cost=prices,
+        cost=as_cost(cost, setting),
         confidence=_confidence(confidence),
-        block=_block(block_s, setting),
-        seed=_bridge.whole(seed, "seed", "must be a whole number"),
+        block=block_of(block_s, setting),
+        seed=seed,
         replayed=Replayed.of(chosen, setting),
     )
     _check_aligned(run)
@@ -161,24 +162,38 @@ def _confidence(value: object) -> float:
     return result
 
 
-def _block(block_s: Duration | None, setting: Setting) -> int:
+def as_cost(cost: Cost | None, setting: Setting) -> Cost:
+    """Prices that fit the series; the default where none are given."""
+    prices = Cost() if cost is None else cost
+    if not isinstance(prices, Cost):
+        raise invalid("cost", "must be Cost(...)", cost)
+    prices.check(setting.world.shape)
+    return prices
+
+
+def block_of(block_s: Duration | None, setting: Setting) -> int:
+    """Samples that the bootstrap draws at a time."""
     judged = len(setting.usage) - setting.first
     if block_s is not None:
-        return min(judged, setting.samples_in(_bridge.duration_s(block_s, "block_s", above=True)))
-    from .intervals import MOST_BLOCKS
-
+        block = min(judged, setting.samples_in(_bridge.duration_s(block_s, "block_s", above=True)))
+        if math.ceil(judged / block) > MOST_GIVEN_BLOCKS:
+            raise invalid("block_s", f"must make at most {MOST_GIVEN_BLOCKS:,} blocks of what is judged", block_s)
+        return block
     days = max(1.0, math.ceil(setting.judged_s / MOST_BLOCKS / DAY_S), math.ceil(setting.longest_event_s / DAY_S))
-    return min(judged, setting.samples_in(days * DAY_S))
+    return min(judged, max(math.ceil(days * DAY_S / setting.step_s - 1e-9), math.ceil(judged / MOST_BLOCKS)))
 
 
 def _check_aligned(run: Backtest) -> None:
     """Regions whose loads were never known together cannot be judged, and a risk of nothing is no answer."""
     setting = run.setting
-    for i in np.flatnonzero(run.moments.max(axis=0) == 0):
-        if np.isnan(setting.usage[setting.first :, i]).all():
-            continue
+    unjudged = np.flatnonzero((run.moments.max(axis=0) == 0) & setting.observed)
+    if not len(unjudged):
+        return
+    known = np.asarray(~np.isnan(setting.carried()["peak"][setting.first :]).all(axis=0))
+    for i in unjudged[~known[unjudged]]:  # of the others no policy ever wanted a quota
+        name = setting.world.names[i]
         rule = (
-            f"must cover a failover: at no judged moment are the usage of {setting.world.names[i]} and all that would "
-            "land there known for as long as it lasts; are the Regions aligned, and is the history long enough?"
+            f"must cover a failover: at no judged moment are the usage of {name!r} and all that would land there known "
+            "for as long as it lasts; are the Regions aligned, and is the history long enough?"
         )
         raise invalid("usage", rule, "0 moments")

@@ -46,7 +46,7 @@ def positive(value: object, argument: str) -> float:
 
 
 def _check_of(of: object) -> None:
-    if of not in ("usage", "demand") or not isinstance(of, str):
+    if not isinstance(of, str) or of not in ("usage", "demand"):
         raise invalid("of", 'must be "usage" or "demand"', of)
 
 
@@ -282,4 +282,7 @@ def grid(kind: type[Any], **options: Iterable[Any] | Any) -> tuple[Any, ...]:
 
 def most_needed_s(policies: Iterable[Any]) -> float:
     """The longest past that any of them looks at."""
-    return max((float(getattr(p, "needs_s", 0.0)) for p in policies), default=0.0)
+    return max(
+        (_bridge.duration_s(getattr(p, "needs_s", 0.0), f"policies[{i}].needs_s") for i, p in enumerate(policies)),
+        default=0.0,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import json
 import os
@@ -14,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import _core
 from .._bridge import Floats
 from ..errors import invalid
-from .choice import pareto
 from .replayed import Replayed
 from .result import Backtest, label
 from .setting import Setting
@@ -82,16 +83,26 @@ def _score(template: Backtest, policies: Sequence[Any], some: Any, setting: Sett
 
 
 def _promising(found: Floats, chosen: Any, count: int) -> Any:
-    """Layer by layer of the frontier, the outermost first."""
-    left, kept = list(range(len(chosen))), list[int]()
-    while left and len(kept) < max(1, count):
-        layer = pareto(found[0, left], found[1, left])
-        if not layer:
+    """Layer by layer of the frontier, the outermost first; of the last one some of every risk, the safest included."""
+    layers: list[list[int]] = []
+    least: list[float] = []  # the least risk of each layer so far, rising
+    for i in np.lexsort((found[0], found[1])):
+        if not np.isnan(found[:, i]).any():
+            at = bisect.bisect_right(least, found[0, i])
+            if at == len(layers):
+                layers.append([])
+                least.append(0.0)
+            layers[at].append(int(i))
+            least[at] = found[0, i]
+    kept: list[int] = []
+    for layer in layers:
+        room = max(1, count) - len(kept)
+        if room >= len(layer):
+            kept += layer
+        else:
+            kept += [layer[round(at)] for at in np.linspace(len(layer) - 1, 0, room)]
             break
-        kept += [left[i] for i in layer]
-        gone = set(layer)
-        left = [p for i, p in enumerate(left) if i not in gone]
-    return chosen[np.array(kept[: max(1, count)], dtype=int)]
+    return chosen[np.array(kept, dtype=int)]
 
 
 def _rungs(method: str, setting: Setting) -> list[Setting]:
@@ -147,7 +158,14 @@ class _State:
         if self.path is None:
             return
         parts = [*(label(p) + repr(p) for p in policies), repr(template.cost), repr(setting.scenarios), how]
-        sizes = (setting.first, setting.every, setting.lead, setting.fingerprint, setting.usage.shape, setting.moments)
+        sizes = (
+            setting.first,
+            setting.every,
+            setting.lead,
+            _core.backtest_fingerprint(setting.usage),
+            setting.usage.shape,
+            setting.moments,
+        )
         self.head = {
             "surgetank tuning": _VERSION,
             "of": hashlib.sha256("\n".join([*parts, repr(sizes), repr(setting.counted)]).encode()).hexdigest(),
@@ -170,9 +188,16 @@ class _State:
         whole = [line for line in lines[1:] if line.endswith("\n")]
         if len(whole) < len(lines) - 1:  # interrupted in the middle of a line
             self.path.write_text("".join([lines[0], *whole]), encoding="utf-8")
-        for line in whole:
+        for number, line in enumerate(whole, start=2):
+            self._take(number, line)
+
+    def _take(self, number: int, line: str) -> None:
+        try:
             entry = json.loads(line)
             self.found[entry["part"]] = np.array(entry["found"], dtype=np.float64)
+        except (ValueError, KeyError, TypeError) as error:
+            rule = f"is damaged in line {number}; take that line out, or begin a new file"
+            raise invalid("state", rule, str(self.path)) from error
 
     def get(self, part: str, make: Callable[[], Floats]) -> Floats:
         """What was found of a part, or what is found now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,7 @@ from ..errors import invalid
 from ..headroom.events import Event, events_of
 from ..headroom.world import World
 from ..history import History
-from ..scenario import Scenario, Scenarios, resolve
+from ..scenario import LONGEST_S, Scenario, Scenarios, resolve
 
 DAY_S = 86400.0
 
@@ -71,10 +72,25 @@ class Setting:
         """Judge samples first … end − 1 alone; decisions still see all that came before them, and nothing after."""
         matrix = self.world.matrix[:end]
         moments = None if self.moments is None else tuple(t for t in self.moments if first <= t < end)
+        if moments is not None and not moments:
+            rule = "must be so many that some of those drawn lie in every part of the history"
+            raise invalid("moments", rule, len(self.moments or ()))
         return replace(
-            self, world=replace(self.world, matrix=matrix), first=first, counted=counted, moments=moments or None,
+            self, world=replace(self.world, matrix=matrix), first=first, counted=counted, moments=moments,
             fingerprint=_fingerprint(matrix),
         )  # fmt: skip
+
+    @cached_property
+    def observed(self) -> NDArray[np.bool_]:
+        """(N,) was any judged sample observed?"""
+        return np.array([not np.isnan(self.usage[self.first :, i]).all() for i in range(self.world.width)])
+
+    @property
+    def judged_days(self) -> int:
+        """The UTC days that are judged, in part or whole; of arrays, days from the first sample."""
+        offset = 0.0 if self.world.start_s is None else float(self.world.start_s % DAY_S)
+        first, last = (math.floor((offset + t * self.step_s) / DAY_S) for t in (self.first, len(self.usage) - 1))
+        return last - first + 1
 
     def samples_in(self, seconds: float) -> int:
         """A window in samples, at least one."""
@@ -114,7 +130,7 @@ class Setting:
 
     def check_unchanged(self) -> None:
         """Refuse to go on where someone has written into the usage since."""
-        if _fingerprint(self.usage) != self.fingerprint:
+        if self.fingerprint and _fingerprint(self.usage) != self.fingerprint:
             raise invalid("usage", "was changed since it was replayed; call backtest again", "other samples")
 
     @classmethod
@@ -134,6 +150,9 @@ class Setting:
                 raise invalid("quota", "must be finite and 0 or more", start[(start < 0) | np.isinf(start)][0])
         lead_s = _bridge.duration_s(lead_time_s, "lead_time_s")
         review = DAY_S if review_s is None else _bridge.duration_s(review_s, "review_s", above=True)
+        if review > LONGEST_S:
+            raise invalid("review_s", "must be at most ten years", review_s)
+        luck = _seed(seed)
         first = _first(warmup_s, needs_s, rows, step)
         return cls(
             world=world,
@@ -143,7 +162,7 @@ class Setting:
             every=max(1, round(review / step)),
             lead=_lead(lead_s, rows, step),
             quota=start,
-            moments=_moments(moments, seed, first, rows),
+            moments=_moments(moments, luck, first, _last_moment(events_of(chosen), rows, step)),
             threads=_bridge.threads(threads),
             fingerprint=_fingerprint(world.matrix),
         )
@@ -167,16 +186,28 @@ def _first(warmup_s: Duration | None, needs_s: float, rows: int, step: float) ->
     return first
 
 
-def _moments(count: object, seed: int, first: int, rows: int) -> tuple[int, ...] | None:
+def _seed(seed: object) -> int:
+    luck = _bridge.whole(seed, "seed", "must be a whole number")
+    if luck < 0:
+        raise invalid("seed", "must be a whole number of 0 or more", seed)
+    return luck
+
+
+def _last_moment(events: Sequence[Event], rows: int, step: float) -> int:
+    """The sample after the last at which a failover could begin and still end within the history."""
+    return rows - max([1, *(round(event.duration_s / step) for event in events)]) + 1
+
+
+def _moments(count: object, seed: int, first: int, end: int) -> tuple[int, ...] | None:
     if count is None:
         return None
     wanted = _bridge.whole(count, "moments", "must be a whole number, or None for every one")
     if wanted < 1:
         raise invalid("moments", "must be at least 1, or None for every one", count)
-    if wanted >= rows - first:
+    if wanted >= end - first:
         return None
-    rng = np.random.default_rng(_bridge.whole(seed, "seed", "must be a whole number"))
-    return tuple(sorted(int(t) for t in first + rng.choice(rows - first, size=wanted, replace=False)))
+    drawn = np.random.default_rng(seed).choice(end - first, size=wanted, replace=False)
+    return tuple(sorted(int(t) for t in first + drawn))
 
 
 def _lead(lead_s: float, rows: int, step: float) -> int:
@@ -187,4 +218,5 @@ def _lead(lead_s: float, rows: int, step: float) -> int:
 
 
 def _fingerprint(matrix: Floats) -> int:
-    return int(np.add.reduce(matrix.view(np.int64), axis=None, dtype=np.int64))
+    """0 of what cannot be written into."""
+    return _core.backtest_fingerprint(matrix) if matrix.flags.writeable else 0

@@ -6,8 +6,6 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,25 +13,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import _bridge
 from .._bridge import Duration
-from .._table import Column, Tabular, percent, quantity, span
+from .._table import span
 from ..errors import invalid
 from ..headroom import ClassicPolicy
 from ..history import History
 from ..scenario import Scenarios
-from .choice import Choice, choose
+from .choice import choose
 from .cost import Cost
 from .forecast import ForecastRule
 from .replayed import Replayed
-from .replaying import _block, _confidence, as_policies
-from .result import Backtest, label
+from .replaying import _confidence, as_cost, as_policies, block_of
+from .result import Backtest
 from .rules import DAY_S, PeakRule, PercentileRule, ThresholdRule, grid, most_needed_s
-from .search import Scores, estimate_s, run_of, search
+from .search import estimate_s, search
 from .setting import Setting
 from .sized import SizedRule
+from .tuned import Tuned
 
 METHODS = ("grid", "random", "halving")
-#: Rows that a person is shown; all of them are exported.
-MOST_SHOWN = 16
 
 
 def default_policies(history_s: float = math.inf) -> tuple[Any, ...]:
@@ -86,7 +83,7 @@ def tune(
     confidence : float in [.5, 1) or None, default .9
         How sure that must be on the tuning part (one-sided, block bootstrap); None: the figure counts as it is.
     policies : iterable, optional
-        As for `backtest`. Default: `default_policies`, some 500.
+        As for `backtest`. Default: `default_policies`, some 600.
     split : float in (0, 1), default .5
         The share of time that is tuned on; the rest is held back.
     series : float in (0, 1], default .5
@@ -116,8 +113,9 @@ def tune(
 
     Notes
     -----
-    Choosing the best of many on the data that judge them flatters it; so the verdict is that of time, and of quotas,
-    that the choice has not seen. Decisions in the held-back time see all that came before them.
+    Choosing the best of many on the data that judge them flatters it, and ``confidence`` is of each policy by itself,
+    not of the best of many, nor of a future unlike the past; so the verdict is that of time, and of quotas, that the
+    choice has not seen. Decisions in the held-back time see all that came before them.
 
     Examples
     --------
@@ -173,9 +171,6 @@ def _begun(
         raise invalid("trials", "must be given for random search", None)
     if trials is not None and _bridge.whole(trials, "trials", "must be a whole number of at least 1") < 1:
         raise invalid("trials", "must be a whole number of at least 1", trials)
-    prices = Cost() if cost is None else cost
-    if not isinstance(prices, Cost):
-        raise invalid("cost", "must be Cost(...)", cost)
     known = None if policies is None else as_policies(policies)
     whole = Setting.of(
         usage, step_s=step_s, scenarios=scenarios, regions=regions, quota=quota, lead_time_s=lead_time_s,
@@ -194,9 +189,9 @@ def _begun(
         whole.part(first=cut, end=rows, counted=judged_on),
     )
     template = Backtest(
-        policies=known[:1], setting=tuning, cost=prices,
-        confidence=_confidence(0.95 if confidence is None else confidence), block=_block(block_s, tuning),
-        seed=_bridge.whole(seed, "seed", "must be a whole number"), replayed=Replayed.of(known[:1], tuning),
+        policies=known[:1], setting=tuning, cost=as_cost(cost, whole),
+        confidence=_confidence(0.95 if confidence is None else confidence), block=block_of(block_s, tuning),
+        seed=seed, replayed=Replayed.of(known[:1], tuning),
     )  # fmt: skip
     choose(template, risk, confidence)  # refuses a risk that cannot be shown, whatever the policy
     return _Begun(template, known, tuning, held_back)
@@ -213,164 +208,3 @@ def _parted(setting: Setting, share: float, seed: int) -> tuple[NDArray[np.bool_
     drawn = np.random.default_rng(seed).permutation(groups)[:count]
     tuned_on = np.isin(setting.world.group, drawn)
     return tuned_on, ~tuned_on
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Tuned(Tabular):
-    """A policy chosen on one part of the past, and what it did on another."""
-
-    choice: Choice  #: on the tuning part
-    run: Backtest  #: the frontier of the tuning part, and the choice if there is one
-    judged: Backtest  #: the same policies on the part that was held back
-    risk: float  #: that was asked for
-    scores: Scores  #: of all policies, on the tuning part
-    policies: tuple[Any, ...]  #: all of them
-
-    @classmethod
-    def of(
-        cls, template: Backtest, policies: tuple[Any, ...], scores: Scores, tuning: Setting, held_back: Setting,
-        risk: float, confidence: float | None,
-    ) -> Tuned:  # fmt: skip
-        """Choose, and judge what is on the frontier."""
-        # Those that may meet the risk, the cheapest first, and those on the frontier: the choice is among them.
-        from .choice import AT_A_TIME, pareto
-
-        frontier = pareto(scores.risk, scores.cost_per_h)
-        order = np.argsort(scores.cost_per_h, kind="stable")
-        meeting = [int(i) for i in order if scores.risk[i] <= risk]
-        step, few, choice = 4 * AT_A_TIME, list(frontier), None
-        for begin in range(0, max(1, len(meeting)), step):
-            few = sorted({*frontier, *meeting[: begin + step]})
-            run = run_of(template, [policies[i] for i in few], tuning)
-            choice = choose(run, risk, confidence)
-            if choice.policy is not None:
-                break
-        assert choice is not None
-        shown = [*frontier] if choice.index < 0 else sorted({*frontier, few[choice.index]})
-        kept = [policies[i] for i in shown]
-        return cls(
-            choice=choice,
-            run=run_of(template, kept, tuning),
-            judged=run_of(template, kept, held_back),
-            risk=float(risk),
-            scores=scores,
-            policies=policies,
-        )
-
-    @cached_property
-    def _at(self) -> int:
-        """The row of the choice; −1: none."""
-        for i, policy in enumerate(self.run.policies):
-            if policy is self.choice.policy:
-                return i
-        return -1
-
-    @cached_property
-    def held_back(self) -> Verdict:
-        """What the choice did in the time and series that were held back; of the knee where nothing was chosen."""
-        at = self._at if self._at >= 0 else self.run.knee
-        low, high = self.judged.interval("risk", [at])
-        total = self.judged.total
-        return Verdict(
-            policy=self.judged.policies[at], risk=float(total.risk[at]), risk_low=float(low[0]),
-            risk_high=float(high[0]), cost_per_h=float(total.cost_per_h[at]), idle_frac=float(total.idle_frac[at]),
-        )  # fmt: skip
-
-    @property
-    def warning(self) -> str:
-        """A sentence where the held-back risk lies outside the interval of the tuned one, or above what may be."""
-        if self._at < 0:
-            return self.choice.reason
-        found = self.held_back
-        low, high = self.run.interval("risk", [self._at])
-        shown = f"{percent(found.risk)} of the failovers that were held back failed"
-        if found.risk > high[0]:
-            tuned = f"the {percent(self.choice.risk)} ({percent(low[0])} to {percent(high[0])}) it was chosen for"
-            return f"{shown}, more than {tuned}: do not count on the tuned figure."
-        if found.risk > self.risk:
-            return f"{shown}, more than the {percent(self.risk)} that may."
-        if found.risk < low[0]:
-            return f"{shown}, fewer than the tuned part promised ({percent(low[0])} to {percent(high[0])})."
-        return ""
-
-    def table(self, width: int | None = None, *, color: bool = False) -> str:
-        """Give the text table: of a long frontier what is nearest to the risk that was asked for."""
-        if len(self.run.policies) <= MOST_SHOWN:
-            return Tabular.table(self, width, color=color)
-        far = np.abs(np.log10(np.maximum(self.run.total.risk, 1e-9)) - math.log10(self.risk))
-        kept = set(np.argsort(far, kind="stable")[: MOST_SHOWN - 3].tolist())
-        kept |= {self._at, self.run.knee, self.run.least_regret()} - {-1}
-        shown = _Some(self, sorted(kept, key=lambda i: float(self.run.total.cost_per_h[i])))
-        left_out = len(self.run.policies) - len(kept)
-        return f"{shown.table(width, color=color)}\n({left_out:,} more in to_pandas(), to_records() and to_arrow())"
-
-    def _caption(self) -> str:
-        tuned, judged = span(self.run.setting.judged_s), span(self.judged.setting.judged_s)
-        return f"{len(self.policies):,} policies tuned on {tuned}, judged on {judged} that were held back"
-
-    def _columns(self) -> list[Column]:
-        run, judged = self.run, self.judged
-        rows = list(range(len(run.policies)))
-        low, high = judged.interval("risk", rows)
-        marks = []
-        for i in rows:
-            named = [("chosen", self._at), ("knee", run.knee), ("least regret", run.least_regret())]
-            named.append(("newsvendor", run.newsvendor()))
-            marks.append(", ".join(word for word, at in named if at == i and (word != "newsvendor" or _priced(run))))
-        return [
-            Column("policy", [label(p) for p in run.policies], "Policy", numeric=False),
-            Column("tuned_risk", run.total.risk, "Risk tuned", percent),
-            Column("held_back_risk", judged.total.risk, "held back", percent),
-            Column("held_back_low", low, "from", percent, priority=2),
-            Column("held_back_high", high, "to", percent, priority=2),
-            Column("tuned_idle_frac", run.total.idle_frac, "Idle tuned", quantity, priority=1),
-            Column("held_back_idle_frac", judged.total.idle_frac, "held back", quantity, priority=1),
-            Column("held_back_excess_frac", judged.excess_frac, "excess", quantity, priority=3),
-            Column("held_back_cost_per_h", judged.total.cost_per_h, "Cost/h", quantity, priority=4),
-            Column("requests_per_30d", judged.total.requests, "Requests", quantity, priority=3),
-            Column("mark", marks, "Mark", numeric=False),
-        ]
-
-    def _notes(self) -> list[str]:
-        notes = [self.choice.reason]
-        if self._at >= 0:
-            found = self.held_back
-            limits = f"{percent(found.risk_low)} to {percent(found.risk_high)}"
-            idle = f"{quantity(found.idle_frac)} times the average usage was idle"
-            notes.append(f"Held back: {percent(found.risk)} failed ({limits}), and {idle}.")
-            if self.warning:
-                notes.append(f"Warning: {self.warning}")
-        return notes
-
-
-class _Some(Tabular):
-    """A few rows of a table."""
-
-    def __init__(self, whole: Tuned, rows: list[int]) -> None:
-        """Keep which."""
-        self.whole, self.rows = whole, rows
-
-    def _columns(self) -> list[Column]:
-        return [replace(c, values=[c.values[i] for i in self.rows]) for c in self.whole._columns()]
-
-    def _caption(self) -> str:
-        return self.whole._caption()
-
-    def _notes(self) -> list[str]:
-        return self.whole._notes()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What a policy did in the part that was held back."""
-
-    policy: Any
-    risk: float
-    risk_low: float
-    risk_high: float
-    cost_per_h: float
-    idle_frac: float
-
-
-def _priced(run: Backtest) -> bool:
-    return bool(np.any(np.asarray(run.cost.per_short_unit_h) > 0))

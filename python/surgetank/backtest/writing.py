@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,6 @@ from ..errors import InvalidInput, invalid
 from ..headroom import ClassicPolicy, QuantilePolicy
 from .planned import RulePolicy
 from .sized import SizedRule
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _HEADER = re.compile(r"^\s*\[\[?\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
 
@@ -61,6 +55,8 @@ def write_policy(path: str | os.PathLike[str], policy: RulePolicy | QuantilePoli
     InvalidInput
         Of a file that cannot be read or written, or is so written that its [policy] cannot be told from the rest.
     """
+    from .._toml import tomllib
+
     place = Path(path)
     try:
         text = place.read_text(encoding="utf-8-sig") if place.exists() else ""

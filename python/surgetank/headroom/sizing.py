@@ -50,7 +50,7 @@ def size_headroom(
         Applied quota values; a single number serves all. NaN: not known. A History brings its own.
     step_s : float (seconds) or timedelta
         One step; History and frames know their own.
-    policy : QuantilePolicy or ClassicPolicy, optional
+    policy : QuantilePolicy, ClassicPolicy or RulePolicy, optional
         How much headroom is needed. Default ``QuantilePolicy()``.
     scenarios : sequence of Scenario or str, optional
         What may fail; ``"N-1"`` for each Region alone, ``"N-2"`` for any two together, ``"shipped"`` for those that

@@ -136,7 +136,7 @@ def _source(name: str, text: str) -> Source:
     if len(text) > MOST_TOML_BYTES:  # to find a line, statements are parsed again
         raise _too_large(name, MOST_TOML_BYTES)
     try:
-        source = _toml.Source(name, text, _toml.tomllib.loads(text))  # type: ignore[attr-defined]
+        source = _toml.Source(name, text, _toml.tomllib.loads(text))
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{printable(name)}: must be valid TOML: {printable(str(error))}") from error
     _check_shape(source)
