@@ -59,9 +59,12 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/bench_headroom.py --write
 	$(BIN)/python bench/bench_allocation.py --write
 	$(BIN)/python bench/bench_recovery.py --write
+	$(BIN)/python bench/bench_backtest.py --write
+	$(BIN)/python bench/bench_backtest_policies.py --write
 	$(BIN)/python bench/callgrind.py --write
 	$(BIN)/python bench/growth.py --write
 	$(BIN)/python bench/growth_allocation.py --write
+	$(BIN)/python bench/growth_backtest.py --write
 	$(BIN)/python bench/bench_quantile.py --write
 	$(BIN)/python bench/out_of_sample.py --write
 	$(BIN)/python bench/bench_import.py --write
