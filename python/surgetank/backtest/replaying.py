@@ -109,11 +109,11 @@ def backtest(
     --------
     >>> import numpy as np, surgetank
     >>> usage = 100 + 10 * np.sin(np.arange(90 * 24) / 24 * 2 * np.pi)
-    >>> rules = surgetank.grid(surgetank.PeakRule, factor=[1.5, 2.0, 2.5], window_s=7 * 86400)
+    >>> rules = surgetank.grid(surgetank.PeakRule, factor=[1.8, 2.0, 2.5], window_s=7 * 86400)
     >>> surge = surgetank.Scenario("surge", source="0", targets={"0": 1.0}, multiplier=2.0, duration_s=3600)
     >>> run = surgetank.backtest(usage, policies=rules, step_s=3600, scenarios=[surge])
     >>> run.total.risk.round(3).tolist(), run.best(risk=0.01).policy.factor
-    ([0.501, 0.0, 0.0], 2.0)
+    ([0.542, 0.0, 0.0], 2.0)
     """
     chosen = as_policies(policies)
     setting = Setting.of(
