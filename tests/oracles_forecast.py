@@ -125,8 +125,9 @@ def _quantile(weights, q):
     total = sum(weights)
     if total <= 0:
         return 1.0
+    last = max(j for j in range(BINS) if weights[j] > 0)
     before, j = 0.0, 0
-    while j + 1 < BINS and before + weights[j] < q * total:
+    while j < last and before + weights[j] < q * total:
         before += weights[j]
         j += 1
     part = min(max((q * total - before) / weights[j], 0.0), 1.0) if weights[j] > 0 else 0.0

@@ -114,9 +114,11 @@ public:
     double quantile(double q) const {
         const double all = std::accumulate(bins_.begin(), bins_.end(), 0.0), wanted = q * all;
         if (all <= 0) return 1;
+        // However the sums round, no further than the last bin that has any weight.
+        std::size_t last = bin_count - 1, j = 0;
+        while (bins_[last] <= 0) --last;
         double before = 0;
-        std::size_t j = 0;
-        while (j + 1 < bin_count && before + bins_[j] < wanted) before += bins_[j++];
+        while (j < last && before + bins_[j] < wanted) before += bins_[j++];
         const double part = bins_[j] > 0 ? std::clamp((wanted - before) / bins_[j], 0.0, 1.0) : 0;
         return std::exp(low() + width() * (static_cast<double>(j) + part));
     }
