@@ -43,10 +43,12 @@ class Path(NamedTuple):
 
 def decide_of(policy: object) -> Callable[[Past], Any] | None:
     """What to call at each decision, where it is a user's own policy."""
+    if isinstance(policy, type):
+        return None
     decide = getattr(policy, "decide", None)
-    if callable(decide) and not isinstance(policy, type):
+    if callable(decide):
         return decide  # type: ignore[no-any-return]
-    return policy if callable(policy) and not isinstance(policy, type) else None
+    return policy if callable(policy) else None
 
 
 def name_of(policy: object) -> str:

@@ -18,7 +18,7 @@ from ..headroom.policy import Case, Row
 from .forecast import ForecastRule
 from .replayed import looks_of
 from .rules import DAY_S, PeakRule, PercentileRule, ThresholdRule, WindowRule
-from .setting import Setting
+from .setting import Setting, lead_samples, review_samples
 
 if TYPE_CHECKING:
     from ..headroom.result import Headroom
@@ -104,8 +104,8 @@ class RulePolicy:
         step = world.step_s
         return Setting(
             world=dataclasses.replace(world, matrix=matrix), scenarios=case.scenarios, skipped=(), first=case.rows,
-            every=max(1, round(float(self.review_s) / step)),  # type: ignore[arg-type]
-            lead=math.ceil(float(self.lead_time_s) / step - 1e-9),  # type: ignore[arg-type]
+            every=review_samples(float(self.review_s), step),  # type: ignore[arg-type]
+            lead=lead_samples(float(self.lead_time_s), step),  # type: ignore[arg-type]
             quota=np.full(world.width, math.nan),
         )  # fmt: skip
 

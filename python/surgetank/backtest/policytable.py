@@ -7,8 +7,6 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from .._table import Column, Tabular, percent, probability, quantity
 
 if TYPE_CHECKING:
@@ -56,8 +54,9 @@ class PolicyTable(Tabular):
 
         run, rows = self.run, list(self.rows)
         total = run.total
-        low, high = run.interval("risk", rows) if rows else (np.zeros(0), np.zeros(0))
-        cost_low, cost_high = run.interval("cost_per_h", rows) if rows else (np.zeros(0), np.zeros(0))
+        blocks = run.blocks(rows)
+        low, high = run.interval_of("risk", blocks, run.confidence)
+        cost_low, cost_high = run.interval_of("cost_per_h", blocks, run.confidence)
         knee = run.knee
         return [
             Column("index", rows, "#"),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import _core
 from .._bridge import Floats
+from .._table import freeze
 from .clairvoyant import Clairvoyant
 from .custom import Path, replay_own
 from .forecast import core_of
@@ -107,8 +108,7 @@ class Replayed:
             np.add.at(found["requests"][p], path.asked_by, 1)
             turned = (path.asked_by[1:] == path.asked_by[:-1]) & (path.upward[1:] != path.upward[:-1])
             np.add.at(found["reversals"][p], path.asked_by[1:][turned], 1)
-        for values in found.values():
-            values.setflags(write=False)
+        freeze(found)
         return found
 
 

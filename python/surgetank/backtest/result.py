@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,6 @@ from .custom import name_of
 from .figures import Figures, Totals, frozen, ratio
 from .policytable import PolicyTable
 from .rules import Rule
-
-if TYPE_CHECKING:
-    pass
 
 
 def label(policy: object) -> str:
@@ -181,8 +177,11 @@ class Backtest(Figures):
         so many independent failovers without a failure still allow.
         """
         asked = self.confidence if confidence is None else _confidence_of(confidence)
-        replicates, blocks = self._replicates(figure, which)
-        low, high = intervals.limits(replicates, asked)
+        return self.interval_of(figure, self.blocks(which), asked)
+
+    def interval_of(self, figure: str, blocks: dict[str, Floats], asked: float) -> tuple[Floats, Floats]:
+        """The same of what `blocks` gave, so that several figures need one replay."""
+        low, high = intervals.limits(self._replicates(figure, blocks), asked)
         if figure == "risk":
             least = intervals.never_failed(self.independent_windows, 1 - (1 - asked) / 2)
             high = np.where(blocks["fails"].sum(axis=1) == 0, np.maximum(high, least), high)
@@ -191,18 +190,17 @@ class Backtest(Figures):
     def difference(self, figure: str, a: int, b: int, confidence: float | None = None) -> tuple[float, float, float]:
         """By how much the total "risk" or "cost_per_h" of policy ``a`` is above that of ``b``, and its interval."""
         asked = self.confidence if confidence is None else _confidence_of(confidence)
-        replicates, _ = self._replicates(figure, [self._number(a, "a"), self._number(b, "b")])
+        replicates = self._replicates(figure, self.blocks([self._number(a, "a"), self._number(b, "b")]))
         low, high = intervals.limits(replicates[0] - replicates[1], asked)
         values = getattr(self.total, figure)
         return float(values[a] - values[b]), float(low), float(high)
 
-    def _replicates(self, figure: str, which: Sequence[int] | None) -> tuple[Floats, dict[str, Floats]]:
+    def _replicates(self, figure: str, blocks: dict[str, Floats]) -> Floats:
         parts = {"risk": ("fails", "moments"), "cost_per_h": ("cost", "hours")}
         if figure not in parts:
             raise invalid("figure", 'must be "risk" or "cost_per_h"', figure)
-        blocks = self.blocks(which)
         top, bottom = (blocks[name] for name in parts[figure])
-        return intervals.ratios(intervals.draws(top.shape[1], self.seed), top, bottom), blocks
+        return intervals.ratios(intervals.draws(top.shape[1], self.seed), top, bottom)
 
     # Choices.
 

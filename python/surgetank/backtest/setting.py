@@ -86,10 +86,14 @@ class Setting:
         return np.array([not np.isnan(self.usage[self.first :, i]).all() for i in range(self.world.width)])
 
     @property
+    def offset_s(self) -> float:
+        """From midnight (UTC) to the first sample; 0 of arrays."""
+        return 0.0 if self.world.start_s is None else float(self.world.start_s % DAY_S)
+
+    @property
     def judged_days(self) -> int:
         """The UTC days that are judged, in part or whole; of arrays, days from the first sample."""
-        offset = 0.0 if self.world.start_s is None else float(self.world.start_s % DAY_S)
-        first, last = (math.floor((offset + t * self.step_s) / DAY_S) for t in (self.first, len(self.usage) - 1))
+        first, last = (math.floor((self.offset_s + t * self.step_s) / DAY_S) for t in (self.first, len(self.usage) - 1))
         return last - first + 1
 
     def samples_in(self, seconds: float) -> int:
@@ -107,22 +111,17 @@ class Setting:
         result = _core.BacktestCalendar()
         result.step_s = self.step_s
         result.first, result.every, result.lead = self.first, self.every, self.lead
-        result.offset_s = 0.0 if self.world.start_s is None else float(self.world.start_s % DAY_S)
+        result.offset_s = self.offset_s
         result.cvar_frac = cvar_frac
         result.moments = [] if self.moments is None else list(self.moments)
         return result
 
     def core(self) -> tuple[Floats, _core.Quotas, list[_core.Event]]:
         """Usage, quotas and events as the core takes them."""
-        world = self.world
         quotas = _core.Quotas()
         quotas.quota = self.quota
-        # A global quota lies in no Region: it neither fails nor receives.
-        apart = len(world.regions) + int(world.region.max()) + 1 + np.arange(world.width)
-        quotas.region = np.where(world.is_global, apart, world.region)
-        quotas.group = np.where(world.is_global, int(world.group.max()) + 1 + np.arange(world.width), world.group)
-        number = {name: i for i, name in enumerate(world.regions)}
-        return world.matrix, quotas, [event.core(number, 0.0) for event in self.events]
+        quotas.region, quotas.group, number = self.world.core_places()
+        return self.usage, quotas, [event.core(number, 0.0) for event in self.events]
 
     def carried(self) -> dict[str, Floats]:
         """What must be carried at each moment, and in a failover that begins there; (T, N) each."""
@@ -159,7 +158,7 @@ class Setting:
             scenarios=chosen,
             skipped=skipped,
             first=first,
-            every=max(1, round(review / step)),
+            every=review_samples(review, step),
             lead=_lead(lead_s, rows, step),
             quota=start,
             moments=_moments(moments, luck, first, _last_moment(events_of(chosen), rows, step)),
@@ -214,7 +213,17 @@ def _lead(lead_s: float, rows: int, step: float) -> int:
     if lead_s >= rows * step:
         rule = f"must be shorter than the history, {span(rows * step)}: else no change would ever apply"
         raise invalid("lead_time_s", rule, span(lead_s))
+    return lead_samples(lead_s, step)
+
+
+def lead_samples(lead_s: float, step: float) -> int:
+    """Samples from the end of a decision's until its quota applies; a part of one counts as a whole."""
     return math.ceil(lead_s / step - 1e-9)
+
+
+def review_samples(review_s: float, step: float) -> int:
+    """Samples from one decision to the next, at least one."""
+    return max(1, round(review_s / step))
 
 
 def _fingerprint(matrix: Floats) -> int:

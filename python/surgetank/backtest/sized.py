@@ -12,7 +12,7 @@ from .. import _core
 from .._bridge import Floats
 from .._table import for_json, percent, quantity
 from ..errors import invalid
-from ..headroom import QuantilePolicy
+from ..headroom import CRITICAL_FRAC, WARNING_FRAC, QuantilePolicy
 from ..headroom.policy import Case, Policy
 from .rules import DAY_S, Compiled, Looked, Rule, level_rule, positive, share_of
 
@@ -124,7 +124,7 @@ def _sized(policy: Policy, setting: Setting) -> tuple[Floats, Floats]:
     quotas = _core.Quotas()
     quotas.quota = np.full(width, math.nan)
     quotas.cost_per_unit = np.zeros(width)
-    quotas.warning_frac, quotas.critical_frac = np.full(width, 0.7), np.full(width, 0.85)
+    quotas.warning_frac, quotas.critical_frac = np.full(width, WARNING_FRAC), np.full(width, CRITICAL_FRAC)
     quotas.adjustable = np.ones(width, dtype=bool)
     quotas.region, quotas.group = setting.world.region, setting.world.group
     clock = _core.Clock()

@@ -133,12 +133,10 @@ class Tuned(Tabular):
         run, judged = self.run, self.judged
         rows = list(range(len(run.policies)))
         low, high = judged.interval("risk", rows)
-        marks = []
-        for i in rows:
-            named = [("chosen", self._at), ("knee", run.knee)]
-            if _priced(run):  # else the cheapest, whatever it risks
-                named += [("least regret", run.least_regret()), ("newsvendor", run.newsvendor())]
-            marks.append(", ".join(word for word, at in named if at == i))
+        named = [("chosen", self._at), ("knee", run.knee)]
+        if _priced(run):  # else the cheapest, whatever it risks
+            named += [("least regret", run.least_regret()), ("newsvendor", run.newsvendor())]
+        marks = [", ".join(word for word, at in named if at == i) for i in rows]
         return [
             Column("policy", [label(p) for p in run.policies], "Policy", numeric=False),
             Column("tuned_risk", run.total.risk, "Risk tuned", percent),

@@ -132,11 +132,7 @@ class QuantilePolicy:
         """Give the fields of `Headroom` that the policy knows."""
         world, quotas = case.world, copy.copy(case.quotas)
         events = events_of(case.scenarios)
-        # A global quota lies in no Region: it neither fails nor receives.
-        apart = len(world.regions) + int(world.region.max()) + 1 + np.arange(world.width)
-        number = {name: i for i, name in enumerate(world.regions)}
-        quotas.region = np.where(world.is_global, apart, world.region)
-        quotas.group = np.where(world.is_global, int(world.group.max()) + 1 + np.arange(world.width), world.group)
+        quotas.region, quotas.group, number = world.core_places()
         raw: dict[str, Any] = dict(
             _core.quantile_headroom(
                 case.last(max(float(self.history_s), DAY_S)),  # type: ignore[arg-type]

@@ -121,6 +121,16 @@ class World:
         steps = max(0.0, seconds / self.step_s)
         return 0 if steps >= rows else rows - math.ceil(steps)
 
+    def core_places(self) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, int]]:
+        """Region and group of each quota as events hit them, and the numbers of the Regions by name.
+
+        A global quota lies in no Region: it neither fails nor receives.
+        """
+        alone = np.arange(self.width)
+        region = np.where(self.is_global, len(self.regions) + int(self.region.max()) + 1 + alone, self.region)
+        group = np.where(self.is_global, int(self.group.max()) + 1 + alone, self.group)
+        return region, group, {name: i for i, name in enumerate(self.regions)}
+
     @property
     def width(self) -> int:
         """How many quotas there are."""
