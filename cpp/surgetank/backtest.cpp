@@ -16,18 +16,15 @@ namespace {
 
 constexpr std::size_t rules_between_polls = 4096;
 
-template <class Sink>
-void replay_changes(std::span<const Change> changes, Index samples, Sink& sink) {
-    for (std::size_t k = 0; k < changes.size(); ++k)
-        sink.piece(changes[k].from, k + 1 < changes.size() ? changes[k + 1].from : samples, changes[k].quota);
-}
-
 // Everything that one thread needs for one series.
 struct Worker {
     Demand demand;
     Books books;
     Rows rows;
-    std::vector<double> each;
+    Path path;
+    std::vector<Piece> pieces;
+    Total total;
+    ByBlock by_block;
     std::vector<BlockTally> blocks;
 };
 
@@ -47,15 +44,24 @@ void check(const World& world) {
         require(!(quota < 0) && !std::isinf(quota), "quota", "must be finite and 0 or more, or NaN", quota);
 }
 
-// For each sample, where its day ends: the first sample of another one, in UTC.
-std::vector<std::int32_t> days_of(const Calendar& calendar, Index samples) {
+// The days of UTC that samples lie in.
+struct DaysOf {
+    std::vector<std::int32_t> end;
+    std::vector<std::uint64_t> last;
+
+    Days days() const { return {end.data(), last.data()}; }
+};
+
+DaysOf days_of(const Calendar& calendar, Index samples) {
     const auto day = [&](Index t) {
         return std::floor((calendar.offset_s + static_cast<double>(t) * calendar.step_s) / day_s);
     };
-    std::vector<std::int32_t> out(static_cast<std::size_t>(samples));
+    const auto count = static_cast<std::size_t>(samples);
+    DaysOf out{std::vector<std::int32_t>(count), std::vector<std::uint64_t>(count / in_block + 1)};
     for (Index t = samples, end = samples; t-- > 0;) {
         if (t + 1 < samples && day(t) != day(t + 1)) end = t + 1;
-        out[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(end);
+        out.end[static_cast<std::size_t>(t)] = static_cast<std::int32_t>(end);
+        if (end == t + 1) out.last[static_cast<std::size_t>(t / in_block)] |= std::uint64_t{1} << (t % in_block);
     }
     return out;
 }
@@ -118,6 +124,30 @@ void put(Blocks& out, Index p, Index i, std::span<const BlockTally> from) {
     }
 }
 
+// What a series came to goes into the result, in total …
+struct IntoTotals {
+    Result& out;
+    double cvar_frac;
+
+    void begin(Worker& worker) const { worker.total.of(worker.books, cvar_frac); }
+    void operator()(Worker& worker, Index i, Index p, const Trail& trail) const { put(out, p, i, worker.total(trail)); }
+};
+
+// … or by blocks.
+struct IntoBlocks {
+    Blocks& out;
+    Index first, block;
+
+    void begin(Worker& worker) const {
+        worker.by_block.of(worker.books, first, block);
+        worker.blocks.resize(static_cast<std::size_t>(out.count));
+    }
+    void operator()(Worker& worker, Index i, Index p, const Trail& trail) const {
+        worker.by_block(trail.pieces, worker.blocks);
+        put(out, p, i, worker.blocks);
+    }
+};
+
 // One call: what all series share.
 struct Call {
     const World& world;
@@ -125,7 +155,7 @@ struct Call {
     Index threads;
     const Poll& poll;
     std::vector<std::vector<Load>> loads;
-    std::vector<std::int32_t> days;
+    DaysOf days;
     std::vector<Worker> workers;
 
     Call(const World& w, const Calendar& c, Index asked, const Poll& p) : world(w), calendar(c), poll(p) {
@@ -172,34 +202,36 @@ struct Call {
                 length};
     }
 
-    /// Calls use(worker, series, p, what), where what(sink) replays rule p over the series.
-    template <class Use>
-    void each_rule(const Sight& sight, const std::vector<Rule>& rules, const Use& use) {
+    /// Judges every rule: sink.begin(worker) for a series, then sink(worker, series, p, trail).
+    template <class Sink>
+    void each_rule(const Sight& sight, const std::vector<Rule>& rules, const Sink& sink) {
         const Decisions decisions(calendar, world.usage.rows());
         check(sight, rules, decisions.count, world.usage.cols());
         const auto groups = groups_of(sight.statistics, rules);
         const bool of_demand = std::any_of(groups.begin(), groups.end(), [](const Group& g) { return g.of_demand; });
         each_series(of_demand, [&](Worker& worker, Index i, const Poll& own_poll) {
-            worker.books.of(worker.demand, days, calendar.moments);
+            worker.books.of(worker.demand, days.days(), calendar.moments);
+            sink.begin(worker);
             worker.rows.of(worker.demand, groups, ahead(decisions, i));
             const double quota = world.quotas.quota(i);
             std::size_t done = 0;
             for (const Group& group : groups) {
                 const auto rows = worker.rows(group, decisions, sight, i);
-                for (std::size_t k = 0; k < rows.size(); ++k)
+                for (std::size_t k = 0; k < rows.size(); ++k) {
+                    worker.path.forget();
                     for (const Index p : group.rules[k]) {
-                        use(worker, i, p, [&](auto& sink) {
-                            replay_rule(rules[static_cast<std::size_t>(p)], rows[k], decisions, quota, sink);
-                        });
+                        worker.path.of(rules[static_cast<std::size_t>(p)], rows[k], decisions, quota);
+                        sink(worker, i, p, worker.path.trail());
                         if (++done % rules_between_polls == 0 && own_poll) own_poll();
                     }
+                }
             }
         });
     }
 
     /// The same for what was replayed elsewhere.
-    template <class Use>
-    void each_path(const std::vector<std::vector<Change>>& paths, const Use& use) {
+    template <class Sink>
+    void each_path(const std::vector<std::vector<Change>>& paths, const Sink& sink) {
         const Index samples = world.usage.rows(), series = world.usage.cols();
         std::vector<std::vector<std::size_t>> begins;  // by path, where each series' changes begin
         for (const auto& changes : paths) {
@@ -216,31 +248,17 @@ struct Call {
             for (std::size_t i = 1; i < begin.size(); ++i) begin[i] = std::max(begin[i], begin[i - 1]);
         }
         each_series(false, [&](Worker& worker, Index i, const Poll&) {
-            worker.books.of(worker.demand, days, calendar.moments);
-            const auto at = static_cast<std::size_t>(i);
+            worker.books.of(worker.demand, days.days(), calendar.moments);
+            sink.begin(worker);
             for (std::size_t p = 0; p < paths.size(); ++p) {
-                const std::span<const Change> changes(paths[p].data() + begins[p][at],
-                                                      begins[p][at + 1] - begins[p][at]);
-                use(worker, i, static_cast<Index>(p), [&](auto& sink) { replay_changes(changes, samples, sink); });
+                worker.pieces.clear();
+                const std::size_t end = begins[p][static_cast<std::size_t>(i) + 1];
+                for (std::size_t k = begins[p][static_cast<std::size_t>(i)]; k < end; ++k)
+                    worker.pieces.push_back(
+                        {paths[p][k].from, k + 1 < end ? paths[p][k + 1].from : samples, paths[p][k].quota});
+                sink(worker, i, static_cast<Index>(p), {worker.pieces});
             }
         });
-    }
-
-    auto into(Result& out) const {
-        return [this, &out](Worker& worker, Index i, Index p, const auto& what) {
-            Total total(worker.books, calendar.cvar_frac, worker.each);
-            what(total);
-            put(out, p, i, total.tally());
-        };
-    }
-
-    auto into(Blocks& out, Index block) const {
-        return [this, &out, block](Worker& worker, Index i, Index p, const auto& what) {
-            worker.blocks.assign(static_cast<std::size_t>(out.count), {});
-            ByBlock tally(worker.books, calendar.first, block, worker.blocks);
-            what(tally);
-            put(out, p, i, worker.blocks);
-        };
     }
 
     Index blocks(Index block) const {
@@ -272,7 +290,7 @@ Result replay(const World& world, const Calendar& calendar, const Sight& sight, 
               Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     Result out = blank(static_cast<Index>(rules.size()), world.usage.cols());
-    call.each_rule(sight, rules, call.into(out));
+    call.each_rule(sight, rules, IntoTotals{out, calendar.cvar_frac});
     return out;
 }
 
@@ -280,7 +298,7 @@ Blocks replay_blocks(const World& world, const Calendar& calendar, const Sight& 
                      Index block, Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     Blocks out = blank(static_cast<Index>(rules.size()), world.usage.cols(), call.blocks(block));
-    call.each_rule(sight, rules, call.into(out, block));
+    call.each_rule(sight, rules, IntoBlocks{out, calendar.first, block});
     return out;
 }
 
@@ -288,7 +306,7 @@ Result judge(const World& world, const Calendar& calendar, const std::vector<std
              Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     Result out = blank(static_cast<Index>(changes.size()), world.usage.cols());
-    call.each_path(changes, call.into(out));
+    call.each_path(changes, IntoTotals{out, calendar.cvar_frac});
     return out;
 }
 
@@ -296,7 +314,7 @@ Blocks judge_blocks(const World& world, const Calendar& calendar, const std::vec
                     Index block, Index threads, const Poll& poll) {
     Call call(world, calendar, threads, poll);
     Blocks out = blank(static_cast<Index>(changes.size()), world.usage.cols(), call.blocks(block));
-    call.each_path(changes, call.into(out, block));
+    call.each_path(changes, IntoBlocks{out, calendar.first, block});
     return out;
 }
 
@@ -327,7 +345,7 @@ Carried carried(const World& world, const Calendar& calendar, Index threads, con
                 Eigen::ArrayXXd(world.usage.rows(), world.usage.cols())};
     call.each_series(true, [&](Worker& worker, Index i, const Poll&) {
         std::copy(worker.demand.demand().begin(), worker.demand.demand().end(), out.demand.col(i).data());
-        worker.books.of(worker.demand, call.days, calendar.moments);
+        worker.books.of(worker.demand, call.days.days(), calendar.moments);
         std::copy_n(worker.books.carried().track().value, world.usage.rows(), out.peak.col(i).data());
     });
     return out;

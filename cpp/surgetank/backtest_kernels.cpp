@@ -114,61 +114,76 @@ double sum(const double* value, Size from, Size end) {
     return out;
 }
 
-// How many days among the hits of a block have not been counted yet. `day`: by sample of the block, where its day ends.
-SURGETANK_INLINE void visit_days(const std::int32_t* day, Size begin, Word hits, Excess& out) {
-    while (hits != 0) {
-        const std::int32_t end = day[__builtin_ctzll(hits)];
-        out.days += end > out.last_day;
-        out.last_day = end;
-        if (end - begin >= in_block) return;
-        hits &= ~Word{0} << (end - begin);
-    }
+// The different days among the hits of a block that begins at `begin`, those before included that are not counted yet.
+// A day's bits lie together, its last one marked: adding ones below the mark to what is hit below it carries into it.
+SURGETANK_INLINE void count_days(const Days& days, Size begin, Word hits, Excess& out) {
+    const Word last = days.last[begin / in_block] | Word{1} << (in_block - 1);
+    const Word hit = (((hits & ~last) + ~last) | hits) & last;
+    out.days += count_of(hit) - (days.end[begin + __builtin_ctzll(hits)] == out.last_day);
+    out.last_day = days.end[begin + in_block - 1 - __builtin_clzll(hits)];
 }
 
-// The block that begins at `begin`, as far as it lies in [from, end).
-template <bool whole>
-SURGETANK_INLINE Word excess_of(const double* value, Size begin, Size from, Size end, const Pack& quota, Pack& sum,
-                                Pack& most) {
+struct Sums {
+    Pack even, odd, most;  // of packs 0, 2, …; of packs 1, 3, …; of both
+};
+
+// The whole block that begins at `begin`, whose maximum is `top`.
+SURGETANK_INLINE Word excess_of(const double* value, Size begin, double top, const Pack& quota, Sums& sums) {
     const Pack zero = all(0);
     Word hits = 0;
     SURGETANK_UNROLL for (Size i = 0; i < in_block; i += lanes) {
-        const Pack x = load(value + begin + i);
-        Pack over_by = greater(x - quota, zero);  // of NaN: 0
-        if constexpr (!whole) {
-            alignas(64) const double numbers[lanes] = {0, 1, 2, 3, 4, 5, 6, 7};
-            const Pack at = load(numbers) + all(static_cast<double>(begin + i));
-            const Mask within = (all(static_cast<double>(from)) <= at) & (at < all(static_cast<double>(end)));
-            over_by = where(within, over_by, zero);
-        }
+        const Pack over_by = greater(load(value + begin + i) - quota, zero);  // of NaN: 0
+        Pack& sum = i / lanes % 2 == 0 ? sums.even : sums.odd;
         sum = sum + over_by;
-        most = greater(over_by, most);
+        hits |= Word{bits(zero < over_by)} << i;
+    }
+    sums.most = greater(all(top) - quota, sums.most);
+    return hits;
+}
+
+// The block as far as it lies in [from, end).
+SURGETANK_INLINE Word excess_within(const double* value, Size begin, Size from, Size end, const Pack& quota,
+                                    Sums& sums) {
+    const Pack zero = all(0);
+    alignas(64) const double numbers[lanes] = {0, 1, 2, 3, 4, 5, 6, 7};
+    const Pack low = all(static_cast<double>(from)), high = all(static_cast<double>(end));
+    Word hits = 0;
+    SURGETANK_UNROLL for (Size i = 0; i < in_block; i += lanes) {
+        const Pack at = load(numbers) + all(static_cast<double>(begin + i));
+        const Pack above = greater(load(value + begin + i) - quota, zero);
+        const Pack over_by = where((low <= at) & (at < high), above, zero);
+        Pack& sum = i / lanes % 2 == 0 ? sums.even : sums.odd;
+        sum = sum + over_by;
+        sums.most = greater(over_by, sums.most);
         hits |= Word{bits(zero < over_by)} << i;
     }
     return hits;
 }
 
-void excess(const Track& track, const std::int32_t* day, Size from, Size end, double quota, Excess& out) {
+void excess(const Track& track, const Days& days, Size from, Size end, double quota, Excess& out) {
     if (from >= end) return;
     const Pack bound = all(quota);
-    Pack sum = load(out.sum), most = load(out.most);
+    Sums sums{load(out.sum), load(out.sum + lanes), load(out.most)};
     over(
         from / in_block, (end - 1) / in_block + 1, [&](Size i) { return bits(bound < load(track.top + i)); },
-        [&](Size blocks, unsigned found) {
+        [&](Size i, unsigned found) {
             for (; found != 0; found &= found - 1) {
-                const Size begin = (blocks + __builtin_ctz(found)) * in_block;
+                const Size block = i + __builtin_ctz(found), begin = block * in_block;
                 const bool whole = begin >= from && begin + in_block <= end;
-                const Word hits = whole ? excess_of<true>(track.value, begin, from, end, bound, sum, most)
-                                        : excess_of<false>(track.value, begin, from, end, bound, sum, most);
+                const Word hits = whole ? excess_of(track.value, begin, track.top[block], bound, sums)
+                                        : excess_within(track.value, begin, from, end, bound, sums);
+                if (hits == 0) continue;
                 out.count += count_of(hits);
-                visit_days(day + begin, begin, hits, out);
+                count_days(days, begin, hits, out);
                 if (out.each == nullptr) continue;
                 for (Word rest = hits; rest != 0; rest &= rest - 1)
                     *out.each++ = track.value[begin + __builtin_ctzll(rest)] - quota;
             }
             return false;
         });
-    store(out.sum, sum);
-    store(out.most, most);
+    store(out.sum, sums.even);
+    store(out.sum + lanes, sums.odd);
+    store(out.most, sums.most);
 }
 
 }  // namespace

@@ -2,7 +2,8 @@
 // what a quota that stands still for a while is worth. The rules of lanes.hpp hold: no Eigen, no std templates, nothing
 // shared between levels, the same operations in the same order everywhere; so every level gives the same bits.
 //
-// Sums are kept in eight lanes, sample t in lane t mod 8 whatever the width of a register.
+// Sums are kept in lanes, sample t in lane t mod 8 or t mod 16 whatever the width of a register: a sum over two
+// stretches is, bit for bit, that over both at once.
 #pragma once
 
 #include <cstddef>
@@ -25,13 +26,19 @@ struct Track {
     Size size = 0;  // values that count
 };
 
+/// The days that samples lie in.
+struct Days {
+    const std::int32_t* end = nullptr;    // by sample, the first of another day
+    const std::uint64_t* last = nullptr;  // a bit for each sample of a block: is it its day's last?
+};
+
 /// What a series' samples above its quota add up to.
 struct alignas(64) Excess {
-    double sum[8];
+    double sum[16];
     double most[8];
     Size count;
     Size days;              // different days among them …
-    std::int32_t last_day;  // … of which this was the last; −1: none yet
+    std::int32_t last_day;  // … of which this was the last, by its end; −1: none yet
     double* each;           // where to put every single excess, room for all samples and 8; null: nowhere
 };
 
@@ -45,9 +52,8 @@ struct Kernels {
     Size (*outside)(const Track& track, const double* bottom, Size from, Size end, double high, double low);
     /// Σ of the values at from … end − 1, NaN left out.
     double (*sum)(const double* value, Size from, Size end);
-    /// Adds value − quota of every sample at from … end − 1 that is above it. `day`: by sample, the first of the next
-    /// day.
-    void (*excess)(const Track& track, const std::int32_t* day, Size from, Size end, double quota, Excess& out);
+    /// Adds value − quota of every sample at from … end − 1 that is above it.
+    void (*excess)(const Track& track, const Days& days, Size from, Size end, double quota, Excess& out);
 };
 
 const Kernels* kernels(Level level);

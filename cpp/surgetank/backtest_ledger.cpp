@@ -15,7 +15,14 @@ namespace {
 
 std::size_t padded(std::size_t n, std::size_t to) { return (n + to - 1) / to * to; }
 
-double total(const double (&lanes)[8]) { return std::accumulate(std::begin(lanes), std::end(lanes), 0.0); }
+// By halves: sums that do not wait for one another.
+double total(const double (&lanes)[16]) {
+    double sum[8];
+    for (int k = 0; k < 8; ++k) sum[k] = lanes[k] + lanes[k + 8];
+    for (int half = 4; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) sum[k] += sum[k + half];
+    return sum[0];
+}
 
 Excess nothing(double* each) {
     Excess out{};
@@ -66,101 +73,128 @@ double Tracked::sum_from(Index from) const {
     return sum;
 }
 
-void Books::of(const Demand& demand, std::span<const std::int32_t> days, std::span<const Index> moments) {
+void Books::of(const Demand& demand, const Days& in_days, std::span<const Index> moments) {
     usage.of(demand.usage());
     apart = !moments.empty() || demand.peak().data() != demand.usage().data();
     if (apart) peak.of(demand.peak(), moments);
-    day = days;
+    days = in_days;
 }
 
-Total::Total(const Books& books, double cvar_frac, std::vector<double>& each)
-    : books_(books), kernels_(kernels()), cvar_frac_(cvar_frac), each_(each) {
+void Total::of(const Books& books, double cvar_frac) {
+    books_ = &books;
+    kernels_ = &kernels();
+    cvar_frac_ = cvar_frac;
     const auto room = static_cast<std::size_t>(books.usage.track().size) + 8;
     if (cvar_frac > 0 && each_.size() < room) each_.resize(room);
-    own_ = nothing(books.apart || cvar_frac == 0 ? nullptr : each_.data());
-    peak_ = nothing(cvar_frac == 0 ? nullptr : each_.data());
 }
 
-void Total::piece(Index from, Index end, double quota) {
-    if (from >= end) return;
-    if (from_ < 0) from_ = from;
-    out_.last_quota = quota;
-    const Track& usage = books_.usage.track();
-    const Index known = books_.usage.known(from, end);
-    out_.samples += known;
-    out_.quota_sum += quota * static_cast<double>(known);
-    kernels_.excess(usage, books_.day.data(), from, end, quota, own_);
-    if (!books_.apart) return;
-    const Index moments = books_.peak.known(from, end);
-    out_.moments += moments;
-    quota_moments_ += quota * static_cast<double>(moments);
-    kernels_.excess(books_.peak.track(), books_.day.data(), from, end, quota, peak_);
+// From sample `from` of the piece on.
+void Total::add(const Piece& piece, Index from, State& to) const {
+    kernels_->excess(books_->usage.track(), books_->days, from, piece.end, piece.quota, to.own);
+    if (books_->apart) kernels_->excess(books_->peak.track(), books_->days, from, piece.end, piece.quota, to.peak);
 }
 
-void Total::request(Index, bool up) {
-    const int direction = up ? 1 : -1;
-    ++out_.requests;
-    out_.reversals += direction_ == -direction;
-    direction_ = direction;
-}
-
-Tally Total::tally() {
-    if (from_ < 0) return out_;
-    const Excess& peak = books_.apart ? peak_ : own_;
-    const auto most = std::max_element(std::begin(peak.most), std::end(peak.most));
-    const double used = books_.usage.sum_from(from_);
-    out_.own_short = own_.count;
-    out_.own_short_sum = total(own_.sum);
-    out_.idle_sum = std::max(0.0, out_.quota_sum - used + out_.own_short_sum);
-    out_.fails = peak.count;
-    out_.short_sum = total(peak.sum);
-    out_.max_short = *most;
-    out_.failed_days = peak.days;
-    if (books_.apart) {
-        const double carried = books_.peak.sum_from(from_);
-        out_.spare_sum = std::max(0.0, quota_moments_ - carried + out_.short_sum);
-    } else {
-        out_.moments = out_.samples;
-        out_.spare_sum = out_.idle_sum;
+Tally Total::operator()(const Trail& trail) {
+    if (trail.pieces.empty()) return {};
+    if (trail.same == trail.pieces.size()) return last_;
+    last_ = {};
+    Tally& out = last_;
+    states_.resize(trail.pieces.size());
+    for (std::size_t k = trail.same; k < trail.pieces.size(); ++k) {
+        const Piece& piece = trail.pieces[k];
+        const bool parts = k == trail.same && trail.until >= 0;
+        State& here = states_[k];
+        if (!parts && k == 0) {
+            here.own = nothing(books_->apart || cvar_frac_ == 0 ? nullptr : each_.data());
+            here.peak = nothing(cvar_frac_ == 0 ? nullptr : each_.data());
+        } else if (!parts) {
+            here.own = states_[k - 1].own;
+            here.peak = states_[k - 1].peak;
+        }
+        add(piece, parts ? trail.until : piece.from, here);
+        const Index known = books_->usage.known(piece.from, piece.end);
+        const Index moments = books_->apart ? books_->peak.known(piece.from, piece.end) : known;
+        here.samples = (k == 0 ? 0 : states_[k - 1].samples) + known;
+        here.moments = (k == 0 ? 0 : states_[k - 1].moments) + moments;
+        here.quota_sum = (k == 0 ? 0 : states_[k - 1].quota_sum) + piece.quota * static_cast<double>(known);
+        here.quota_moments = (k == 0 ? 0 : states_[k - 1].quota_moments) + piece.quota * static_cast<double>(moments);
     }
-    const auto tail = static_cast<Index>(std::ceil(cvar_frac_ * static_cast<double>(out_.moments)));
-    if (cvar_frac_ == 0 || tail == 0) return out_;
-    out_.tail_sum = out_.short_sum;
-    if (peak.count > tail) {
-        const auto begin = each_.begin(), end = begin + peak.count, middle = begin + tail;
-        std::nth_element(begin, middle - 1, end, std::greater<>());
-        out_.tail_sum = std::accumulate(begin, middle, 0.0);
+    const State& end = states_[trail.pieces.size() - 1];
+    const Excess& peak = books_->apart ? end.peak : end.own;
+    const Index from = trail.pieces.front().from;
+    out.samples = end.samples;
+    out.own_short = end.own.count;
+    out.own_short_sum = total(end.own.sum);
+    out.quota_sum = end.quota_sum;
+    out.last_quota = trail.pieces.back().quota;
+    out.idle_sum = std::max(0.0, end.quota_sum - books_->usage.sum_from(from) + out.own_short_sum);
+    out.moments = end.moments;
+    out.fails = peak.count;
+    out.failed_days = peak.days;
+    out.short_sum = total(peak.sum);
+    out.max_short = *std::max_element(std::begin(peak.most), std::end(peak.most));
+    out.spare_sum =
+        books_->apart ? std::max(0.0, end.quota_moments - books_->peak.sum_from(from) + out.short_sum) : out.idle_sum;
+    out.tail_sum = tail_of(peak, out.moments);
+    int direction = 0;
+    for (const Piece& piece : trail.pieces) {
+        if (piece.asked < 0) continue;
+        ++out.requests;
+        out.reversals += direction == (piece.up ? -1 : 1);
+        direction = piece.up ? 1 : -1;
     }
-    return out_;
+    return out;
 }
 
-ByBlock::ByBlock(const Books& books, Index first, Index block, std::span<BlockTally> out)
-    : books_(books), kernels_(kernels()), first_(first), block_(block), out_(out) {}
+// Σ of the largest cvar_frac of the shortfalls.
+double Total::tail_of(const Excess& peak, Index moments) {
+    const auto tail = static_cast<Index>(std::ceil(cvar_frac_ * static_cast<double>(moments)));
+    if (tail == 0) return 0;
+    if (peak.count <= tail) return total(peak.sum);
+    // A copy is put in order: the next policy may go on from these.
+    worst_.assign(each_.begin(), each_.begin() + peak.count);
+    const auto middle = worst_.begin() + tail;
+    std::nth_element(worst_.begin(), middle - 1, worst_.end(), std::greater<>());
+    return std::accumulate(worst_.begin(), middle, 0.0);
+}
 
-void ByBlock::piece(Index from, Index end, double quota) {
-    while (from < end) {
+void ByBlock::of(const Books& books, Index first, Index block) {
+    books_ = &books;
+    first_ = first;
+    block_ = block;
+}
+
+void ByBlock::operator()(std::span<const Piece> pieces, std::span<BlockTally> out) const {
+    std::fill(out.begin(), out.end(), BlockTally{});
+    for (const Piece& piece : pieces) {
+        if (piece.asked >= 0)
+            ++out[static_cast<std::size_t>(std::max<Index>(0, piece.asked - first_) / block_)].requests;
+        add(piece, out);
+    }
+}
+
+void ByBlock::add(const Piece& piece, std::span<BlockTally> tallies) const {
+    const Kernels& kernel = kernels();
+    const double quota = piece.quota;
+    for (Index from = piece.from; from < piece.end;) {
         const Index number = (from - first_) / block_;
-        const Index until = std::min(end, first_ + (number + 1) * block_);
-        BlockTally& out = out_[static_cast<std::size_t>(number)];
-        const Track& usage = books_.usage.track();
-        const Index known = books_.usage.known(from, until);
+        const Index until = std::min(piece.end, first_ + (number + 1) * block_);
+        BlockTally& out = tallies[static_cast<std::size_t>(number)];
+        const Track& usage = books_->usage.track();
+        const Index known = books_->usage.known(from, until);
         Excess own = nothing(nullptr), peak = own;
-        kernels_.excess(usage, books_.day.data(), from, until, quota, own);
-        const double over = total(own.sum), used = kernels_.sum(usage.value, from, until);
+        kernel.excess(usage, books_->days, from, until, quota, own);
+        const double over = total(own.sum), used = kernel.sum(usage.value, from, until);
         out.samples += known;
         out.own_short_sum += over;
         const double idle = quota * static_cast<double>(known) - used + over;
         out.idle_sum += idle < 0 ? 0 : idle;  // NaN stays: a sum that double does not hold
-        if (books_.apart) kernels_.excess(books_.peak.track(), books_.day.data(), from, until, quota, peak);
-        out.moments += books_.apart ? books_.peak.known(from, until) : known;
-        out.fails += books_.apart ? peak.count : own.count;
-        out.short_sum += books_.apart ? total(peak.sum) : over;
+        if (books_->apart) kernel.excess(books_->peak.track(), books_->days, from, until, quota, peak);
+        out.moments += books_->apart ? books_->peak.known(from, until) : known;
+        out.fails += books_->apart ? peak.count : own.count;
+        out.short_sum += books_->apart ? total(peak.sum) : over;
         from = until;
     }
-}
-
-void ByBlock::request(Index at, bool) {
-    ++out_[static_cast<std::size_t>(std::max<Index>(0, at - first_) / block_)].requests;
 }
 
 }  // namespace surgetank::backtest

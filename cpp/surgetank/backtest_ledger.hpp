@@ -37,11 +37,11 @@ private:
 /// One series: what was used, what had to be carried, and the days.
 struct Books {
     Tracked usage, peak;
-    std::span<const std::int32_t> day;
+    Days days;
     bool apart = false;  // peak is not simply usage
 
     /// `moments`: the only ones at which a failover may begin, unless empty.
-    void of(const Demand& demand, std::span<const std::int32_t> days, std::span<const Index> moments);
+    void of(const Demand& demand, const Days& in_days, std::span<const Index> moments);
     const Tracked& carried() const { return apart ? peak : usage; }
 };
 
@@ -52,24 +52,46 @@ struct Tally {
     Index samples = 0, own_short = 0, moments = 0, fails = 0, failed_days = 0, requests = 0, reversals = 0;
 };
 
-/// Adds up one rule's stretches over one series, in the order of time.
+/// A stretch of time at which a quota stands still, and the request that was made in it, if any.
+struct Piece {
+    Index from, end;
+    double quota;
+    Index asked = -1;  // the sample at whose end another quota was asked for; −1: none was
+    bool up = false;
+};
+
+/// The pieces of a policy in the order of time, and what they share with those that were judged before over the same
+/// series: the first `same` are equal, and the next one then began alike but ended at `until`, no later; −1: it did
+/// not.
+struct Trail {
+    std::span<const Piece> pieces;
+    std::size_t same = 0;
+    Index until = -1;
+};
+
+/// Adds up policies over one series, each from where it leaves the one before.
 class Total {
 public:
-    Total(const Books& books, double cvar_frac, std::vector<double>& each);
-    void piece(Index from, Index end, double quota);
-    void request(Index, bool up);
-    Tally tally();
+    /// The next policies are of these books.
+    void of(const Books& books, double cvar_frac);
+    Tally operator()(const Trail& trail);
 
 private:
-    const Books& books_;
-    const Kernels& kernels_;
-    double cvar_frac_;
-    std::vector<double>& each_;
-    Excess own_{}, peak_{};
-    Tally out_;
-    double quota_moments_ = 0;  // Σ quota over moments
-    Index from_ = -1;
-    int direction_ = 0;
+    // Up to the end of a piece.
+    struct State {
+        Excess own, peak;
+        Index samples, moments;
+        double quota_sum, quota_moments;  // Σ quota over samples, over moments
+    };
+    void add(const Piece& piece, Index from, State& to) const;
+    double tail_of(const Excess& peak, Index moments);
+
+    const Books* books_ = nullptr;
+    const Kernels* kernels_ = nullptr;
+    double cvar_frac_ = 0;
+    std::vector<State> states_;  // by piece of the last trail …
+    Tally last_;                 // … and what it came to
+    std::vector<double> each_, worst_;
 };
 
 /// The same by blocks; one row of Blocks.
@@ -80,15 +102,15 @@ struct BlockTally {
 
 class ByBlock {
 public:
-    ByBlock(const Books& books, Index first, Index block, std::span<BlockTally> out);
-    void piece(Index from, Index end, double quota);
-    void request(Index at, bool);
+    void of(const Books& books, Index first, Index block);
+    /// Fills `out`, one for each block.
+    void operator()(std::span<const Piece> pieces, std::span<BlockTally> out) const;
 
 private:
-    const Books& books_;
-    const Kernels& kernels_;
-    Index first_, block_;
-    std::span<BlockTally> out_;
+    void add(const Piece& piece, std::span<BlockTally> out) const;
+
+    const Books* books_ = nullptr;
+    Index first_ = 0, block_ = 1;
 };
 
 }  // namespace surgetank::backtest

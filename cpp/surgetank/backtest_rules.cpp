@@ -1,6 +1,7 @@
 #include "surgetank/backtest_rules.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <tuple>
 
@@ -14,12 +15,19 @@ bool looks_at(const std::vector<Group>& groups, bool of_demand) {
                        [&](const Group& g) { return g.given < 0 && g.seasonal < 0 && g.of_demand == of_demand; });
 }
 
+// The bar last: what else differs parts rules at once.
+auto along(const Rule& rule) { return std::tuple(rule.of_quota, rule.factor, rule.start, rule.lower, rule.bar); }
+
 }  // namespace
 
 std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std::vector<Rule>& rules) {
     std::vector<std::vector<Index>> users(statistics.size());
     for (std::size_t p = 0; p < rules.size(); ++p)
         users[static_cast<std::size_t>(rules[p].statistic)].push_back(static_cast<Index>(p));
+    for (auto& own : users)
+        std::stable_sort(own.begin(), own.end(), [&](Index a, Index b) {
+            return along(rules[static_cast<std::size_t>(a)]) < along(rules[static_cast<std::size_t>(b)]);
+        });
     std::map<std::tuple<Index, Index, bool, Index>, Group> together;
     for (std::size_t s = 0; s < statistics.size(); ++s) {
         if (users[s].empty()) continue;
@@ -128,6 +136,70 @@ std::vector<Row> Rows::operator()(const Group& group, const Decisions& decisions
         out.push_back({{to[k], top, decisions.count}, bottom});
     }
     return out;
+}
+
+bool Path::beside(const Rule& rule, const Row& row) const {
+    return row_ == row.track.value && rule_.bar <= rule.bar && rule_.of_quota == rule.of_quota &&
+           rule_.factor == rule.factor && rule_.start == rule.start && rule_.lower == rule.lower;
+}
+
+void Path::of(const Rule& rule, const Row& row, const Decisions& decisions, double quota) {
+    const Kernels& kernel = kernels();
+    const Track& s = row.track;
+    bool with_last = beside(rule, row);
+    const bool again = with_last && rule_.bar == rule.bar;
+    rule_ = rule;
+    row_ = s.value;
+    same_ = again ? pieces_.size() : 0;
+    until_ = -1;
+    if (again) return;
+    std::size_t count = 0;
+    const auto keep = [&](Index found, const Piece& piece) {
+        if (with_last && found_[count] == found && pieces_[count].up == piece.up) {
+            ++same_;
+        } else if (with_last) {
+            until_ = pieces_[count].end;
+            with_last = false;
+        }
+        pieces_.resize(std::max(pieces_.size(), count + 1));
+        found_.resize(pieces_.size());
+        pieces_[count] = piece;
+        found_[count++] = found;
+    };
+    Index d = 0, from = decisions.first + 1;
+    if (std::isnan(quota)) {
+        while (d < s.size && std::isnan(s.value[d])) ++d;
+        if (d < s.size && decisions.at(d) + 1 < decisions.samples) {
+            quota = rule.start * s.value[d];
+            from = decisions.at(d) + 1;
+            ++d;
+        }
+    }
+    const double lower = rule.lower / rule.factor;
+    const bool down = rule.lower > 0 && !rule.of_quota;
+    while (!std::isnan(quota)) {
+        const double high = rule.bar * quota;
+        if (with_last) d = found_[count];
+        double wanted = quota;
+        for (; d < s.size; ++d) {
+            d = down ? kernel.outside(s, row.bottom, d, s.size, high, lower * quota) : kernel.above(s, d, s.size, high);
+            if (d == s.size) break;
+            wanted = rule.factor * (rule.of_quota ? quota : s.value[d]);
+            if (wanted != quota) break;
+        }
+        if (d >= s.size) {
+            keep(s.size, {from, decisions.samples, quota});
+            break;
+        }
+        const Index asked = decisions.at(d), applies = asked + 1 + decisions.lead;
+        keep(d, {from, std::min(applies, decisions.samples), quota, asked, s.value[d] > high});
+        if (applies >= decisions.samples) break;
+        from = applies;
+        quota = wanted;
+        d += decisions.hop();
+    }
+    pieces_.resize(count);
+    found_.resize(count);
 }
 
 }  // namespace surgetank::backtest

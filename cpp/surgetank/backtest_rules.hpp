@@ -1,13 +1,12 @@
 // Stem `backtest`, rules: what they look at, and how one of them is replayed over one series.
 #pragma once
 
-#include <cmath>
 #include <span>
 #include <vector>
 
 #include "surgetank/backtest.hpp"
 #include "surgetank/backtest_demand.hpp"
-#include "surgetank/backtest_kernels.hpp"
+#include "surgetank/backtest_ledger.hpp"
 #include "surgetank/rolling.hpp"
 
 namespace surgetank::backtest {
@@ -34,48 +33,33 @@ struct Row {
     const double* bottom = nullptr;
 };
 
-/// Calls sink.piece(from, end, quota) for the stretches of time at which a rule's quota stands still, and
-/// sink.request(sample, up) for what it asks for, in the order of time. `quota`: at the start; NaN: the rule's own.
-template <class Sink>
-void replay_rule(const Rule& rule, const Row& row, const Decisions& decisions, double quota, Sink& sink) {
-    const Kernels& kernel = kernels();
-    const Track& s = row.track;
-    Index d = 0, from = decisions.first + 1;
-    if (std::isnan(quota)) {
-        while (d < s.size && std::isnan(s.value[d])) ++d;
-        if (d == s.size) return;
-        quota = rule.start * s.value[d];
-        from = decisions.at(d) + 1;
-        ++d;
-    }
-    const double lower = rule.lower / rule.factor;
-    const bool down = rule.lower > 0 && !rule.of_quota;
-    for (;;) {
-        const double high = rule.bar * quota;
-        d = down ? kernel.outside(s, row.bottom, d, s.size, high, lower * quota) : kernel.above(s, d, s.size, high);
-        if (d >= s.size) break;
-        const double value = s.value[d], wanted = rule.of_quota ? rule.factor * quota : rule.factor * value;
-        if (wanted == quota) {
-            ++d;
-            continue;
-        }
-        sink.request(decisions.at(d), value > high);
-        const Index applies = decisions.at(d) + 1 + decisions.lead;
-        if (applies >= decisions.samples) break;
-        sink.piece(from, applies, quota);
-        from = applies;
-        quota = wanted;
-        d += decisions.hop();
-    }
-    sink.piece(from, decisions.samples, quota);
-}
+/// What one rule does over one series, found beside the rule before it: rules that differ in their bar alone, in
+/// ascending order, keep the same quota until the lower bar is crossed, and nothing before that is looked at again.
+class Path {
+public:
+    /// `quota`: at the start; NaN: the rule's own.
+    void of(const Rule& rule, const Row& row, const Decisions& decisions, double quota);
+    /// The next row is another, even if it lies where this one did.
+    void forget() { row_ = nullptr; }
+    Trail trail() const { return {pieces_, same_, until_}; }
+
+private:
+    bool beside(const Rule& rule, const Row& row) const;
+
+    std::vector<Piece> pieces_;
+    std::vector<Index> found_;  // by piece, the decision at which another quota is asked for; beyond the last: none
+    std::size_t same_ = 0;
+    Index until_ = -1;
+    Rule rule_;
+    const double* row_ = nullptr;
+};
 
 /// Statistics that are computed together: quantiles of the same windows, or one that is given.
 struct Group {
     bool of_demand = false;
     Index window = 0, seasonal = -1, given = -1;
     std::vector<double> quantiles;
-    std::vector<std::vector<Index>> rules;  // by quantile
+    std::vector<std::vector<Index>> rules;  // by quantile, as Path wants them
     bool down = false;                      // does any of them ask down?
 };
 

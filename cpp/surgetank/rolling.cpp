@@ -15,6 +15,7 @@ namespace {
 
 constexpr Index list_most = 128;  // samples of a window that are moved along as a list: measured
 constexpr Size line = 64;
+constexpr std::int32_t few = 12;
 
 // For two stretches of the series each: two lists of 32-bit ranks, or the words.
 Size list_room(Size window) { return 4 * ((window + 31) / 32 * 32 + 64) * 4; }
@@ -60,7 +61,17 @@ void Ranked::rank(std::span<const double> x) {
     std::int32_t begin = 0;
     for (std::size_t d = 0; d < drawers; ++d) {
         const std::int32_t end = start_[d];
-        if (end - begin > 1) std::sort(at_.begin() + begin, at_.begin() + end, before);
+        if (end - begin > few) {
+            std::sort(at_.begin() + begin, at_.begin() + end, before);
+        } else {  // by insertion: most drawers hold one or two
+            for (std::int32_t i = begin + 1; i < end; ++i) {
+                const std::int32_t own = at_[static_cast<std::size_t>(i)];
+                std::int32_t j = i;
+                for (; j > begin && before(own, at_[static_cast<std::size_t>(j - 1)]); --j)
+                    at_[static_cast<std::size_t>(j)] = at_[static_cast<std::size_t>(j - 1)];
+                at_[static_cast<std::size_t>(j)] = own;
+            }
+        }
         begin = end;
     }
     for (std::size_t r = 0; r < observed; ++r) {

@@ -11,6 +11,7 @@ namespace surgetank::rolling::SURGETANK_LEVEL {
 namespace {
 
 #define SURGETANK_INLINE inline __attribute__((always_inline))
+#define SURGETANK_UNROLL _Pragma("GCC unroll 8")
 
 /// As series::between.
 SURGETANK_INLINE double between(double low, double high, double part) {
@@ -205,11 +206,6 @@ struct Bits {
 
 // Windows that are full, in which one sample takes the place of another: an order statistic moves to a neighbour, or
 // not at all if both lie on one side of it.
-struct Follower {
-    std::int32_t low, high;  // the ranks between which the quantile lies
-    double part;
-};
-
 SURGETANK_INLINE std::int32_t above(const Word* has, std::int32_t rank) {
     Size word = (rank + 1) >> 6;
     Word rest = has[word] & (~Word{0} << ((rank + 1) & 63));
@@ -224,43 +220,56 @@ SURGETANK_INLINE std::int32_t below(const Word* has, std::int32_t rank) {
     return static_cast<std::int32_t>(word * 64 + 63 - __builtin_clzll(rest));
 }
 
-SURGETANK_INLINE double value_of(const Trailing& job, const Follower& f) {
-    const double low = job.sorted[f.low];
-    return f.part == 0 ? low : between(low, job.sorted[f.high], f.part);
-}
-
-void follow(const Trailing& job) {
+/// `count` quantiles, from number `from` on: known when compiled, so that all that is known of them stays in registers.
+template <int count>
+SURGETANK_INLINE void follow_some(const Trailing& job, Size from) {
     Word* const has = static_cast<Word*>(job.scratch);
-    const Size words = (job.observed + 63) / 64 + 1, begin = job.first - job.window + 1;
+    const std::int32_t* const rank = job.rank;
+    const double* const sorted = job.sorted;
+    const Size words = (job.observed + 63) / 64 + 1, first = job.first, window = job.window, samples = job.samples;
     for (Size i = 0; i < words; ++i) has[i] = 0;
     has[job.observed >> 6] |= Word{1} << (job.observed & 63);  // above all ranks
-    for (Size t = begin; t <= job.first; ++t) has[job.rank[t] >> 6] |= Word{1} << (job.rank[t] & 63);
-    Follower followers[most_quantiles];
-    for (Size k = 0; k < job.count; ++k) {
-        const Place at = place(job.probability[k], job.window);
+    for (Size t = first - window + 1; t <= first; ++t) has[rank[t] >> 6] |= Word{1} << (rank[t] & 63);
+    std::int32_t low[count], high[count];  // the ranks between which a quantile lies …
+    double part[count], value[count];      // … and how far
+    double* out[count];
+    SURGETANK_UNROLL for (int k = 0; k < count; ++k) {
+        const Place at = place(job.probability[from + k], window);
         Size word = 0, left = at.below;
         while (left >= count_of(has[word])) left -= count_of(has[word++]);
-        const auto low = static_cast<std::int32_t>(word * 64 + place_of(has[word], left));
-        followers[k] = {low, above(has, low), at.part};
-        job.out[k][0] = value_of(job, followers[k]);
+        low[k] = static_cast<std::int32_t>(word * 64 + place_of(has[word], left));
+        high[k] = above(has, low[k]);
+        part[k] = at.part;
+        out[k] = job.out[from + k];
+        value[k] = part[k] == 0 ? sorted[low[k]] : between(sorted[low[k]], sorted[high[k]], part[k]);
+        out[k][0] = value[k];
     }
-    for (Size t = job.first + 1; t < job.samples; ++t) {
-        const std::int32_t old = job.rank[t - job.window], now = job.rank[t];
+    for (Size t = first + 1; t < samples; ++t) {
+        const std::int32_t old = rank[t - window], now = rank[t];
         has[old >> 6] &= ~(Word{1} << (old & 63));
         has[now >> 6] |= Word{1} << (now & 63);
         const std::int32_t least = old < now ? old : now, most = old < now ? now : old;
-        const Size at = t - job.first;
-        for (Size k = 0; k < job.count; ++k) {
-            Follower& f = followers[k];
-            if (most < f.low || least > f.high) {
-                job.out[k][at] = job.out[k][at - 1];
-                continue;
+        SURGETANK_UNROLL for (int k = 0; k < count; ++k) {
+            if (most >= low[k] && least <= high[k]) {
+                if (old <= low[k] && now > low[k]) low[k] = above(has, low[k]);
+                else if (old >= low[k] && now < low[k]) low[k] = below(has, low[k]);
+                high[k] = above(has, low[k]);
+                value[k] = part[k] == 0 ? sorted[low[k]] : between(sorted[low[k]], sorted[high[k]], part[k]);
             }
-            if (old <= f.low && now > f.low) f.low = above(has, f.low);
-            else if (old >= f.low && now < f.low) f.low = below(has, f.low);
-            f.high = above(has, f.low);
-            job.out[k][at] = value_of(job, f);
+            out[k][t - first] = value[k];
         }
+    }
+}
+
+void follow(const Trailing& job) {
+    for (Size from = 0; from < job.count;) {
+        const Size left = job.count - from;
+        if (left == 1) follow_some<1>(job, from);
+        else if (left == 2) follow_some<2>(job, from);
+        else if (left == 3) follow_some<3>(job, from);
+        else if (left == 4) follow_some<4>(job, from);
+        else follow_some<5>(job, from);
+        from += left < 5 ? left : 5;
     }
 }
 

@@ -171,6 +171,36 @@ TEST(BacktestTwin, EverySampleByTheSpecification) {
     }
 }
 
+// Rules of one statistic that differ in their bar go on from one another's path: whichever are beside it, and in which
+// order, a rule comes to the same.
+TEST(BacktestTwin, ARuleIsWorthTheSameAlone) {
+    Index requests = 0;
+    for (unsigned seed = 0; seed < 16; ++seed) {
+        Case c = any(seed);
+        std::vector<Rule> rules;
+        for (const Index statistic : {0, 1})
+            for (const double bar : {0.5, 0.6, 0.6, 0.7, 0.85, 0.9, 1.0, 1.2})
+                for (const double factor : {1.1, 2.0})
+                    for (const auto& [lower, start] : {std::pair{0.0, 1.0}, {0.9, 1.0}, {0.9, 2.0}})
+                        for (const bool of_quota : {false, true})
+                            rules.push_back({statistic, bar, factor, lower, start, of_quota});
+        std::shuffle(rules.begin(), rules.end(), std::mt19937(seed));
+        c.rules = rules;
+        const auto together = c();
+        requests += together.requests.sum();
+        for (std::size_t p = 0; p < rules.size(); ++p) {
+            SCOPED_TRACE(testing::Message() << "seed " << seed << " rule " << p);
+            c.rules = {rules[p]};
+            const auto alone = c();
+            for (const auto member : sums)
+                EXPECT_TRUE(same((together.*member).row(static_cast<Index>(p)), alone.*member));
+            for (const auto member : counts)
+                EXPECT_TRUE(((together.*member).row(static_cast<Index>(p)) == alone.*member).all());
+        }
+    }
+    EXPECT_GT(requests, 1000);
+}
+
 TEST(BacktestTwin, BlocksAddUp) {
     for (unsigned seed = 0; seed < 40; ++seed)
         for (const Index block : {1, 3, 64, 97, 5000}) {
