@@ -173,7 +173,8 @@ struct Call {
     void each_series(bool of_demand, const Work& work) {
         parallel(world.usage.cols(), threads, poll, [&](Index number, Index i, const Poll& own_poll) {
             Worker& worker = workers[static_cast<std::size_t>(number)];
-            worker.demand.of(world.usage, i, loads[static_cast<std::size_t>(i)], of_demand, worker.rows.spare());
+            worker.demand.of(world.usage, i, loads[static_cast<std::size_t>(i)], of_demand,
+                             worker.rows.spare(world.usage.rows()));
             work(worker, i, own_poll);
         });
     }

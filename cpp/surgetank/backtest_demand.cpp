@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 
+#include "surgetank/backtest_kernels.hpp"
 #include "surgetank/headroom_groups.hpp"
 #include "surgetank/series_peaks.hpp"
 
@@ -73,17 +74,20 @@ std::vector<std::vector<Load>> loads_of(const Quotas& quotas, const std::vector<
 void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole,
                 std::vector<double>& spare) {
     samples_ = static_cast<std::size_t>(usage.rows());
-    usage_.resize(samples_);
+    usage_.resize(static_cast<std::size_t>((usage.rows() + in_block - 1) / in_block * in_block));
     for (std::size_t t = 0; t < samples_; ++t) usage_[t] = usage(static_cast<Index>(t), column);
-    gaps_ = headroom::check_samples(usage_);
+    gaps_ = headroom::check_samples(this->usage());
     lands_ = !loads.empty();
     if (!lands_) return;
     demand_.clear();
     if (whole) demand_ = usage_;
     peak_ = usage_;
-    spare.resize(std::max(spare.size(), 3 * samples_));
+    Index longest = 1;
+    for (const Load& load : loads) longest = std::max(longest, load.length);
+    const auto suffix = std::min(samples_, static_cast<std::size_t>(longest));
+    spare.resize(std::max(spare.size(), 2 * samples_ + suffix));
     std::span<double> all(spare.data(), samples_), one(spare.data() + samples_, samples_);
-    const std::span<double> window(spare.data() + 2 * samples_, samples_);
+    const std::span<double> window(spare.data() + 2 * samples_, suffix);
     for (const Load& load : loads) {
         bool first = true;
         for (const auto& [own, landing] : load.events) {
@@ -104,7 +108,8 @@ void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loa
         for (std::size_t t = 0; t < samples_; ++t) peak_[t] = both(peak_[t], all[t]);
     }
     const auto infinite = [](double x) { return std::isinf(x); };
-    if (std::any_of(peak_.begin(), peak_.end(), infinite) || std::any_of(demand_.begin(), demand_.end(), infinite))
+    const auto somewhere = [&](std::span<const double> x) { return std::any_of(x.begin(), x.end(), infinite); };
+    if (somewhere(peak()) || (whole && somewhere(demand())))
         throw NumericalFailure(fmt::format("usage: demand of series {} exceeds double in an event", column));
 }
 

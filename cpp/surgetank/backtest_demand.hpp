@@ -39,6 +39,9 @@ public:
     void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole, std::vector<double>& spare);
 
     std::span<const double> usage() const { return {usage_.data(), samples_}; }
+    /// The memory that usage and peak lie in, up to the end of a whole block.
+    std::span<double> usage_blocks() { return usage_; }
+    std::span<double> peak_blocks() { return lands_ ? peak_ : usage_; }
     /// The most that is carried at a moment, whatever happens.
     std::span<const double> demand() const { return lands_ ? std::span(demand_.data(), samples_) : usage(); }
     /// The most that is carried in a failover that begins at a moment; known where every event's window lies within the

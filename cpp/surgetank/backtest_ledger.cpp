@@ -34,28 +34,26 @@ Excess nothing(double* each) {
 }  // namespace
 
 void Tracked::of(std::span<const double> x, std::span<const Index> kept) {
-    constexpr std::size_t whole = in_block;
-    const auto samples = static_cast<std::ptrdiff_t>(x.size());
-    value_.resize(padded(x.size(), whole));
-    if (kept.empty()) {
-        std::copy(x.begin(), x.end(), value_.begin());
-    } else {
-        std::fill(value_.begin(), value_.end(), nan);
-        for (const Index t : kept) value_[static_cast<std::size_t>(t)] = x[static_cast<std::size_t>(t)];
-    }
-    top_.resize(padded(value_.size() / whole, 8));
-    kernels().tops(value_.data(), samples, top_.data(), nullptr);
-    track_ = {value_.data(), top_.data(), samples};
+    copy_.assign(padded(x.size(), in_block), nan);
+    for (const Index t : kept) copy_[static_cast<std::size_t>(t)] = x[static_cast<std::size_t>(t)];
+    of(copy_, static_cast<Index>(x.size()));
+}
+
+void Tracked::of(std::span<double> blocks, Index samples) {
+    top_.resize(padded(blocks.size() / in_block, 8));
+    kernels().tops(blocks.data(), samples, top_.data(), nullptr);
+    track_ = {blocks.data(), top_.data(), samples};
     const auto missing = [](double value) { return std::isnan(value); };
-    const auto end = value_.begin() + samples, until = std::find_if(value_.begin(), end, missing);
-    until_ = until - value_.begin();
+    const auto x = blocks.first(static_cast<std::size_t>(samples));
+    const auto until = std::find_if(x.begin(), x.end(), missing);
+    until_ = until - x.begin();
     summed_from_ = -1;
     seen_.clear();
-    if (std::all_of(until, end, missing)) return;
+    if (std::all_of(until, x.end(), missing)) return;
     seen_.reserve(x.size() + 1);
     std::int32_t count = 0;
     seen_.push_back(count);
-    std::for_each(value_.begin(), end, [&](double value) { seen_.push_back(count += !std::isnan(value)); });
+    for (const double value : x) seen_.push_back(count += !std::isnan(value));
 }
 
 Index Tracked::known(Index from, Index end) const {
@@ -73,10 +71,12 @@ double Tracked::sum_from(Index from) const {
     return sum;
 }
 
-void Books::of(const Demand& demand, const Days& in_days, std::span<const Index> moments) {
-    usage.of(demand.usage());
+void Books::of(Demand& demand, const Days& in_days, std::span<const Index> moments) {
+    const auto samples = static_cast<Index>(demand.usage().size());
+    usage.of(demand.usage_blocks(), samples);
     apart = !moments.empty() || demand.peak().data() != demand.usage().data();
-    if (apart) peak.of(demand.peak(), moments);
+    if (!moments.empty()) peak.of(demand.peak(), moments);
+    else if (apart) peak.of(demand.peak_blocks(), samples);
     days = in_days;
 }
 

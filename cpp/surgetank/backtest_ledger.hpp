@@ -17,8 +17,10 @@ namespace surgetank::backtest {
 /// Values as the kernels want them: whole blocks, with their maxima. Keeps its memory for the next.
 class Tracked {
 public:
-    /// `kept`: the only values that count, ascending, unless empty.
-    void of(std::span<const double> x, std::span<const Index> kept = {});
+    /// `blocks`: whole blocks that begin with so many values, and must outlive this; what follows them is filled.
+    void of(std::span<double> blocks, Index samples);
+    /// A copy. `kept`: the only values that count, ascending.
+    void of(std::span<const double> x, std::span<const Index> kept);
     const Track& track() const { return track_; }
     /// How many are known in [from, end).
     Index known(Index from, Index end) const;
@@ -26,7 +28,7 @@ public:
     double sum_from(Index from) const;
 
 private:
-    std::vector<double> value_, top_;
+    std::vector<double> copy_, top_;
     std::vector<std::int32_t> seen_;  // known before each; empty: all of the first `until_` are
     Index until_ = 0;
     mutable Index summed_from_ = -1;
@@ -41,7 +43,8 @@ struct Books {
     bool apart = false;  // peak is not simply usage
 
     /// `moments`: the only ones at which a failover may begin, unless empty.
-    void of(const Demand& demand, const Days& in_days, std::span<const Index> moments);
+    /// The demand must outlive them.
+    void of(Demand& demand, const Days& in_days, std::span<const Index> moments);
     const Tracked& carried() const { return apart ? peak : usage; }
 };
 

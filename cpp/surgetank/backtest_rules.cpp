@@ -96,6 +96,11 @@ void check(const Sight& sight, const std::vector<Rule>& rules, Index decisions, 
     }
 }
 
+std::vector<double>& Rows::spare(Index samples) {
+    values_.reserve(most_rows * static_cast<std::size_t>((samples + in_block - 1) / in_block * in_block));
+    return values_;
+}
+
 void Rows::of(const Demand& demand, const std::vector<Group>& groups, const Ahead& ahead) {
     carried_ = &demand;
     ahead_ = ahead;

@@ -76,8 +76,8 @@ public:
     void of(const Demand& demand, const std::vector<Group>& groups, const Ahead& ahead);
     /// One row for each quantile of a group; valid until the next call.
     std::vector<Row> operator()(const Group& group, const Decisions& decisions, const Sight& sight, Index series);
-    /// Memory that nobody uses between two series.
-    std::vector<double>& spare() { return values_; }
+    /// Memory that nobody uses between two series, as much as there will be.
+    std::vector<double>& spare(Index samples);
 
 private:
     void fill(const Group& group, const Decisions& decisions, const Sight& sight, Index series,

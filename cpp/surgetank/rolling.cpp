@@ -28,8 +28,6 @@ Size room(Size window, Size observed) {
 }
 
 void Ranked::rank(std::span<const double> x) {
-    rank_.assign(x.size(), no_rank);
-    at_.clear();
     double low = inf, high = -inf;
     for (const double value : x) {
         low = value < low ? value : low;
@@ -47,20 +45,21 @@ void Ranked::rank(std::span<const double> x) {
     const auto drawer = [&](double value) {
         return even ? std::min(static_cast<std::size_t>((value - low) * scale), drawers - 1) : 0;
     };
-    start_.assign(drawers + 1, 0);
+    auto& start = rank_;  // until there are ranks
+    start.assign(std::max(drawers + 1, x.size()), 0);
     for (const double value : x)
-        if (!std::isnan(value)) ++start_[drawer(value) + 1];
-    for (std::size_t d = 1; d <= drawers; ++d) start_[d] += start_[d - 1];
+        if (!std::isnan(value)) ++start[drawer(value) + 1];
+    for (std::size_t d = 1; d <= drawers; ++d) start[d] += start[d - 1];
     for (std::size_t t = 0; t < x.size(); ++t)
-        if (!std::isnan(x[t])) at_[static_cast<std::size_t>(start_[drawer(x[t])]++)] = static_cast<std::int32_t>(t);
-    // start_[d] is now where drawer d ends.
+        if (!std::isnan(x[t])) at_[static_cast<std::size_t>(start[drawer(x[t])]++)] = static_cast<std::int32_t>(t);
+    // start[d] is now where drawer d ends.
     const auto before = [&](std::int32_t a, std::int32_t b) {
         const double xa = x[static_cast<std::size_t>(a)], xb = x[static_cast<std::size_t>(b)];
         return xa < xb || (xa == xb && a < b);
     };
     std::int32_t begin = 0;
     for (std::size_t d = 0; d < drawers; ++d) {
-        const std::int32_t end = start_[d];
+        const std::int32_t end = start[d];
         if (end - begin > few) {
             std::sort(at_.begin() + begin, at_.begin() + end, before);
         } else {  // by insertion: most drawers hold one or two
@@ -74,6 +73,7 @@ void Ranked::rank(std::span<const double> x) {
         }
         begin = end;
     }
+    rank_.assign(x.size(), no_rank);
     for (std::size_t r = 0; r < observed; ++r) {
         const auto t = static_cast<std::size_t>(at_[r]);
         rank_[t] = static_cast<std::int32_t>(r);

@@ -30,7 +30,7 @@ public:
     std::span<const double> sorted() const { return {sorted_.data(), observed_}; }
 
 private:
-    std::vector<std::int32_t> rank_, start_;
+    std::vector<std::int32_t> rank_;
     std::vector<double> sorted_;
     std::vector<std::int32_t> at_;  // the sample of each rank
     std::size_t observed_ = 0;

@@ -86,7 +86,7 @@ class RulePolicy:
         """(N,) the quota it would have now."""
         setting = self._now(case)
         compiled = self.rule.compiled(setting)
-        statistics, seasonals, _ = looks_of([compiled])
+        statistics, seasonals, _ = looks_of([compiled.looked])
         seen = np.asarray(
             _core.backtest_statistics(*setting.core(), setting.calendar(), statistics, seasonals, setting.threads)[0][0]
         )

@@ -15,7 +15,7 @@ from .._table import freeze
 from .clairvoyant import Clairvoyant
 from .custom import Path, replay_own
 from .forecast import core_of
-from .rules import Compiled, WindowRule
+from .rules import Compiled, Looked, WindowRule
 from .setting import Setting
 from .sized import Levels, SizedRule
 
@@ -25,45 +25,51 @@ class Replayed:
     """Policies as the core takes them, to be replayed in total, in part or in blocks."""
 
     setting: Setting
-    rules: tuple[Compiled | None, ...]  #: by policy; None: a path
+    looked: tuple[Looked, ...]  #: what rules look at, each once
+    looks: NDArray[np.int64]  #: (P,) at which of them each does; −1: a path
+    numbers: Floats  #: (5, P) the rest of `Compiled`, in its order
     paths: dict[int, Path]
 
     @classmethod
     def of(cls, policies: Sequence[Any], setting: Setting) -> Replayed:
         """Compile rules, and replay what must be replayed in Python."""
         levels = Levels()
-        rules: list[Compiled | None] = []
+        looked: dict[Any, tuple[int, Looked]] = {}
+        looks = np.full(len(policies), -1, dtype=np.int64)
+        numbers = np.zeros((len(Compiled._fields) - 1, len(policies)))
         paths: dict[int, Path] = {}
         demand: Floats | None = None
         for i, policy in enumerate(policies):
-            if isinstance(policy, SizedRule):
-                rules.append(policy.compiled(setting, levels))
-            elif isinstance(policy, Clairvoyant):
-                rules.append(None)
+            if isinstance(policy, Clairvoyant):
                 paths[i] = policy.path(setting)
-            elif isinstance(policy, WindowRule):
-                rules.append(policy.compiled(setting))
+            elif isinstance(policy, SizedRule | WindowRule):
+                sized = isinstance(policy, SizedRule)
+                rule: Compiled = policy.compiled(setting, levels) if sized else policy.compiled(setting)  # type: ignore[call-arg]
+                key = (*rule.looked[:4], id(rule.looked.levels))
+                looks[i], _ = looked.setdefault(key, (len(looked), rule.looked))
+                numbers[:, i] = rule[1:]
             else:
                 if demand is None:
                     demand = setting.carried()["demand"]
-                rules.append(None)
                 paths[i] = replay_own(policy, f"policies[{i}]", setting, demand)
-        return cls(setting=setting, rules=tuple(rules), paths=paths)
+        return cls(
+            setting=setting, looked=tuple(one for _, one in looked.values()), looks=looks, numbers=numbers, paths=paths
+        )
 
     def figures(
         self, which: Sequence[int] | None = None, *, block: int = 0, cvar_frac: float = 0.0
     ) -> dict[str, NDArray[Any]]:
         """Give the sums and counts of policies (default: all), (P, N) each, or (P, N, B) in blocks."""
-        asked = list(range(len(self.rules))) if which is None else list(which)
+        asked = list(range(len(self.looks))) if which is None else list(which)
         chosen = list(dict.fromkeys(asked)) or [0]
         if chosen != asked:  # none, or one of them twice
             at = [chosen.index(p) for p in asked]
             return {n: v[at] for n, v in self.figures(chosen, block=block, cvar_frac=cvar_frac).items()}
-        native = [p for p in chosen if self.rules[p] is not None]
+        native = [p for p in chosen if p not in self.paths]
         parts: list[tuple[list[int], dict[str, NDArray[Any]]]] = []
         if native:
-            parts.append((native, self._native([self.rules[p] for p in native], block, cvar_frac)))  # type: ignore[misc]
-        if own := [p for p in chosen if self.rules[p] is None]:
+            parts.append((native, self._native(native, block, cvar_frac)))
+        if own := [p for p in chosen if p in self.paths]:
             parts.append((own, self._own([self.paths[p] for p in own], block, cvar_frac)))
         if len(parts) == 1:
             return parts[0][1]
@@ -76,22 +82,13 @@ class Replayed:
                 merged[name][at] = values
         return merged
 
-    def _native(self, rules: list[Compiled], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:
-        numbers: dict[Any, int] = {}
-        distinct: list[Compiled] = []
-        statistic = np.empty(len(rules), dtype=np.int64)
-        for p, rule in enumerate(rules):
-            key = (*rule.looked[:4], id(rule.looked.levels))
-            if key not in numbers:
-                numbers[key] = len(distinct)
-                distinct.append(rule)
-            statistic[p] = numbers[key]
-        statistics, seasonals, given = looks_of(distinct)
-        bar, factor, lower, start = (np.array([rule[k] for rule in rules], dtype=np.float64) for k in range(1, 5))
-        of_quota = np.array([rule.of_quota for rule in rules], dtype=np.bool_)
+    def _native(self, which: Sequence[int], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:
+        used, statistic = np.unique(self.looks[which], return_inverse=True)
+        statistics, seasonals, given = looks_of([self.looked[k] for k in used])
+        bar, factor, lower, start, of_quota = self.numbers[:, which]
         return _core.backtest_replay(
             *self.setting.core(), self.setting.calendar(cvar_frac), statistics, seasonals, statistic, bar, factor,
-            lower, start, of_quota, given, block, self.setting.threads,
+            lower, start, of_quota.astype(np.bool_), given, block, self.setting.threads,
         )  # fmt: skip
 
     def _own(self, paths: list[Path], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:
@@ -113,19 +110,19 @@ class Replayed:
 
 
 def looks_of(
-    rules: Sequence[Compiled],
+    looked: Sequence[Looked],
 ) -> tuple[list[_core.BacktestStatistic], list[_core.BacktestSeasonal], list[Floats]]:
-    """What each of the rules looks at, as the core takes it: a statistic each, forecasts, and arrays."""
+    """The same as the core takes it: a statistic each, forecasts, and arrays."""
     statistics: list[_core.BacktestStatistic] = []
     seasonals: list[_core.BacktestSeasonal] = []
     given: list[Floats] = []
-    for rule in rules:
-        looked, forecast, array = rule.looked, -1, -1
-        if looked.seasonal is not None:
+    for one in looked:
+        forecast = array = -1
+        if one.seasonal is not None:
             forecast = len(seasonals)
-            seasonals.append(core_of(looked.seasonal))
-        if looked.levels is not None:
+            seasonals.append(core_of(one.seasonal))
+        if one.levels is not None:
             array = len(given)
-            given.append(looked.levels)
-        statistics.append(_core.BacktestStatistic(*looked[:3], forecast, array))
+            given.append(one.levels)
+        statistics.append(_core.BacktestStatistic(*one[:3], forecast, array))
     return statistics, seasonals, given
