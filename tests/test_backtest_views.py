@@ -13,6 +13,7 @@ from oracles_backtest import Rule
 from surgetank import (
     Clairvoyant,
     ClassicPolicy,
+    ForecastRule,
     History,
     PeakRule,
     PercentileRule,
@@ -243,3 +244,27 @@ def test_the_fleet_and_the_loss_of_any_server(shared_data):
     assert month.risk.shape == (7, 24)
     assert (month.total.risk[1:6:2] <= month.total.risk[0:6:2]).all()  # demand is never below usage
     assert not math.isnan(month.excess_frac.sum())
+
+
+def test_no_two_policies_look_alike():
+    changed = {
+        ForecastRule: {
+            "quantile": 0.9, "threshold": 0.8, "lower": 0.5, "factor": 2, "level_quantile": 0.5, "up_s": 2 * D,
+            "down_s": 2 * D, "clip": 2, "seasons": 9, "half_life_s": 9 * D, "annual": 0,
+        },
+        PercentileRule: {"quantile": 0.5, "factor": 2, "window_s": D, "threshold": 0.5, "lower": 0.5, "of": "demand"},
+        SizedRule: {
+            "factor": 2, "headroom_factor": 2, "threshold": 0.5, "lower": 0.5,
+            **{
+                f"policy {name}": QuantilePolicy(**{name: value})
+                for name, value in {
+                    "risk": 0.01, "risk_normal": 0.01, "lead_time_s": D, "review_s": 2 * D, "normal_duration_s": H,
+                    "growth": 1.2, "overlap_frac": 0.5, "tail": "counted", "history_s": 30 * D,
+                }.items()
+            },
+        },
+    }  # fmt: skip
+    for kind, options in changed.items():
+        rules = [kind(), *(kind(**{name.split()[0]: value}) for name, value in options.items())]
+        assert len({str(rule) for rule in rules}) == len(rules)
+    assert str(ForecastRule(up_s=2 * D, clip=2)) == "forecast ×1, down below 100%, up 2 d, clip 2"

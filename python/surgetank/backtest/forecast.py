@@ -108,7 +108,7 @@ class ForecastRule(WindowRule):
         text = f"forecast ×{quantity(self.factor)}"
         if self.quantile != type(self).quantile:
             text += f" of P{quantity(100 * self.quantile)}"
-        return text + self._bounds()
+        return text + self._bounds() + self._others("quantile")
 
     def compiled(self, setting: Setting) -> Compiled:
         """Give it in the core's terms."""

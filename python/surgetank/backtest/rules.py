@@ -40,6 +40,20 @@ class Compiled(NamedTuple):
     of_quota: bool
 
 
+def others(policy: Any, *shown: str) -> str:
+    """Say which options of a policy are not as they are by default, so that no two of them look alike."""
+    said = []
+    for one in dataclasses.fields(policy):
+        value = getattr(policy, one.name)
+        if one.name in shown or one.default is dataclasses.MISSING or value == one.default:
+            continue
+        in_s = one.name.endswith("_s")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        text = span(float(value)) if number and in_s else quantity(float(value)) if number else str(value)
+        said.append(f", {one.name.removesuffix('_s').replace('_', ' ')} {text}")
+    return "".join(said)
+
+
 def positive(value: object, argument: str) -> float:
     """Check that it is a number above 0."""
     return _bridge.number(value, argument, rule="must be a positive number", least=0, above=True)
@@ -70,6 +84,10 @@ class Rule:
         threshold, lower = getattr(self, "threshold", None), getattr(self, "lower", None)
         up = "" if threshold is None else f", at {percent(threshold)}"
         return up if lower is None else f"{up}, down below {percent(lower)}"
+
+    def _others(self, *shown: str) -> str:
+        """The options that are not as they are by default, but for those that the name shows anyway."""
+        return others(self, "threshold", "lower", "factor", *shown)
 
     def _settle(self, **values: object) -> None:
         for name, value in values.items():

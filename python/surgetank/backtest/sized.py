@@ -14,7 +14,7 @@ from .._table import for_json, percent, quantity
 from ..errors import invalid
 from ..headroom import CRITICAL_FRAC, WARNING_FRAC, QuantilePolicy
 from ..headroom.policy import Case, Policy
-from .rules import DAY_S, Compiled, Looked, Rule, level_rule, positive, share_of
+from .rules import DAY_S, Compiled, Looked, Rule, level_rule, others, positive, share_of
 
 if TYPE_CHECKING:
     from .setting import Setting
@@ -82,7 +82,7 @@ class SizedRule(Rule):
             text += f", headroom ×{quantity(self.headroom_factor)}"
         if self.factor != 1:
             text += f" ×{quantity(self.factor)}"
-        return text + self._bounds()
+        return text + self._bounds() + others(policy, "risk", "confidence", "cost_cap", "detector")
 
     def to_dict(self) -> dict[str, Any]:
         """Every option as a plain value."""
