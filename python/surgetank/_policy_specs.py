@@ -26,9 +26,19 @@ def policies_of(specs: Sequence[str] | None, config: Config) -> list[Any]:
 
 
 def _of_one(spec: str, config: Config) -> tuple[Any, ...]:
-    from .backtest import Clairvoyant, ForecastRule, PeakRule, PercentileRule, SizedRule, ThresholdRule, grid
+    from .backtest import (
+        Clairvoyant,
+        ForecastRule,
+        LearnedRule,
+        PeakRule,
+        PercentileRule,
+        SizedRule,
+        ThresholdRule,
+        grid,
+    )
 
-    kinds = {kind.name: kind for kind in (PercentileRule, PeakRule, ThresholdRule, ForecastRule, Clairvoyant)}
+    rules = (PercentileRule, PeakRule, ThresholdRule, ForecastRule, LearnedRule, Clairvoyant)
+    kinds = {kind.name: kind for kind in rules}
     name, colon, rest = spec.partition(":")
     known = (*kinds, *SIZED, RULE)
     if name not in known:

@@ -6,6 +6,7 @@ from .cost import Cost
 from .custom import Past
 from .figures import Totals
 from .forecast import ForecastRule
+from .learned import LearnedRule
 from .planned import RulePolicy
 from .replaying import backtest
 from .result import Backtest
@@ -21,6 +22,7 @@ __all__ = [
     "Clairvoyant",
     "Cost",
     "ForecastRule",
+    "LearnedRule",
     "Past",
     "PeakRule",
     "PercentileRule",

@@ -16,17 +16,19 @@ from ..errors import invalid, nearest
 from ..headroom import wording
 from ..headroom.policy import Case, Row
 from .forecast import ForecastRule
+from .learned import LearnedRule
 from .replayed import looks_of
-from .rules import DAY_S, PeakRule, PercentileRule, ThresholdRule, WindowRule
+from .rules import DAY_S, Compiled, PeakRule, PercentileRule, ThresholdRule, WindowRule
 from .setting import Setting, lead_samples, review_samples
+from .sized import Levels
 
 if TYPE_CHECKING:
     from ..headroom.result import Headroom
     from ..history import History
 
 #: The rules by name, the default first: those that a plan can be made by.
-RULES: dict[str, type[WindowRule]] = {
-    rule.name: rule for rule in (ForecastRule, PercentileRule, PeakRule, ThresholdRule)
+RULES: dict[str, type[WindowRule | LearnedRule]] = {
+    rule.name: rule for rule in (ForecastRule, PercentileRule, PeakRule, ThresholdRule, LearnedRule)
 }
 
 
@@ -36,7 +38,7 @@ class RulePolicy:
 
     Parameters
     ----------
-    rule : ForecastRule, PercentileRule, PeakRule or ThresholdRule, default ForecastRule()
+    rule : ForecastRule, PercentileRule, PeakRule, ThresholdRule or LearnedRule, default ForecastRule()
         As `tune` has chosen it.
     lead_time_s : float (seconds) or timedelta, default 3 days
         From a request until it applies: forecasts are for the time from then on …
@@ -55,13 +57,13 @@ class RulePolicy:
     """
 
     name: ClassVar[str] = "rule"
-    rule: WindowRule = field(default_factory=ForecastRule)
+    rule: WindowRule | LearnedRule = field(default_factory=ForecastRule)
     lead_time_s: Duration = 3 * DAY_S
     review_s: Duration = DAY_S
 
     def __post_init__(self) -> None:
         """Refuse what no plan can be made by, now."""
-        if not isinstance(self.rule, WindowRule):
+        if not isinstance(self.rule, WindowRule | LearnedRule):
             raise invalid("rule", f"must be one of {', '.join(kind.__name__ for kind in RULES.values())}", self.rule)
         object.__setattr__(self, "lead_time_s", _bridge.duration_s(self.lead_time_s, "lead_time_s"))
         object.__setattr__(self, "review_s", _bridge.duration_s(self.review_s, "review_s", above=True))
@@ -85,16 +87,23 @@ class RulePolicy:
     def _wanted(self, case: Case) -> Floats:
         """(N,) the quota it would have now."""
         setting = self._now(case)
-        compiled = self.rule.compiled(setting)
-        statistics, seasonals, _ = looks_of([compiled.looked])
-        seen = np.asarray(
-            _core.backtest_statistics(*setting.core(), setting.calendar(), statistics, seasonals, setting.threads)[0][0]
-        )
+        compiled, seen = self._seen(setting)
         wanted = compiled.start * seen
         quota = case.quotas.quota
         with np.errstate(invalid="ignore"):
             quiet = seen <= compiled.bar * quota
         return np.where(quiet, np.fmin(wanted, quota), wanted)
+
+    def _seen(self, setting: Setting) -> tuple[Compiled, Floats]:
+        """(N,) what the rule sees now."""
+        if isinstance(self.rule, LearnedRule):
+            compiled = self.rule.compiled(setting, Levels())
+            assert compiled.looked.levels is not None
+            return compiled, compiled.looked.levels[0]
+        compiled = self.rule.compiled(setting)
+        statistics, seasonals, _ = looks_of([compiled.looked])
+        found = _core.backtest_statistics(*setting.core(), setting.calendar(), statistics, seasonals, setting.threads)
+        return compiled, np.asarray(found[0][0])
 
     def _now(self, case: Case) -> Setting:
         """A decision at the end of the last sample; what comes after it is not known."""
@@ -129,7 +138,7 @@ class RulePolicy:
         """Say what the rule looks at."""
         if not headroom.scenarios:
             return f"No scenario was given: {self.rule} looks at usage alone."
-        if isinstance(self.rule, ForecastRule) or getattr(self.rule, "of", "usage") == "demand":
+        if isinstance(self.rule, ForecastRule | LearnedRule) or getattr(self.rule, "of", "usage") == "demand":
             return f"{self.rule}: of what would be carried in the worst event, own usage and what lands."
         return f"{self.rule}: of usage alone; what lands is what its factor is for."
 

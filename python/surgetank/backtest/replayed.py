@@ -15,6 +15,7 @@ from .._table import freeze
 from .clairvoyant import Clairvoyant
 from .custom import Path, replay_own
 from .forecast import core_of
+from .learned import LearnedRule
 from .rules import Compiled, Looked, WindowRule
 from .setting import Setting
 from .sized import Levels, SizedRule
@@ -39,15 +40,19 @@ class Replayed:
         numbers = np.zeros((len(Compiled._fields) - 1, len(policies)))
         paths: dict[int, Path] = {}
         demand: Floats | None = None
+
+        def keep(i: int, rule: Compiled) -> None:
+            key = (*rule.looked[:4], id(rule.looked.levels))
+            looks[i], _ = looked.setdefault(key, (len(looked), rule.looked))
+            numbers[:, i] = rule[1:]
+
         for i, policy in enumerate(policies):
             if isinstance(policy, Clairvoyant):
                 paths[i] = policy.path(setting)
-            elif isinstance(policy, SizedRule | WindowRule):
-                sized = isinstance(policy, SizedRule)
-                rule: Compiled = policy.compiled(setting, levels) if sized else policy.compiled(setting)  # type: ignore[call-arg]
-                key = (*rule.looked[:4], id(rule.looked.levels))
-                looks[i], _ = looked.setdefault(key, (len(looked), rule.looked))
-                numbers[:, i] = rule[1:]
+            elif isinstance(policy, WindowRule):
+                keep(i, policy.compiled(setting))
+            elif isinstance(policy, SizedRule | LearnedRule):
+                keep(i, policy.compiled(setting, levels))
             else:
                 if demand is None:
                     demand = setting.carried()["demand"]

@@ -18,6 +18,7 @@ import numpy as np
 from .. import _core
 from .._bridge import Floats
 from ..errors import invalid
+from .learned import LearnedRule
 from .replayed import Replayed
 from .result import Backtest, label
 from .setting import Setting
@@ -114,17 +115,21 @@ def _rungs(method: str, setting: Setting) -> list[Setting]:
     return [*(setting.part(first=first, end=end, counted=setting.counted) for first in parts), setting]
 
 
+def _in_common(rule: SizedRule | LearnedRule) -> Any:
+    return rule.shared if isinstance(rule, LearnedRule) else repr(rule.policy)
+
+
 def estimate_s(
     template: Backtest, policies: Sequence[Any], setting: Setting, *, method: str = "grid", trials: int | None = None
 ) -> float:  # fmt: skip
     """How long `search` would take, in seconds: measured on some of the policies."""
     share = min(trials or len(policies), len(policies)) / len(policies) if method == "random" else 1.0
-    # Those that size headroom are the slow ones, but what they have in common is computed once.
-    sized = list({repr(p.policy): p for p in policies if isinstance(p, SizedRule)}.values())
-    others = [p for p in policies if not isinstance(p, SizedRule)]
+    # Those that size headroom, or learn, are the slow ones, but what they have in common is computed once.
+    slow = list({_in_common(p): p for p in policies if isinstance(p, SizedRule | LearnedRule)}.values())
+    others = [p for p in policies if not isinstance(p, SizedRule | LearnedRule)]
     total = 0.0
     for number, rung in enumerate(_rungs(method, setting)):
-        alone = _measured_s(template, sized, rung) * len(sized) if sized else 0.0
+        alone = _measured_s(template, slow, rung) * len(slow) if slow else 0.0
         each = _measured_s(template, others, rung) if others else 0.0
         total += (alone + each * len(policies)) * share * KEPT**number
     return total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -98,12 +99,19 @@ class SizedRule(Rule):
 
 
 class Levels:
-    """What headroom policies said at each decision, each computed once in a run."""
+    """What was said at each decision by what is slow, each computed once in a run."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self._sized: dict[Any, tuple[Floats, Floats]] = {}
         self._wanted: dict[Any, Floats] = {}
+        self._once: dict[Any, Floats] = {}
+
+    def once(self, key: Any, make: Callable[[], Floats]) -> Floats:
+        """Give the same array for the same key, so that it is made, and looked at by the core, once."""
+        if key not in self._once:
+            self._once[key] = make()
+        return self._once[key]
 
     def of(self, policy: Policy, setting: Setting) -> tuple[Floats, Floats]:
         """Usage and needed headroom at each decision, (D, N) each; NaN where not known."""

@@ -35,9 +35,10 @@ def planned_by(policy: Any, *, lead_time_s: float, review_s: float) -> RulePolic
     InvalidInput
         Of what no plan can be made by: the classic rule with another scale, the clairvoyant, your own.
     """
+    from .learned import LearnedRule
     from .rules import WindowRule
 
-    if isinstance(policy, WindowRule):
+    if isinstance(policy, WindowRule | LearnedRule):
         return RulePolicy(rule=policy, lead_time_s=lead_time_s, review_s=review_s)
     if isinstance(policy, SizedRule) and isinstance(policy.policy, QuantilePolicy):
         scaled = policy.factor != 1 or policy.headroom_factor != 1
