@@ -61,6 +61,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/bench_recovery.py --write
 	$(BIN)/python bench/bench_backtest.py --write
 	$(BIN)/python bench/bench_backtest_policies.py --write
+	$(BIN)/python bench/bench_forecast.py --write
 	$(BIN)/python bench/callgrind.py --write
 	$(BIN)/python bench/growth.py --write
 	$(BIN)/python bench/growth_allocation.py --write

@@ -17,7 +17,18 @@ PAGE = Path(__file__).with_name("README.md")
 ROOT = PAGE.parents[1]
 # By the benches themselves, so no change of what is measured.
 WRITTEN = ("bench/README.md", "bench/growth.png", "bench/growth_allocation.png", "bench/growth_backtest.png")
-PEERS = ("numba", "bottleneck", "numbagg", "pandas", "polars", "scipy", "highspy")
+PEERS = (
+    "numba",
+    "bottleneck",
+    "numbagg",
+    "pandas",
+    "polars",
+    "scipy",
+    "highspy",
+    "scikit-learn",
+    "lightgbm",
+    "statsforecast",
+)
 
 
 def publish(section: str, text: str) -> None:

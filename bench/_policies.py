@@ -22,6 +22,7 @@ TRIED = np.geomspace(0.15, 8, 335)  # values of k to tune with, a ratio of 1.012
 JUDGED = np.geomspace(0.15, 8, 1001)  # … and to judge with, 1.004
 RISKS = (0.01, 0.003)
 QUANTILES = (0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
+LEARNT = (0.8, 0.9, 0.95, 0.98)  # of the highest of many moments: they cover more of the moments themselves
 REPLICATES = 2000
 MOST_BLOCKS = 60  # that are drawn; as `backtest` does
 FAR = 0.05  # the clairvoyant's frontier is followed up to this risk
@@ -94,12 +95,16 @@ def forecast(k, lower):
     return surgetank.ForecastRule(factor=k, lower=lower)
 
 
+def learned(k, lower, quantile):
+    return surgetank.LearnedRule(factor=k, lower=lower, quantile=quantile)
+
+
 def classic(k, lower):
     return surgetank.SizedRule(policy=surgetank.ClassicPolicy(), headroom_factor=k, lower=lower)
 
 
-CLASSIC, PEAK, DEMAND, PERCENTILE, FORECAST = (
-    "ClassicPolicy×k", "peak×k", "peak of demand×k", "percentile×k", "ForecastRule×k",
+CLASSIC, PEAK, DEMAND, PERCENTILE, FORECAST, LEARNED = (
+    "ClassicPolicy×k", "peak×k", "peak of demand×k", "percentile×k", "ForecastRule×k", "LearnedRule×k",
 )  # fmt: skip
 
 
@@ -110,7 +115,7 @@ def families(data: Data) -> dict[str, tuple[Callable[..., Any], list[tuple[Any, 
     if data.regions is not None:  # else the same as the peak of usage
         found[DEMAND] = peak, [(*w, "demand") for w in windows]
     found[PERCENTILE] = percentile, [(*w, q) for w in windows for q in QUANTILES]
-    return {**found, FORECAST: (forecast, [()])}
+    return {**found, FORECAST: (forecast, [()]), LEARNED: (learned, [(q,) for q in LEARNT])}
 
 
 @dataclass(frozen=True)

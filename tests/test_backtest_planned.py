@@ -123,8 +123,8 @@ def test_what_cannot_be_written_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('kind = "forcast"', "surgetank.toml, line 4: kind: must be a rule, forecast, percentile, peak, threshold; did "
-         "you mean 'forecast'? (got 'forcast')"),
+        ('kind = "forcast"', "surgetank.toml, line 4: kind: must be a rule, forecast, percentile, peak, threshold, "
+         "learned; did you mean 'forecast'? (got 'forcast')"),
         ('kind = "peak"\nfactr = 2', "surgetank.toml, line 5: factr: is no option of the rule peak; did you mean "
          "'factor'? (got 2)"),
         ("factor = 0", "surgetank.toml, line 4: factor: must be a positive number (got 0)"),

@@ -55,6 +55,7 @@ def test_policies_by_their_words_are_those_of_python(run, small):
           "peak ×1.2 of 1 d, down below 90%", "peak ×1.2 of 12 h, down below 90%"]),
         ("threshold:threshold=.7,window=1d", ["×1.2 at 70% of 1 d"]),
         ("forecast:factor=1.05,quantile=.99,half-life=30d", ["forecast ×1.05 of P99, down below 100%, half life 30 d"]),
+        ("learned:quantile=.99|.9,refit=7d,lower=none", ["learned P99 ×1, refit 7 d", "learned P90 ×1, refit 7 d"]),
         ("quantile:risk=.01|.001,lead_time=1d,factor=1.1", ["risk 1% ×1.1, lead time 1 d", "risk 0.1% ×1.1, lead time 1 d"]),
         ("classic:headroom_factor=1.2", ["classic, headroom ×1.2"]),
         ("clairvoyant:risk=.01", ["clairvoyant, risk 1%"]),
@@ -62,6 +63,8 @@ def test_policies_by_their_words_are_those_of_python(run, small):
     ],
 )  # fmt: skip
 def test_every_kind_and_option(run, small, spec, names):
+    if spec.startswith("learned"):
+        pytest.importorskip("sklearn", reason="the extra [forecast] is not installed")
     found = plain(run("backtest", "--policy", spec, "--policy", spec, "--scenario", "N-1", "--json", store=small).out)
     assert sorted(row["policy"] for row in found["policies"]) == sorted(names)  # each once
 

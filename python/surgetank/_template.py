@@ -54,7 +54,7 @@ risk = 0.001                  # P(a quota's peak exceeds its need) while an even
 
 # A rule that a backtest has chosen, name = "rule" above; `surgetank tune --write` fills it in.
 # [policy.rule]
-# kind = "forecast"           # or percentile, peak, threshold, with the options that each has in Python
+# kind = "forecast"           # or percentile, peak, threshold, learned, with the options that each has in Python
 # factor = 1.05
 # lead_time_s = 259200        # from a request until it applies
 # review_s = 86400            # to the next look

@@ -240,7 +240,7 @@ def _add_backtest(command: Callable[..., argparse.ArgumentParser], where: argpar
     replaying = argparse.ArgumentParser(add_help=False)
     replaying.add_argument(
         "--policy", action="append", metavar="SPEC",
-        help="percentile, peak, threshold, forecast, quantile, classic or clairvoyant, with options as in "
+        help="percentile, peak, threshold, forecast, learned, quantile, classic or clairvoyant, with options as in "
         "'peak:factor=1.1|1.2,window=7d' (that is two), or rule, the TOML file's; may be repeated (default: some 600)",
     )  # fmt: skip
     replaying.add_argument("--lead-time", metavar="TIME", help="from a request until it applies (default: 3d)")

@@ -35,7 +35,7 @@ class LearnedRule(Rule):
     lower : float in (0, 1] or None, default 1
         Ask down once less than this share of the quota is wanted; None: never.
     refit_s : float (seconds) or timedelta, default 28 days
-        It is learnt anew so often, and sooner while what can be learnt from has grown by a tenth.
+        It is learnt anew so often, and sooner where what can be learnt from has grown by a quarter.
 
     Raises
     ------
@@ -49,9 +49,11 @@ class LearnedRule(Rule):
     All is measured by a base, the higher of `ForecastRule`'s forecast and the highest demand of the last 14 days; so
     quotas of any size are learnt from together. What is seen at a decision: that forecast, daily maxima of the last 28
     days, and maxima of the same stretch in the last four weeks. Learnt from are earlier decisions, one a day and
-    quota, whose peaks are known by then. Until there are 60, and where a quota has been idle all along, the base
-    is the forecast. One thread, and the same numbers in any run: some 0.1 s for each time it is learnt, which rules
-    that differ in ``factor``, ``threshold`` or ``lower`` alone share.
+    quota, whose peaks are known by then; twice, as ratios to the base and to the forecast, whose logarithms are
+    averaged. Until there are 60 of them, the base is the forecast.
+
+    One thread, and the same numbers in any run. Some 0.1 s for each time it is learnt, which rules that differ in
+    ``factor``, ``threshold`` or ``lower`` alone share. Memory: some six arrays like the samples.
 
     Chosen among libraries by measured pinball loss, see bench/README.md, where also stands when `ForecastRule`, which
     needs no library and is far faster, is the better choice.

@@ -54,9 +54,9 @@ def backtest(
         What was consumed at equal steps, oldest first, ≥ 0 in the quota's unit; NaN for not observed. The last axis is
         the Region.
     policies : iterable
-        Rules (`PercentileRule`, `PeakRule`, `ThresholdRule`, `ForecastRule`, `LearnedRule`, `SizedRule`, `Clairvoyant`),
-        headroom policies (`QuantilePolicy`, `ClassicPolicy`), or your own: a callable, or an object with ``decide``,
-        that takes a `Past` and gives the quotas it wants. `grid` makes many.
+        Rules (`PercentileRule`, `PeakRule`, `ThresholdRule`, `ForecastRule`, `LearnedRule`, `SizedRule`,
+        `Clairvoyant`), headroom policies (`QuantilePolicy`, `ClassicPolicy`), or your own: a callable, or an object
+        with ``decide``, that takes a `Past` and gives the quotas it wants. `grid` makes many.
     step_s : float (seconds) or timedelta
         One step; History and frames know their own.
     scenarios : as for `size_headroom`
