@@ -132,7 +132,7 @@ def test_entry_points_hold_no_arithmetic():
 def test_import_is_light():
     """A Lambda pays for every import: NumPy, the core, and nothing that a plan does not need."""
     heavy = ["rich", "pandas", "polars", "pyarrow", "sqlite3", "csv", "tomllib", "tomli", "zoneinfo", "boto3"]
-    heavy += ["matplotlib", "argparse"]
+    heavy += ["matplotlib", "argparse", "sklearn", "scipy", "threadpoolctl"]
     used = "[getattr(surgetank, name) for name in surgetank.__all__ if name != 'Store']"
     code = f"import sys, surgetank; {used}; print([m for m in {heavy!r} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

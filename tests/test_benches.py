@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import surgetank
 from oracles import rolling_sigma
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import _compare
 import _page
+import _peers_forecast
 import _peers_headroom
 import _peers_spikes
 
@@ -61,6 +63,22 @@ def test_peers_give_moments_and_quantiles(peer):
         truth = [seen.mean(), seen.std(), np.polyfit(t, seen, 1)[0], seen.max()]
         truth += list(np.quantile(seen, _peers_headroom.QUANTILES)) if peer.quantiles else []
         np.testing.assert_allclose(found, truth, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", [name for name in _peers_forecast.FORECASTS if "statsforecast" not in name])
+def test_forecasts_know_a_level_at_each_decision_and_nothing_of_the_future(name):
+    needs = {"scikit-learn trees": "sklearn", "scikit-learn linear": "sklearn", "LightGBM": "lightgbm"}.get(name)
+    if needs and not _compare.importable((needs,)):
+        pytest.skip(f"{needs} is not installed")
+    u = usage(False, samples=110)
+    whole, known = (
+        surgetank.backtest(x, policies=[surgetank.PeakRule()], step_s=86400.0, warmup_s=20 * 86400.0).setting
+        for x in (u, u[:90])
+    )
+    levels = [np.asarray(_peers_forecast.FORECASTS[name](where, 0.9)) for where in (whole, known)]
+    assert levels[0].shape == (len(whole.decisions), 5)
+    assert np.isfinite(levels[0]).all()
+    np.testing.assert_array_equal(levels[0][: len(levels[1])], levels[1])
 
 
 PAGE = "# Title\n\nWritten.\n<!-- a:begin -->\nold\n<!-- a:end -->\nWhy.\n<!-- b:begin -->\n<!-- b:end -->\nEnd.\n"
