@@ -140,6 +140,18 @@ def test_what_it_says_does_not_depend_on_what_comes_later(library, later):
     assert np.array_equal(learned_levels(shorter, 0.95, 7 * DAY), found[: len(shorter.decisions)], equal_nan=True)
 
 
+@pytest.mark.parametrize("width", [1, 3])
+def test_how_long_the_history_is_changes_no_bit_of_the_past(width):
+    u = load(60, width, seed=9, gaps=0.1)
+    whole = Observed.of(setting(u))
+    moments = np.arange(6 * 4 + 3, 60 * 4, 4)
+    together = whole.rows(moments)
+    for m, t in enumerate(moments.tolist()):
+        alone = Observed.of(setting(u[: t + 1], warmup_s=6 * DAY)).rows(np.array([t]))
+        assert np.array_equal(alone.base[0], together.base[m], equal_nan=True)
+        assert np.array_equal(alone.seen[0], together.seen[m])
+
+
 def test_it_grows_with_the_load(library):
     u = load(90, 1, seed=2)
     one = learned_levels(setting(u), 0.9, 28 * DAY)

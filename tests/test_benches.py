@@ -78,7 +78,8 @@ def test_forecasts_know_a_level_at_each_decision_and_nothing_of_the_future(name)
     levels = [np.asarray(_peers_forecast.FORECASTS[name](where, 0.9)) for where in (whole, known)]
     assert levels[0].shape == (len(whole.decisions), 5)
     assert np.isfinite(levels[0]).all()
-    np.testing.assert_array_equal(levels[0][: len(levels[1])], levels[1])
+    # A matrix product may round otherwise where it has more rows.
+    np.testing.assert_allclose(levels[0][: len(levels[1])], levels[1], rtol=1e-12)
 
 
 PAGE = "# Title\n\nWritten.\n<!-- a:begin -->\nold\n<!-- a:end -->\nWhy.\n<!-- b:begin -->\n<!-- b:end -->\nEnd.\n"

@@ -246,7 +246,10 @@ def _top(values: Floats) -> Floats:
 
 
 def _mean(values: Floats) -> Floats:
-    seen = ~np.isnan(values)
+    """Of the first axis, what was observed; one after the other: NumPy's order of a sum depends on the shape."""
+    total = np.zeros(values.shape[1:])
+    for value in values:
+        total += np.where(np.isnan(value), 0.0, value)
     with np.errstate(invalid="ignore"):
-        mean: Floats = np.where(seen, values, 0.0).sum(axis=0) / seen.sum(axis=0)
+        mean: Floats = total / (~np.isnan(values)).sum(axis=0)
     return mean
