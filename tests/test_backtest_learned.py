@@ -152,6 +152,13 @@ def test_how_long_the_history_is_changes_no_bit_of_the_past(width):
         assert np.array_equal(alone.seen[0], together.seen[m])
 
 
+def test_how_many_are_looked_at_together_changes_nothing(library, monkeypatch):
+    where = setting(load(40, 3, seed=12), review_s=6 * HOUR)
+    whole = learned_levels(where, 0.9, 7 * DAY)
+    monkeypatch.setattr(learning, "AT_A_TIME", 20)
+    assert np.array_equal(learned_levels(where, 0.9, 7 * DAY), whole)
+
+
 def test_it_grows_with_the_load(library):
     u = load(90, 1, seed=2)
     one = learned_levels(setting(u), 0.9, 28 * DAY)

@@ -25,6 +25,8 @@ DAYS, BASE_DAYS = 28, 14
 WEEKS = 4
 #: With fewer rows nothing is learnt.
 LEAST_ROWS = 60
+#: Rows that are looked at together, so that a decision at every sample needs no more memory than one a day.
+AT_A_TIME = 50_000
 #: It is learnt anew before its time, too, once there are so many times the rows.
 GROWN = 1.25
 #: Chosen on the first halves of the series in bench/bench_forecast.py: few rows make shallow trees.
@@ -137,16 +139,22 @@ def rolled(setting: Setting, learn: Learn, refit_s: float) -> Floats:
     rows = np.concatenate([[0], np.cumsum(usable.sum(axis=1))])
     ended = np.searchsorted(known, decisions - observed.reach.end, side="right")  # those whose peak is known by then
     found = np.full((len(decisions), setting.world.width), math.nan, order="F")
+    some = max(1, AT_A_TIME // setting.world.width)
     for begin, end in _parts(decisions, rows[ended], max(1, round(refit_s / setting.step_s))):
-        at = observed.rows(decisions[begin:end])
-        level = at.base
+        predict = None
         if rows[ended[begin]] >= LEAST_ROWS:
             past = usable[: ended[begin]]
             predict = learn(taught.seen[: ended[begin]][past], taught.ratio[: ended[begin]][past])
-            ratio = predict(at.seen.reshape(-1, at.seen.shape[-1])).reshape(level.shape)
-            level = level * np.exp(np.clip(ratio, -MOST, MOST))
-        found[begin:end] = level
+        for d in range(begin, end, some):
+            at = observed.rows(decisions[d : min(d + some, end)])
+            found[d : d + len(at.base)] = at.base if predict is None else _level(at, predict)
     return found
+
+
+def _level(at: Rows, predict: Predict) -> Floats:
+    ratio = predict(at.seen.reshape(-1, at.seen.shape[-1])).reshape(at.base.shape)
+    level: Floats = at.base * np.exp(np.clip(ratio, -MOST, MOST))
+    return level
 
 
 def _moments(setting: Setting, observed: Observed) -> Index:
