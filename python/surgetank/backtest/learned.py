@@ -52,9 +52,9 @@ class LearnedRule(Rule):
     quota, whose peaks are known by then; twice, as ratios to the base and to the forecast, whose logarithms are
     averaged. Until there are 60 of them, the base is the forecast.
 
-    One thread, and the same numbers in any run. Some 0.1 s for each time it is learnt, which rules that differ in
-    ``factor``, ``threshold`` or ``lower`` alone share. Memory: some six arrays like the samples. `tune` tries it only
-    where it is named.
+    One thread, and the same numbers in any run. Some 0.1 s for each time it is learnt, 10 s for 500 quotas of half a
+    year; rules that differ in ``factor``, ``threshold`` or ``lower`` alone share that. `tune` tries it only where it
+    is named.
 
     Chosen among libraries by measured pinball loss, see bench/README.md, where also stands when `ForecastRule`, which
     needs no library and is far faster, is the better choice.
