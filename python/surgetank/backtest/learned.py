@@ -97,7 +97,8 @@ class LearnedRule(Rule):
 
     def __str__(self) -> str:
         """What a planner calls it."""
-        return f"learned P{quantity(100 * self.quantile)} ×{quantity(self.factor)}{self._bounds()}"
+        text = f"learned P{quantity(100 * self.quantile)} ×{quantity(self.factor)}"
+        return text + self._bounds() + self._others("quantile")
 
     @property
     def shared(self) -> tuple[float, float]:
