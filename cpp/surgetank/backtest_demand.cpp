@@ -72,7 +72,7 @@ std::vector<std::vector<Load>> loads_of(const Quotas& quotas, const std::vector<
 }
 
 void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole,
-                std::vector<double>& spare) {
+                Aligned<double>& spare) {
     samples_ = static_cast<std::size_t>(usage.rows());
     usage_.resize(static_cast<std::size_t>((usage.rows() + in_block - 1) / in_block * in_block));
     for (std::size_t t = 0; t < samples_; ++t) usage_[t] = usage(static_cast<Index>(t), column);

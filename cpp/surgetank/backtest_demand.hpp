@@ -11,6 +11,7 @@
 #include <span>
 #include <vector>
 
+#include "surgetank/aligned.hpp"
 #include "surgetank/headroom_quantile.hpp"
 
 namespace surgetank::backtest {
@@ -36,7 +37,7 @@ public:
     /// in, which is left as it falls.
     /// Throws InvalidInput for negative or infinite usage of the column (those whose load lands on it are the caller's
     /// to check), NumericalFailure where demand exceeds double.
-    void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole, std::vector<double>& spare);
+    void of(const Samples& usage, Index column, const std::vector<Load>& loads, bool whole, Aligned<double>& spare);
 
     std::span<const double> usage() const { return {usage_.data(), samples_}; }
     /// The memory that usage and peak lie in, up to the end of a whole block.
@@ -53,7 +54,7 @@ public:
 private:
     bool lands_ = false, gaps_ = false;
     std::size_t samples_ = 0;
-    std::vector<double> usage_, demand_, peak_;
+    Aligned<double> usage_, demand_, peak_;
 };
 
 }  // namespace surgetank::backtest

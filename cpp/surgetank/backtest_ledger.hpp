@@ -28,7 +28,7 @@ public:
     double sum_from(Index from) const;
 
 private:
-    std::vector<double> copy_, top_;
+    Aligned<double> copy_, top_;
     std::vector<std::int32_t> seen_;  // known before each; empty: all of the first `until_` are
     Index until_ = 0;
     mutable Index summed_from_ = -1;

@@ -96,7 +96,7 @@ void check(const Sight& sight, const std::vector<Rule>& rules, Index decisions, 
     }
 }
 
-std::vector<double>& Rows::spare(Index samples) {
+Aligned<double>& Rows::spare(Index samples) {
     values_.reserve(most_rows * static_cast<std::size_t>((samples + in_block - 1) / in_block * in_block));
     return values_;
 }

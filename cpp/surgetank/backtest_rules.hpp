@@ -77,7 +77,7 @@ public:
     /// One row for each quantile of a group; valid until the next call.
     std::vector<Row> operator()(const Group& group, const Decisions& decisions, const Sight& sight, Index series);
     /// Memory that nobody uses between two series, as much as there will be.
-    std::vector<double>& spare(Index samples);
+    Aligned<double>& spare(Index samples);
 
 private:
     void fill(const Group& group, const Decisions& decisions, const Sight& sight, Index series,
@@ -88,7 +88,7 @@ private:
     rolling::Ranked usage_, demand_;
     rolling::Quantiles quantiles_;
     Forecaster forecast_;
-    std::vector<double> values_, tops_;
+    Aligned<double> values_, tops_;
 };
 
 }  // namespace surgetank::backtest

@@ -14,7 +14,6 @@ SURGETANK_KERNELS
 namespace {
 
 constexpr Index list_most = 128;  // samples of a window that are moved along as a list: measured
-constexpr Size line = 64;
 constexpr std::int32_t few = 12;
 
 // For two stretches of the series each: two lists of 32-bit ranks, or the words.
@@ -95,10 +94,8 @@ void Quantiles::operator()(const Ranked& x, Index window, std::span<const double
     job.window = std::min<Index>(window, std::max<Index>(job.samples, 1));
     job.first = first;
     job.every = every;
-    scratch_.resize(static_cast<std::size_t>(room(job.window, job.observed) + line) / sizeof(double) + 1);
-    const auto address = reinterpret_cast<std::uintptr_t>(scratch_.data());
-    job.scratch =
-        scratch_.data() + (line - static_cast<Size>(address % line)) % line / static_cast<Size>(sizeof(double));
+    scratch_.resize(static_cast<std::size_t>(room(job.window, job.observed)) / sizeof(double) + 1);
+    job.scratch = scratch_.data();
     const bool whole = job.observed == job.samples && every == 1 && first >= job.window - 1 && first < job.samples;
     const bool dense = 64 * job.window >= job.observed;  // a neighbour is seldom far
     for (std::size_t k = 0; k < probabilities.size(); k += most_quantiles) {

@@ -14,6 +14,7 @@
 #include <span>
 #include <vector>
 
+#include "surgetank/aligned.hpp"
 #include "surgetank/core.hpp"
 
 namespace surgetank::rolling {
@@ -46,7 +47,7 @@ public:
                     std::span<double* const> out);
 
 private:
-    std::vector<double> scratch_;
+    Aligned<double> scratch_;
 };
 
 /// How many windows end at first, first + every, … in a series of that length.
