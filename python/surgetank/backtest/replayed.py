@@ -37,14 +37,14 @@ class Replayed:
         levels = Levels()
         looked: dict[Any, tuple[int, Looked]] = {}
         looks = np.full(len(policies), -1, dtype=np.int64)
-        numbers = np.zeros((len(Compiled._fields) - 1, len(policies)))
+        numbers: list[tuple[float, ...]] = [(0.0,) * (len(Compiled._fields) - 1)] * len(policies)
         paths: dict[int, Path] = {}
         demand: Floats | None = None
 
         def keep(i: int, rule: Compiled) -> None:
             key = (*rule.looked[:4], id(rule.looked.levels))
             looks[i], _ = looked.setdefault(key, (len(looked), rule.looked))
-            numbers[:, i] = rule[1:]
+            numbers[i] = rule[1:]
 
         for i, policy in enumerate(policies):
             if isinstance(policy, Clairvoyant):
@@ -58,8 +58,9 @@ class Replayed:
                     demand = setting.carried()["demand"]
                 paths[i] = replay_own(policy, f"policies[{i}]", setting, demand)
         return cls(
-            setting=setting, looked=tuple(one for _, one in looked.values()), looks=looks, numbers=numbers, paths=paths
-        )
+            setting=setting, looked=tuple(one for _, one in looked.values()), looks=looks,
+            numbers=np.array(numbers, dtype=np.float64).T, paths=paths,
+        )  # fmt: skip
 
     def figures(
         self, which: Sequence[int] | None = None, *, block: int = 0, cvar_frac: float = 0.0

@@ -300,7 +300,10 @@ def grid(kind: type[Any], **options: Iterable[Any] | Any) -> tuple[Any, ...]:
 
 def most_needed_s(policies: Iterable[Any]) -> float:
     """The longest past that any of them looks at."""
-    return max(
-        (_bridge.duration_s(getattr(p, "needs_s", 0.0), f"policies[{i}].needs_s") for i, p in enumerate(policies)),
-        default=0.0,
-    )
+    return max((_needs_s(policy, i) for i, policy in enumerate(policies)), default=0.0)
+
+
+def _needs_s(policy: Any, number: int) -> float:
+    if isinstance(policy, Rule):  # it has seen to that itself
+        return policy.needs_s
+    return _bridge.duration_s(getattr(policy, "needs_s", 0.0), f"policies[{number}].needs_s")
