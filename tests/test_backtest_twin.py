@@ -42,7 +42,9 @@ def assert_same(run, world, replays, peaks, tail=0.2, tau=0.9):
     held = np.array([1 / m if m else 0.0 for m in means]) if cost is None else np.ravel(cost.per_unit_h)
     short_h, per_request = (0.0, 0.0) if cost is None else (0.5, 3)
     cvar, pinball, blocks = run.cvar(tail), run.pinball(tau), run.replayed.figures(block=7)
+    np.testing.assert_allclose(run.peak, np.column_stack(peaks), rtol=1e-12)
     for p, of_series in enumerate(replays):
+        np.testing.assert_allclose(run.quota_path(p), np.column_stack([r.quota for r in of_series]), rtol=1e-12)
         measured = [
             twin.measure(u, peak, r, first=first, cvar_frac=tail, day_of=day_of)
             for u, peak, r in zip(matrix.T, peaks, of_series, strict=True)

@@ -15,6 +15,7 @@ from surgetank import (
     ClassicPolicy,
     ForecastRule,
     History,
+    InvalidInput,
     PeakRule,
     PercentileRule,
     QuantilePolicy,
@@ -268,3 +269,19 @@ def test_no_two_policies_look_alike():
         rules = [kind(), *(kind(**{name.split()[0]: value}) for name, value in options.items())]
         assert len({str(rule) for rule in rules}) == len(rules)
     assert str(ForecastRule(up_s=2 * D, clip=2)) == "forecast ×1, down below 100%, up 2 d, clip 2"
+
+
+def test_the_quotas_of_any_policy_over_time():
+    run = backtest(
+        np.arange(1.0, 25.0), policies=[PeakRule(factor=1, window_s=H), lambda past: past.usage[-1], Clairvoyant()],
+        step_s=H, warmup_s=2 * H, lead_time_s=3 * H, review_s=H,
+    )  # fmt: skip
+    rule, own, clairvoyant = (run.quota_path(p)[:, 0] for p in range(3))
+    assert np.isnan(rule[:2]).all()
+    assert rule[2:11].tolist() == [2, 2, 2, 2, 3, 3, 3, 3, 7]  # known three hours and the one it was used in before
+    np.testing.assert_array_equal(own, rule)
+    assert (clairvoyant[2:] >= run.peak[2:, 0]).all()
+    assert not rule.flags.writeable
+    assert not run.peak.flags.writeable
+    with pytest.raises(InvalidInput, match=r"policy: must be the number of a policy, 0 to 2 \(got 3\)"):
+        run.quota_path(3)

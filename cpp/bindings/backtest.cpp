@@ -111,6 +111,21 @@ py::dict replay(const Samples& usage, const Quotas& quotas, const std::vector<Ev
         [&] { return backtest::replay_blocks(world, calendar, sight, rules, block, threads, poll_signals); });
 }
 
+py::object quotas_of(const Samples& usage, const Quotas& quotas, const std::vector<Event>& events,
+                     const Calendar& calendar, const Statistic& statistic, const std::vector<Seasonal>& seasonals,
+                     const std::tuple<double, double, double, double, bool>& numbers, const std::vector<Array>& given,
+                     Index threads) {
+    const auto& [bar, factor, lower, start, of_quota] = numbers;
+    const backtest::Sight sight{{statistic}, seasonals, views_of(given)};
+    Eigen::ArrayXXd found;
+    {
+        const py::gil_scoped_release release;
+        found = backtest::quotas_of({usage, quotas, events}, calendar, sight, {0, bar, factor, lower, start, of_quota},
+                                    threads, poll_signals);
+    }
+    return array(std::move(found));
+}
+
 py::dict judge(const Samples& usage, const Quotas& quotas, const std::vector<Event>& events, const Calendar& calendar,
                const std::vector<Path>& paths, Index block, Index threads) {
     const auto changes = changes_of(paths);
@@ -177,6 +192,9 @@ void register_backtest(py::module_& m) {
           py::arg("calendar"), py::arg("statistics"), py::arg("seasonals"), py::arg("statistic"), py::arg("bar"),
           py::arg("factor"), py::arg("lower"), py::arg("start"), py::arg("of_quota"), py::arg("given"),
           py::arg("block"), py::arg("threads"));
+    m.def("backtest_quotas", &quotas_of, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
+          py::arg("calendar"), py::arg("statistic"), py::arg("seasonals"), py::arg("numbers"), py::arg("given"),
+          py::arg("threads"));
     m.def("backtest_judge", &judge, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),
           py::arg("calendar"), py::arg("paths"), py::arg("block"), py::arg("threads"));
     m.def("backtest_statistics", &statistics, py::arg("usage").noconvert(), py::arg("quotas"), py::arg("events"),

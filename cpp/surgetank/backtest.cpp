@@ -148,6 +148,17 @@ struct IntoBlocks {
     }
 };
 
+// The quotas themselves, of a single rule.
+struct IntoQuotas {
+    Eigen::ArrayXXd& out;
+
+    void begin(Worker&) const {}
+    void operator()(Worker&, Index i, Index, const Trail& trail) const {
+        out.col(i).setConstant(nan);
+        for (const Piece& piece : trail.pieces) out.col(i).segment(piece.from, piece.end - piece.from) = piece.quota;
+    }
+};
+
 // One call: what all series share.
 struct Call {
     const World& world;
@@ -300,6 +311,14 @@ Blocks replay_blocks(const World& world, const Calendar& calendar, const Sight& 
     Call call(world, calendar, threads, poll);
     Blocks out = blank(static_cast<Index>(rules.size()), world.usage.cols(), call.blocks(block));
     call.each_rule(sight, rules, IntoBlocks{out, calendar.first, block});
+    return out;
+}
+
+Eigen::ArrayXXd quotas_of(const World& world, const Calendar& calendar, const Sight& sight, const Rule& rule,
+                          Index threads, const Poll& poll) {
+    Call call(world, calendar, threads, poll);
+    Eigen::ArrayXXd out(world.usage.rows(), world.usage.cols());
+    call.each_rule(sight, {rule}, IntoQuotas{out});
     return out;
 }
 

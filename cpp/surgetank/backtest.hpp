@@ -102,6 +102,10 @@ Result replay(const World& world, const Calendar& calendar, const Sight& sight, 
 Blocks replay_blocks(const World& world, const Calendar& calendar, const Sight& sight, const std::vector<Rule>& rules,
                      Index block, Index threads, const Poll& poll = no_poll);
 
+/// The quota that one rule had at each sample, (T, N); NaN before it had one.
+Eigen::ArrayXXd quotas_of(const World& world, const Calendar& calendar, const Sight& sight, const Rule& rule,
+                          Index threads, const Poll& poll = no_poll);
+
 /// Judges quotas that were replayed elsewhere, by series and sample ascending; requests are the caller's to count.
 Result judge(const World& world, const Calendar& calendar, const std::vector<std::vector<Change>>& changes,
              Index threads, const Poll& poll = no_poll);

@@ -464,6 +464,17 @@ def backtest_statistics(
     seasonals: list[BacktestSeasonal],
     threads: int,
 ) -> list[NDArray[np.float64]]: ...  # (D, N) each
+def backtest_quotas(
+    usage: NDArray[np.float64],
+    quotas: Quotas,
+    events: list[Event],
+    calendar: BacktestCalendar,
+    statistic: BacktestStatistic,
+    seasonals: list[BacktestSeasonal],
+    numbers: tuple[float, float, float, float, bool],  # bar, factor, lower, start, of_quota
+    given: list[NDArray[np.float64]],
+    threads: int,
+) -> NDArray[np.float64]: ...  # (T, N)
 def backtest_carried(
     usage: NDArray[np.float64], quotas: Quotas, events: list[Event], calendar: BacktestCalendar, threads: int
 ) -> dict[str, NDArray[np.float64]]: ...  # demand and peak, (T, N) each

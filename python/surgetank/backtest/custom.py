@@ -40,6 +40,13 @@ class Path(NamedTuple):
     asked_at: NDArray[np.int64]  # the sample at whose end it was made
     upward: NDArray[np.bool_]
 
+    def quotas(self, shape: tuple[int, ...]) -> Floats:
+        """(T, N) the quota at each sample; NaN before the first."""
+        found = np.full(shape, np.nan)
+        for i, applies, quota in zip(self.series.tolist(), self.applies.tolist(), self.quota.tolist(), strict=True):
+            found[applies:, i] = quota
+        return found
+
 
 def decide_of(policy: object) -> Callable[[Past], Any] | None:
     """What to call at each decision, where it is a user's own policy."""

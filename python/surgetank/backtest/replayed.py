@@ -97,6 +97,18 @@ class Replayed:
             lower, start, of_quota.astype(np.bool_), given, block, self.setting.threads,
         )  # fmt: skip
 
+    def quotas(self, p: int) -> Floats:
+        """(T, N) the quota of a policy at each sample; NaN before it had one."""
+        setting = self.setting
+        if p in self.paths:
+            return self.paths[p].quotas(setting.usage.shape)
+        (statistic,), seasonals, given = looks_of([self.looked[self.looks[p]]])
+        bar, factor, lower, start, of_quota = self.numbers[:, p].tolist()
+        return _core.backtest_quotas(
+            *setting.core(), setting.calendar(), statistic, seasonals, (bar, factor, lower, start, bool(of_quota)),
+            given, setting.threads,
+        )  # fmt: skip
+
     def _own(self, paths: list[Path], block: int, cvar_frac: float) -> dict[str, NDArray[Any]]:
         setting = self.setting
         found = _core.backtest_judge(

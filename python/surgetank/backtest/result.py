@@ -122,6 +122,25 @@ class Backtest(Figures):
         short = self.cost.short(self.setting.world.shape) * ratio(self._figures["own_short_sum"], self.samples)
         return frozen(self._held * self.idle + short + self.cost.per_request * self.requests / hours)
 
+    def quota_path(self, policy: int) -> Floats:
+        """(T, N) the quota that the policy with that number had at each sample; NaN before it had one.
+
+        To be drawn beside ``peak``: a failover fails where that is above it.
+
+        Raises
+        ------
+        InvalidInput
+            If there is no such policy, or the usage was changed since.
+        """
+        self.setting.check_unchanged()
+        return frozen(self.replayed.quotas(self._number(policy, "policy")))
+
+    @cached_property
+    def peak(self) -> Floats:
+        """(T, N) the most that a failover beginning at a sample would have needed; NaN where that is not known."""
+        self.setting.check_unchanged()
+        return frozen(self.setting.carried()["peak"])
+
     # Intervals.
 
     def blocks(self, which: Sequence[int] | None = None) -> dict[str, Floats]:
