@@ -4,7 +4,8 @@
 // it asks for another quota, which applies after the lead time; one request may be open. The quota that results is
 // judged by what was used, and by the failovers that could have begun at each moment (`backtest_demand.hpp`). A quota
 // stands still most of the time, so a replay jumps from request to request: the statistic's next excess is found by the
-// maxima of blocks, and a stretch of time is judged as a whole, by blocks that exceed the quota. Source: rolling-origin
+// maxima of blocks, and a stretch of time is judged as a whole, by blocks that exceed the quota. Rules that differ in
+// their bar alone go on from one another: they share their quotas until the lower bar is crossed. Source: rolling-origin
 // evaluation, L. J. Tashman, "Out-of-sample tests of forecasting accuracy", 2000. Cost: for each series its ranks once,
 // a statistic O(T) once for all rules that share it, then O(requests + samples above the quota) a rule, T/64 at least.
 // Memory: some ten series of a worker, and the result.
