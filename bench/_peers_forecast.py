@@ -10,8 +10,7 @@ import numpy as np
 
 import surgetank
 from surgetank.backtest.learning import GROWN, Reach, forecast_of, of_both, rolled, rolling_top
-from surgetank.backtest.rules import DAY_S
-from surgetank.backtest.sized import Levels
+from surgetank.backtest.rules import DAY_S, Levels
 
 REFIT_S = 28 * DAY_S
 LEAST_DAYS = 14  # daily maxima, before statsforecast is asked

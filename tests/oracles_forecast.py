@@ -57,7 +57,7 @@ def _states(demand, peak, whole_days, day, origin, length, o):
         if 2 * len(seen) >= day:
             count += 1
             typical += (seen.max() - typical) / min(count, 90)
-            floor = max(0.05 * typical, 1e-300)
+            floor = max(0.05 * typical, math.ulp(0.0))
             top = math.log(max(seen.max(), floor))
             x = math.log(max(float(np.quantile(seen, o["level_quantile"])), floor)) - known
             if math.isnan(level):

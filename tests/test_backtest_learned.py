@@ -125,19 +125,34 @@ def test_levels_are_the_librarys_on_the_twins_rows(library):
     np.testing.assert_allclose(learned_levels(where, 0.9, 28 * DAY), wanted, rtol=1e-6)
 
 
+@pytest.mark.parametrize("hours", [6, 15])  # of 6 h each, 2.5 samples are 3
 @pytest.mark.parametrize("later", [7.0, math.nan])
-def test_what_it_says_does_not_depend_on_what_comes_later(library, later):
+def test_what_it_says_does_not_depend_on_what_comes_later(library, later, hours):
     u = load(90, 2, gaps=0.05)
-    found = learned_levels(setting(u), 0.95, 7 * DAY)
+    at = {"hours": hours, "review_s": DAY if hours == 6 else 6 * HOUR}
+    found = learned_levels(setting(u, **at), 0.95, 7 * DAY)
     for end in (60 * 4, 80 * 4 + 3):
         other = u.copy()
         other[end:] = other[end:][::-1] * later
-        where = setting(other)
+        where = setting(other, **at)
         before = where.decisions < end
         assert before.sum() > 40
         assert np.array_equal(learned_levels(where, 0.95, 7 * DAY)[before], found[before], equal_nan=True)
-    shorter = setting(u[: 70 * 4])
+    shorter = setting(u[: 70 * 4], **at)
     assert np.array_equal(learned_levels(shorter, 0.95, 7 * DAY), found[: len(shorter.decisions)], equal_nan=True)
+
+
+def test_a_failover_lasts_as_long_as_in_the_core():
+    assert Reach.of(setting(load(20), hours=15)).length == 3  # NumPy and Python would round 2.5 down
+    u = np.arange(1.0, 81.0)[:, None]
+    assert setting(u, hours=15).carried()["peak"][0, 0] == 2 * u[2, 0]
+
+
+def test_which_moments_are_judged_is_not_what_is_learnt_from(library):
+    u = load(60, 2)
+    few = setting(u, moments=20)
+    assert np.isnan(few.carried()["peak"]).mean() > 0.5
+    assert np.array_equal(learned_levels(few, 0.9, 7 * DAY), learned_levels(setting(u), 0.9, 7 * DAY))
 
 
 @pytest.mark.parametrize("width", [1, 3])
@@ -304,7 +319,7 @@ def test_without_the_library_it_says_what_to_install(monkeypatch):
     rule = LearnedRule()
     with pytest.raises(MissingExtra) as error:
         surgetank.backtest(load(40), policies=[rule], step_s=6 * HOUR)
-    assert str(error.value) == "LearnedRule needs scikit-learn: pip install 'surgetank[forecast]'"
+    assert str(error.value) == "LearnedRule needs scikit-learn: pip install scikit-learn, or surgetank[forecast]"
 
 
 def test_it_is_a_plain_value():

@@ -144,3 +144,9 @@ def test_it_is_a_plain_value():
     assert policy.to_dict()["rule"]["quantile"] == 0.995
     with pytest.raises(InvalidInput, match="rule: must be one of ForecastRule"):
         RulePolicy(rule=surgetank.QuantilePolicy())
+
+
+def test_however_seldom_it_is_looked_at():
+    usage = 100 + 10 * np.sin(np.arange(24 * 20)[:, None] / 24 * 2 * np.pi)
+    policy = surgetank.RulePolicy(rule=surgetank.PeakRule(window_s=7 * DAY), review_s=1e30)
+    assert surgetank.size_headroom(usage, quota=[200.0], step_s=3600, policy=policy).needed[0] > 0

@@ -168,7 +168,7 @@ def test_csv_is_for_spreadsheets(run, tmp_path):
         ("tune --risk .2 --split 1", "--split: must be a fraction between 0 and 1 (got 1.0)"),
         ("tune --risk .2 --method random", "--trials: must be given for random search (got None)"),
         ("tune --risk .2 --trials 5", "--trials: is for --method random (got 5 with grid)"),
-        ("tune --risk .2 --state no/such.json", "cannot read or write: "),
+        ("tune --risk .2 --state no/such.json", "--state: must be a file to read and write: No such file"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(run, small, args, message):

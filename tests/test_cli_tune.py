@@ -32,7 +32,9 @@ def run(tmp_path, monkeypatch, capsys):
 def test_tune_is_a_gate(run, small):
     given = ("--policy", "peak:window=1d,factor=1.5|2|2.5", "--scenario", "N-1", "--risk", ".2")
     out = run("tune", *given, store=small).out
-    assert out.startswith("3 policies tuned on 19 d 12 h, judged on 19 d 12 h that were held back\n")
+    assert out.startswith(
+        "3 policies tuned on 19 d 12 h, judged on 19 d 12 h that were held back; 1 of them left out: others cost "
+    )
     found = plain(run("tune", *given, "--json", store=small).out)
     assert found["choice"]["policy"] == found["held_back"]["policy"] == "peak ×2 of 1 d"
     assert found["choice"]["options"]["factor"] == 2

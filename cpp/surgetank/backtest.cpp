@@ -230,9 +230,9 @@ struct Call {
             for (const Group& group : groups) {
                 const auto rows = worker.rows(group, decisions, sight, i);
                 for (std::size_t k = 0; k < rows.size(); ++k) {
-                    worker.path.forget();
+                    worker.path.begin(rows[k], decisions, quota);
                     for (const Index p : group.rules[k]) {
-                        worker.path.of(rules[static_cast<std::size_t>(p)], rows[k], decisions, quota);
+                        worker.path.of(rules[static_cast<std::size_t>(p)]);
                         sink(worker, i, p, worker.path.trail());
                         if (++done % rules_between_polls == 0 && own_poll) own_poll();
                     }
@@ -286,6 +286,7 @@ void check(const Calendar& calendar, Index samples) {
     require(calendar.first >= 1 && calendar.first < samples, "first", fmt::format("must lie in [1, {})", samples),
             calendar.first);
     require(calendar.every >= 1, "every", "must be at least one sample", calendar.every);
+    require(calendar.every <= (Index{1} << 40), "every", "must be at most 2⁴⁰ samples", calendar.every);
     require(calendar.lead >= 0 && calendar.lead < (Index{1} << 40), "lead", "must be 0 samples or more", calendar.lead);
     require(calendar.cvar_frac >= 0 && calendar.cvar_frac <= 1, "cvar_frac", "must lie in [0, 1]", calendar.cvar_frac);
     require(std::isfinite(calendar.offset_s) && calendar.offset_s >= 0 && calendar.offset_s <= day_s, "offset_s",

@@ -5,10 +5,10 @@
 // judged by what was used, and by the failovers that could have begun at each moment (`backtest_demand.hpp`). A quota
 // stands still most of the time, so a replay jumps from request to request: the statistic's next excess is found by the
 // maxima of blocks, and a stretch of time is judged as a whole, by blocks that exceed the quota. Rules that differ in
-// their bar alone go on from one another: they share their quotas until the lower bar is crossed. Source: rolling-origin
-// evaluation, L. J. Tashman, "Out-of-sample tests of forecasting accuracy", 2000. Cost: for each series its ranks once,
-// a statistic O(T) once for all rules that share it, then O(requests + samples above the quota) a rule, T/64 at least.
-// Memory: some ten series of a worker, and the result.
+// their bar alone go on from one another: they share their quotas until the lower bar is crossed. Source:
+// rolling-origin evaluation, L. J. Tashman, "Out-of-sample tests of forecasting accuracy", 2000. Cost: for each series
+// its ranks once, a statistic O(T) once for all rules that share it, then O(requests + samples above the quota) a rule,
+// T/64 at least; in blocks O(T) a rule. Memory: some ten series of a worker, and the result.
 #pragma once
 
 #include <cstdint>
@@ -48,6 +48,8 @@ struct Rule {
     double lower = 0;  // 0: never
     double start = 1;  // the first quota, × statistic
     bool of_quota = false;
+
+    bool asks_down() const { return lower > 0 && !of_quota; }
 };
 
 /// What a rule came to, shape (P, N) each, over the samples at which it had a quota. Counts are whole numbers.
@@ -117,7 +119,7 @@ Blocks judge_blocks(const World& world, const Calendar& calendar, const std::vec
 std::vector<Eigen::ArrayXXd> statistics_of(const World& world, const Calendar& calendar, const Sight& sight,
                                            Index threads, const Poll& poll = no_poll);
 
-/// What must be carried in a failover that begins at each moment, and what at that moment; (T, N).
+/// What must be carried at each moment, and in a failover that begins there, NaN where the calendar has none; (T, N).
 struct Carried {
     Eigen::ArrayXXd demand, peak;
 };

@@ -76,7 +76,7 @@ void Demand::of(const Samples& usage, Index column, const std::vector<Load>& loa
     samples_ = static_cast<std::size_t>(usage.rows());
     usage_.resize(static_cast<std::size_t>((usage.rows() + in_block - 1) / in_block * in_block));
     for (std::size_t t = 0; t < samples_; ++t) usage_[t] = usage(static_cast<Index>(t), column);
-    gaps_ = headroom::check_samples(this->usage());
+    headroom::check_samples(this->usage());
     lands_ = !loads.empty();
     if (!lands_) return;
     demand_.clear();

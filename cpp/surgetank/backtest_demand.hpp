@@ -8,6 +8,7 @@
 // Cost: O(T) a quota and event.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -43,16 +44,18 @@ public:
     /// The memory that usage and peak lie in, up to the end of a whole block.
     std::span<double> usage_blocks() { return usage_; }
     std::span<double> peak_blocks() { return lands_ ? peak_ : usage_; }
-    /// The most that is carried at a moment, whatever happens.
-    std::span<const double> demand() const { return lands_ ? std::span(demand_.data(), samples_) : usage(); }
+    /// The most that is carried at a moment, whatever happens; only where it was asked for as a whole.
+    std::span<const double> demand() const {
+        return lands_ ? std::span(demand_).first(std::min(samples_, demand_.size())) : usage();
+    }
+    /// Does it carry more than its usage in some event?
+    bool lands() const { return lands_; }
     /// The most that is carried in a failover that begins at a moment; known where every event's window lies within the
     /// history and at least half of it was observed, and usage was.
     std::span<const double> peak() const { return lands_ ? std::span(peak_.data(), samples_) : usage(); }
-    /// Is a sample of usage missing?
-    bool gaps() const { return gaps_; }
 
 private:
-    bool lands_ = false, gaps_ = false;
+    bool lands_ = false;
     std::size_t samples_ = 0;
     Aligned<double> usage_, demand_, peak_;
 };

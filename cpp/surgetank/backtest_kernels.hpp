@@ -2,8 +2,8 @@
 // what a quota that stands still for a while is worth. The rules of lanes.hpp hold: no Eigen, no std templates, nothing
 // shared between levels, the same operations in the same order everywhere; so every level gives the same bits.
 //
-// Sums are kept in lanes, sample t in lane t mod 8 or t mod 16 whatever the width of a register: a sum over two
-// stretches is, bit for bit, that over both at once.
+// Sums are kept in lanes, sample t in lane t mod 8 (sum) or t mod 16 (excess) whatever the width of a register, so that
+// an excess that goes on where another stopped is, bit for bit, that over both stretches at once.
 #pragma once
 
 #include <cstddef>
@@ -35,11 +35,11 @@ struct Days {
 /// What a series' samples above its quota add up to.
 struct alignas(64) Excess {
     double sum[16];
-    double most[8];
+    double most[8];  // the largest of them is the maximum; in which lane says nothing
     Size count;
     Size days;              // different days among them …
     std::int32_t last_day;  // … of which this was the last, by its end; −1: none yet
-    double* each;           // where to put every single excess, room for all samples and 8; null: nowhere
+    double* each;           // where to put every single excess, room for all samples; null: nowhere
 };
 
 struct Kernels {

@@ -62,19 +62,15 @@ Index Tracked::known(Index from, Index end) const {
 }
 
 double Tracked::sum_from(Index from) const {
-    if (summed_from_ == from) return sum_;
-    const double sum = kernels().sum(track_.value, from, track_.size);
-    if (summed_from_ < 0) {
-        summed_from_ = from;
-        sum_ = sum;
-    }
-    return sum;
+    if (summed_from_ != from) sum_ = kernels().sum(track_.value, from, track_.size);
+    summed_from_ = from;
+    return sum_;
 }
 
 void Books::of(Demand& demand, const Days& in_days, std::span<const Index> moments) {
     const auto samples = static_cast<Index>(demand.usage().size());
     usage.of(demand.usage_blocks(), samples);
-    apart = !moments.empty() || demand.peak().data() != demand.usage().data();
+    apart = demand.lands() || !moments.empty();
     if (!moments.empty()) peak.of(demand.peak(), moments);
     else if (apart) peak.of(demand.peak_blocks(), samples);
     days = in_days;
@@ -82,16 +78,18 @@ void Books::of(Demand& demand, const Days& in_days, std::span<const Index> momen
 
 void Total::of(const Books& books, double cvar_frac) {
     books_ = &books;
-    kernels_ = &kernels();
     cvar_frac_ = cvar_frac;
-    const auto room = static_cast<std::size_t>(books.usage.track().size) + 8;
+    states_.clear();
+    last_ = {};
+    const auto room = static_cast<std::size_t>(books.usage.track().size);
     if (cvar_frac > 0 && each_.size() < room) each_.resize(room);
 }
 
 // From sample `from` of the piece on.
 void Total::add(const Piece& piece, Index from, State& to) const {
-    kernels_->excess(books_->usage.track(), books_->days, from, piece.end, piece.quota, to.own);
-    if (books_->apart) kernels_->excess(books_->peak.track(), books_->days, from, piece.end, piece.quota, to.peak);
+    const Kernels& kernel = kernels();
+    kernel.excess(books_->usage.track(), books_->days, from, piece.end, piece.quota, to.own);
+    if (books_->apart) kernel.excess(books_->peak.track(), books_->days, from, piece.end, piece.quota, to.peak);
 }
 
 Tally Total::operator()(const Trail& trail) {

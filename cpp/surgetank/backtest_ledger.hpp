@@ -24,7 +24,7 @@ public:
     const Track& track() const { return track_; }
     /// How many are known in [from, end).
     Index known(Index from, Index end) const;
-    /// Σ of the known from a sample on: the one asked for first is kept.
+    /// Σ of the known from a sample on: the one asked for last is kept.
     double sum_from(Index from) const;
 
 private:
@@ -90,7 +90,6 @@ private:
     double tail_of(const Excess& peak, Index moments);
 
     const Books* books_ = nullptr;
-    const Kernels* kernels_ = nullptr;
     double cvar_frac_ = 0;
     std::vector<State> states_;  // by piece of the last trail …
     Tally last_;                 // … and what it came to

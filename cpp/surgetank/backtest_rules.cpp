@@ -8,15 +8,17 @@
 namespace surgetank::backtest {
 namespace {
 
-constexpr std::size_t most_rows = 5;  // of statistics at hand at a time
+// Statistics at hand at a time: their rows stay in the cache, and as many quantiles are followed at once.
+constexpr std::size_t most_rows = 5;
 
 bool looks_at(const std::vector<Group>& groups, bool of_demand) {
     return std::any_of(groups.begin(), groups.end(),
                        [&](const Group& g) { return g.given < 0 && g.seasonal < 0 && g.of_demand == of_demand; });
 }
 
-// The bar last: what else differs parts rules at once.
-auto along(const Rule& rule) { return std::tuple(rule.of_quota, rule.factor, rule.start, rule.lower, rule.bar); }
+// All but the bar: what differs in any of it shares no path.
+auto kind(const Rule& rule) { return std::tuple(rule.of_quota, rule.factor, rule.start, rule.lower); }
+auto along(const Rule& rule) { return std::pair(kind(rule), rule.bar); }
 
 }  // namespace
 
@@ -41,13 +43,12 @@ std::vector<Group> groups_of(const std::vector<Statistic>& statistics, const std
         group.quantiles.push_back(one.quantile);
         for (const Index p : users[s]) {
             const Rule& rule = rules[static_cast<std::size_t>(p)];
-            group.down = group.down || (rule.lower > 0 && !rule.of_quota);
+            group.down = group.down || rule.asks_down();
         }
         group.rules.push_back(std::move(users[s]));
     }
     std::vector<Group> out;
     for (auto& [key, group] : together) {
-        // So many at a time that their rows stay in the cache.
         for (std::size_t k = 0; k < group.quantiles.size(); k += most_rows) {
             const auto end = std::min(k + most_rows, group.quantiles.size());
             Group part{group.of_demand, group.window, group.seasonal, group.given, {}, {}, group.down};
@@ -138,26 +139,29 @@ std::vector<Row> Rows::operator()(const Group& group, const Decisions& decisions
     for (std::size_t k = 0; k < n; ++k) {
         double *const top = tops_.data() + 2 * k * heads, *const bottom = top + heads;
         kernels().tops(to[k], decisions.count, top, group.down ? bottom : nullptr);
-        out.push_back({{to[k], top, decisions.count}, bottom});
+        out.push_back({{to[k], top, decisions.count}, group.down ? bottom : nullptr});
     }
     return out;
 }
 
-bool Path::beside(const Rule& rule, const Row& row) const {
-    return row_ == row.track.value && rule_.bar <= rule.bar && rule_.of_quota == rule.of_quota &&
-           rule_.factor == rule.factor && rule_.start == rule.start && rule_.lower == rule.lower;
+void Path::begin(const Row& row, const Decisions& decisions, double quota) {
+    row_ = row;
+    decisions_ = &decisions;
+    quota_ = quota;
+    last_.reset();
 }
 
-void Path::of(const Rule& rule, const Row& row, const Decisions& decisions, double quota) {
+void Path::of(const Rule& rule) {
     const Kernels& kernel = kernels();
-    const Track& s = row.track;
-    bool with_last = beside(rule, row);
-    const bool again = with_last && rule_.bar == rule.bar;
-    rule_ = rule;
-    row_ = s.value;
+    const Track& s = row_.track;
+    const Decisions& decisions = *decisions_;
+    bool with_last = last_ && kind(*last_) == kind(rule) && last_->bar <= rule.bar;
+    const bool again = with_last && last_->bar == rule.bar;
+    last_ = rule;
     same_ = again ? pieces_.size() : 0;
     until_ = -1;
     if (again) return;
+    double quota = quota_;
     std::size_t count = 0;
     const auto keep = [&](Index found, const Piece& piece) {
         if (with_last && found_[count] == found && pieces_[count].up == piece.up) {
@@ -181,13 +185,13 @@ void Path::of(const Rule& rule, const Row& row, const Decisions& decisions, doub
         }
     }
     const double lower = rule.lower / rule.factor;
-    const bool down = rule.lower > 0 && !rule.of_quota;
     while (!std::isnan(quota)) {
         const double high = rule.bar * quota;
         if (with_last) d = found_[count];
         double wanted = quota;
         for (; d < s.size; ++d) {
-            d = down ? kernel.outside(s, row.bottom, d, s.size, high, lower * quota) : kernel.above(s, d, s.size, high);
+            d = rule.asks_down() ? kernel.outside(s, row_.bottom, d, s.size, high, lower * quota)
+                                 : kernel.above(s, d, s.size, high);
             if (d == s.size) break;
             wanted = rule.factor * (rule.of_quota ? quota : s.value[d]);
             if (wanted != quota) break;

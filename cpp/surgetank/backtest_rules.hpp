@@ -1,6 +1,7 @@
 // Stem `backtest`, rules: what they look at, and how one of them is replayed over one series.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -30,28 +31,27 @@ struct Decisions {
 /// A statistic at each decision, as the kernels want it.
 struct Row {
     Track track;
-    const double* bottom = nullptr;
+    const double* bottom = nullptr;  // where a rule asks down
 };
 
 /// What one rule does over one series, found beside the rule before it: rules that differ in their bar alone, in
 /// ascending order, keep the same quota until the lower bar is crossed, and nothing before that is looked at again.
 class Path {
 public:
-    /// `quota`: at the start; NaN: the rule's own.
-    void of(const Rule& rule, const Row& row, const Decisions& decisions, double quota);
-    /// The next row is another, even if it lies where this one did.
-    void forget() { row_ = nullptr; }
+    /// The next rules look at this row, which must outlive them. `quota`: at the start; NaN: each rule's own.
+    void begin(const Row& row, const Decisions& decisions, double quota);
+    void of(const Rule& rule);
     Trail trail() const { return {pieces_, same_, until_}; }
 
 private:
-    bool beside(const Rule& rule, const Row& row) const;
-
     std::vector<Piece> pieces_;
     std::vector<Index> found_;  // by piece, the decision at which another quota is asked for; beyond the last: none
     std::size_t same_ = 0;
     Index until_ = -1;
-    Rule rule_;
-    const double* row_ = nullptr;
+    Row row_;
+    const Decisions* decisions_ = nullptr;
+    double quota_ = nan;
+    std::optional<Rule> last_;
 };
 
 /// Statistics that are computed together: quantiles of the same windows, or one that is given.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "surgetank/series.hpp"
@@ -186,7 +187,7 @@ void Forecaster::operator()(std::span<const double> demand, std::span<const doub
                 ++days;
                 typical_top += (most - typical_top) / std::min(days, floor_days);
                 // Idle days say nothing of how high busy ones reach; and nothing at all has no logarithm.
-                const double floor = std::max(floor_share * typical_top, 1e-300);
+                const double floor = std::max(floor_share * typical_top, std::numeric_limits<double>::denorm_min());
                 top = std::log(std::max(most, floor));
                 level.add(std::log(std::max(series::quantile(day_, options.level_quantile), floor)) - season);
             }

@@ -2,12 +2,13 @@
 //
 // Method. The observed samples are ranked once, whatever the number of windows. A window of few samples is a sorted
 // list of ranks, in which one leaves and one enters in whole registers; a longer one is a bit for each rank, and each
-// quantile a word among them, which hardly moves from one window to the next. Both share the work of a window among all
-// its quantiles, and neither ever adds or subtracts a sample: there is no drift.
+// quantile a word among them, which hardly moves from one window to the next. Where no sample is missing and every
+// window is asked for, each quantile moves to a neighbouring rank, or stays. All share the work of a window among its
+// quantiles, and none ever adds or subtracts a sample: there is no drift.
 // Source: the pointer that follows an order statistic is M. Juhola, J. Katajainen, T. Raita, "Comparison of algorithms
 // for standard median filtering", 1991 (there over grey levels, here over ranks).
-// Cost: O(T log T) for the ranks (about O(T) where values are spread evenly), then O(min(window, 1)) a sample, window
-// and quantile; memory a rank and a value a sample.
+// Cost: O(T log T) for the ranks (about O(T) where values are spread evenly), then O(1) a sample, window and
+// quantile, as a list O(window) in whole registers a window; memory a rank and a value a sample.
 #pragma once
 
 #include <cstdint>

@@ -93,7 +93,7 @@ def run_tune(args: argparse.Namespace) -> int:
         with _progress("tuning") as progress:
             found = tune(known.history, state=args.state, progress=progress, **given)
     except KeyboardInterrupt:
-        if args.state is None:
+        if args.state is None or not Path(args.state).exists():  # nothing was searched yet
             raise
         print(f"surgetank: interrupted; the same call goes on from {args.state}", file=sys.stderr)
         return 130

@@ -61,7 +61,8 @@ def edges_of(usage: Floats, peak: Floats, begins: NDArray[np.int64]) -> _Edges:
         u, p = usage[begin:end], peak[begin:end]
         u, p = u[~np.isnan(u)], np.sort(p[~np.isnan(p)])
         q = np.unique(np.concatenate([[0.0], p]))[::-1]  # from no failures downwards
-        costs = np.maximum(q[:, None] - u[None, :], 0).sum(axis=1)
+        with np.errstate(over="ignore"):  # what exceeds double is refused with all sums
+            costs = np.maximum(q[:, None] - u[None, :], 0).sum(axis=1)
         counts = (len(p) - np.searchsorted(p, q, side="right")).astype(float)
         kept = _lower_hull(counts, costs)
         starts.append(float(q[0]))
@@ -97,7 +98,8 @@ def _lower_hull(x: Floats, y: Floats) -> list[int]:
 
 def _above(x: Floats, y: Floats, a: int, b: int, c: int) -> bool:
     """Is b on or above the line from a to c?"""
-    return bool((y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a]))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool((y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a]))
 
 
 def frontier_of(edges: list[_Edges], weights: Floats) -> Frontier:
@@ -123,7 +125,7 @@ class Clairvoyant(Rule):
 
     Parameters
     ----------
-    risk : float in [0, 1], default 0
+    risk : float in [0, 1), default 0
         The share of moments that may fail, in each series.
 
     Raises

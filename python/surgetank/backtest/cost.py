@@ -70,7 +70,8 @@ class Cost:
     def held(self, shape: tuple[int, ...], mean_usage: Floats) -> Floats:
         """(N,) the price of a unit and hour; by usage where none was given."""
         if self.per_unit_h is None:
-            return np.divide(1.0, mean_usage, out=np.zeros(len(mean_usage)), where=mean_usage > 0)
+            # Of denormal usage the price would exceed double: such a series weighs as one that was never used.
+            return np.divide(1.0, mean_usage, out=np.zeros(len(mean_usage)), where=mean_usage > 1 / np.finfo(float).max)
         return _bridge.per_series(self.per_unit_h, "per_unit_h", shape)
 
     def short(self, shape: tuple[int, ...]) -> Floats:

@@ -42,9 +42,12 @@ class Path(NamedTuple):
 
     def quotas(self, shape: tuple[int, ...]) -> Floats:
         """(T, N) the quota at each sample; NaN before the first."""
-        found = np.full(shape, np.nan)
-        for i, applies, quota in zip(self.series.tolist(), self.applies.tolist(), self.quota.tolist(), strict=True):
-            found[applies:, i] = quota
+        found = np.full(shape, np.nan, order="F")
+        ends = np.append(self.applies[1:], shape[0])
+        ends[:-1][self.series[1:] != self.series[:-1]] = shape[0]
+        changes = (self.series, self.applies, ends, self.quota)
+        for i, applies, end, quota in zip(*(values.tolist() for values in changes), strict=True):
+            found[applies:end, i] = quota
         return found
 
 

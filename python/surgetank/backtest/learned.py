@@ -10,15 +10,14 @@ from .._bridge import Duration
 from .._table import quantity
 from ..errors import invalid
 from .learning import learned_levels
-from .rules import DAY_S, Compiled, Looked, Rule, level_rule, positive, share_of
+from .rules import DAY_S, Compiled, LevelRule, Levels, Looked, level_rule, positive, share_of
 
 if TYPE_CHECKING:
     from .setting import Setting
-    from .sized import Levels
 
 
 @dataclass(frozen=True, kw_only=True)
-class LearnedRule(Rule):
+class LearnedRule(LevelRule):
     """A forecast that gradient-boosted trees learn from the past of all quotas; needs ``surgetank[forecast]``.
 
     Wants ``factor`` × the forecast, and follows it down as well.
@@ -101,11 +100,11 @@ class LearnedRule(Rule):
         return text + self._bounds() + self._others("quantile")
 
     @property
-    def shared(self) -> tuple[float, float]:
+    def key(self) -> tuple[str, float, float]:
         """What its levels depend on."""
-        return self.quantile, float(self.refit_s)  # type: ignore[arg-type]
+        return self.name, self.quantile, float(self.refit_s)  # type: ignore[arg-type]
 
     def compiled(self, setting: Setting, levels: Levels) -> Compiled:
         """Give it in the core's terms."""
-        found = levels.once((self.name, *self.shared), lambda: learned_levels(setting, *self.shared))
+        found = levels.once(self.key, lambda: learned_levels(setting, *self.key[1:]))
         return level_rule(Looked(levels=found), self.factor, self.threshold, self.lower)

@@ -15,7 +15,7 @@ from .._bridge import Floats
 from ..errors import MissingExtra
 from .forecast import ForecastRule, core_of
 from .rules import DAY_S
-from .setting import Setting
+from .setting import Setting, samples_in
 
 #: Ratios count as at most 16, and at least 1/16: what is farther off says no more.
 MOST = math.log(16.0)
@@ -64,8 +64,8 @@ class Reach:
         """From the setting of a run."""
         step, every, lead = setting.step_s, setting.every, setting.lead
         return cls(
-            day=max(1, round(DAY_S / step)), every=every, lead=lead, horizon=every * math.ceil((lead + 1) / every),
-            length=max(1, round(setting.longest_event_s / step)),
+            day=samples_in(DAY_S, step), every=every, lead=lead, horizon=every * math.ceil((lead + 1) / every),
+            length=samples_in(setting.longest_event_s, step),
         )  # fmt: skip
 
     @property
@@ -88,6 +88,7 @@ class Observed:
     @classmethod
     def of(cls, setting: Setting) -> Observed:
         """Look at a run's samples."""
+        setting = replace(setting, moments=None)  # those say what is judged, not what is known
         reach = Reach.of(setting)
         carried = setting.carried()
         demand, peak = carried["demand"], carried["peak"]
@@ -140,7 +141,7 @@ def rolled(setting: Setting, learn: Learn, refit_s: float) -> Floats:
     ended = np.searchsorted(known, decisions - observed.reach.end, side="right")  # those whose peak is known by then
     found = np.full((len(decisions), setting.world.width), math.nan, order="F")
     some = max(1, AT_A_TIME // setting.world.width)
-    for begin, end in _parts(decisions, rows[ended], max(1, round(refit_s / setting.step_s))):
+    for begin, end in _parts(decisions, rows[ended], samples_in(refit_s, setting.step_s)):
         predict = None
         if rows[ended[begin]] >= LEAST_ROWS:
             past = usable[: ended[begin]]
@@ -183,7 +184,9 @@ def learner(quantile: float) -> Learn:
         from sklearn.ensemble import HistGradientBoostingRegressor
         from threadpoolctl import threadpool_limits
     except ImportError as error:
-        raise MissingExtra("LearnedRule needs scikit-learn: pip install 'surgetank[forecast]'") from error
+        raise MissingExtra(
+            "LearnedRule needs scikit-learn: pip install scikit-learn, or surgetank[forecast]"
+        ) from error
 
     def learn(seen: Floats, ratio: Floats) -> Predict:
         trees = HistGradientBoostingRegressor(loss="quantile", quantile=quantile, **TREES)

@@ -18,9 +18,8 @@ from ..headroom.policy import Case, Row
 from .forecast import ForecastRule
 from .learned import LearnedRule
 from .replayed import looks_of
-from .rules import DAY_S, Compiled, PeakRule, PercentileRule, ThresholdRule, WindowRule
+from .rules import DAY_S, Compiled, LevelRule, Levels, PeakRule, PercentileRule, ThresholdRule, WindowRule
 from .setting import Setting, lead_samples, review_samples
-from .sized import Levels
 
 if TYPE_CHECKING:
     from ..headroom.result import Headroom
@@ -96,7 +95,7 @@ class RulePolicy:
 
     def _seen(self, setting: Setting) -> tuple[Compiled, Floats]:
         """(N,) what the rule sees now."""
-        if isinstance(self.rule, LearnedRule):
+        if isinstance(self.rule, LevelRule):
             compiled = self.rule.compiled(setting, Levels())
             assert compiled.looked.levels is not None
             return compiled, compiled.looked.levels[0]

@@ -15,10 +15,8 @@ from .._table import freeze
 from .clairvoyant import Clairvoyant
 from .custom import Path, replay_own
 from .forecast import core_of
-from .learned import LearnedRule
-from .rules import Compiled, Looked, WindowRule
+from .rules import Compiled, LevelRule, Levels, Looked, WindowRule
 from .setting import Setting
-from .sized import Levels, SizedRule
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,7 +49,7 @@ class Replayed:
                 paths[i] = policy.path(setting)
             elif isinstance(policy, WindowRule):
                 keep(i, policy.compiled(setting))
-            elif isinstance(policy, SizedRule | LearnedRule):
+            elif isinstance(policy, LevelRule):
                 keep(i, policy.compiled(setting, levels))
             else:
                 if demand is None:

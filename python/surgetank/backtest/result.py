@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,8 +123,8 @@ class Backtest(Figures):
         short = self.cost.short(self.setting.world.shape) * ratio(self._figures["own_short_sum"], self.samples)
         return frozen(self._held * self.idle + short + self.cost.per_request * self.requests / hours)
 
-    def quota_path(self, policy: int) -> Floats:
-        """(T, N) the quota that the policy with that number had at each sample; NaN before it had one.
+    def quota_path(self, policy: Any) -> Floats:
+        """(T, N) the quota that a policy, or the one with that number, had at each sample; NaN before it had one.
 
         To be drawn beside ``peak``: a failover fails where that is above it.
 
@@ -133,11 +134,15 @@ class Backtest(Figures):
             If there is no such policy, or the usage was changed since.
         """
         self.setting.check_unchanged()
-        return frozen(self.replayed.quotas(self._number(policy, "policy")))
+        known = [i for i, one in enumerate(self.policies) if one is policy or (isinstance(one, Rule) and one == policy)]
+        return frozen(self.replayed.quotas(known[0] if known else self._number(policy, "policy")))
 
     @cached_property
     def peak(self) -> Floats:
-        """(T, N) the most that a failover beginning at a sample would have needed; NaN where that is not known."""
+        """(T, N) the most that a failover beginning at a sample would have needed, in the quota's unit.
+
+        NaN where that is not known, and with ``moments`` wherever none was drawn.
+        """
         self.setting.check_unchanged()
         return frozen(self.setting.carried()["peak"])
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -99,6 +100,34 @@ class WindowRule(Rule):
     """A rule that the core replays from the samples alone."""
 
     def compiled(self, setting: Setting) -> Compiled:
+        """Give it in the core's terms."""
+        raise NotImplementedError
+
+
+class Levels:
+    """What slow rules said at each decision, each computed once in a run."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._found: dict[Any, Any] = {}
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Give the same array for the same key, so that it is made, and looked at by the core, once."""
+        if key not in self._found:
+            self._found[key] = make()
+        return self._found[key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LevelRule(Rule):
+    """A rule whose levels are computed in Python, once for all rules that share its key."""
+
+    @property
+    def key(self) -> Any:
+        """What the slow part of its levels depends on."""
+        raise NotImplementedError
+
+    def compiled(self, setting: Setting, levels: Levels) -> Compiled:
         """Give it in the core's terms."""
         raise NotImplementedError
 
@@ -219,9 +248,13 @@ class ThresholdRule(WindowRule):
     def __post_init__(self) -> None:
         """Refuse what cannot be replayed, now."""
         self._settle(
-            threshold=share_of(self.threshold, "threshold"),
+            threshold=_bridge.number(
+                share_of(self.threshold, "threshold"), "threshold", rule="must not be so small", least=1e-300
+            ),
             factor=_bridge.number(self.factor, "factor", rule="must be more than 1", least=1, above=True),
         )
+        if not 1 / self.threshold < math.inf:
+            raise invalid("threshold", "must not be so small that 1/threshold exceeds double", self.threshold)
         if self.window_s is not None:
             self._settle(window_s=_bridge.duration_s(self.window_s, "window_s", above=True))
 
@@ -251,6 +284,8 @@ def share_of(value: object, argument: str) -> float:
 
 def level_rule(looked: Looked, factor: float, threshold: float | None, lower: float | None) -> Compiled:
     """Give a rule that wants ``factor`` × what it sees."""
+    if not 1 / factor < math.inf:
+        raise invalid("factor", "must not be so small that 1/factor exceeds double", factor)
     # What is wanted must be more than the quota, or nothing is asked for.
     bar = 1 / factor if threshold is None else max(threshold, 1 / factor)
     return Compiled(looked, bar, factor, lower or 0.0, factor, False)

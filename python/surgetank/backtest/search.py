@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path as FilePath
@@ -18,11 +19,10 @@ import numpy as np
 from .. import _core
 from .._bridge import Floats
 from ..errors import invalid
-from .learned import LearnedRule
 from .replayed import Replayed
 from .result import Backtest, label
+from .rules import LevelRule
 from .setting import Setting
-from .sized import SizedRule
 
 #: Policies that are replayed between two entries of the file, and two looks at the progress.
 AT_A_TIME = 500
@@ -30,7 +30,7 @@ AT_A_TIME = 500
 KEPT = 1 / 3
 #: An estimate is measured at least so long, where there is so much to do.
 LONG_ENOUGH_S = 0.5
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,9 +65,8 @@ def search(
     scores = np.full((2, len(policies)), np.nan)
     for number, rung in enumerate(rungs):
         found = np.full((2, len(policies)), np.nan)
-        for begin in range(0, len(chosen), AT_A_TIME):
-            some = chosen[begin : begin + AT_A_TIME]
-            found[:, some] = kept.get(f"{number}.{begin}", partial(_score, template, policies, some, rung))
+        for part, some in enumerate(_parts(policies, chosen)):
+            found[:, some] = kept.get(f"{number}.{part}", partial(_score, template, policies, some, rung))
             done += len(some)
             if progress is not None:
                 progress(min(done, total), total)
@@ -76,6 +75,17 @@ def search(
         else:
             scores = found
     return Scores(risk=scores[0], cost_per_h=scores[1])
+
+
+def _parts(policies: Sequence[Any], chosen: Any) -> list[Any]:
+    """What is replayed between two entries of the file: of the slow ones, those that share what is slow."""
+    groups: dict[Any, list[int]] = {}
+    for i in chosen.tolist():
+        policy = policies[i]
+        groups.setdefault(policy.key if isinstance(policy, LevelRule) else None, []).append(i)
+    return [
+        np.array(own[begin : begin + AT_A_TIME]) for own in groups.values() for begin in range(0, len(own), AT_A_TIME)
+    ]
 
 
 def _score(template: Backtest, policies: Sequence[Any], some: Any, setting: Setting) -> Floats:
@@ -115,18 +125,14 @@ def _rungs(method: str, setting: Setting) -> list[Setting]:
     return [*(setting.part(first=first, end=end, counted=setting.counted) for first in parts), setting]
 
 
-def _in_common(rule: SizedRule | LearnedRule) -> Any:
-    return rule.shared if isinstance(rule, LearnedRule) else repr(rule.policy)
-
-
 def estimate_s(
     template: Backtest, policies: Sequence[Any], setting: Setting, *, method: str = "grid", trials: int | None = None
 ) -> float:  # fmt: skip
     """How long `search` would take, in seconds: measured on some of the policies."""
     share = min(trials or len(policies), len(policies)) / len(policies) if method == "random" else 1.0
     # Those that size headroom, or learn, are the slow ones, but what they have in common is computed once.
-    slow = list({_in_common(p): p for p in policies if isinstance(p, SizedRule | LearnedRule)}.values())
-    others = [p for p in policies if not isinstance(p, SizedRule | LearnedRule)]
+    slow = list({p.key: p for p in policies if isinstance(p, LevelRule)}.values())
+    others = [p for p in policies if not isinstance(p, LevelRule)]
     total = 0.0
     for number, rung in enumerate(_rungs(method, setting)):
         alone = _measured_s(template, slow, rung) * len(slow) if slow else 0.0
@@ -180,9 +186,11 @@ class _State:
     def _read(self) -> None:
         assert self.path is not None
         if not self.path.exists():
-            self.path.write_text(json.dumps(self.head) + "\n", encoding="utf-8")
+            with self._usable():
+                self.path.write_text(json.dumps(self.head) + "\n", encoding="utf-8")
             return
-        lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        with self._usable():
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
         try:
             head = json.loads(lines[0]) if lines else None
         except ValueError:
@@ -192,9 +200,17 @@ class _State:
             raise invalid("state", rule, str(self.path))
         whole = [line for line in lines[1:] if line.endswith("\n")]
         if len(whole) < len(lines) - 1:  # interrupted in the middle of a line
-            self.path.write_text("".join([lines[0], *whole]), encoding="utf-8")
+            with self._usable():
+                self.path.write_text("".join([lines[0], *whole]), encoding="utf-8")
         for number, line in enumerate(whole, start=2):
             self._take(number, line)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise invalid("state", f"must be a file to read and write: {error.strerror}", str(self.path)) from error
 
     def _take(self, number: int, line: str) -> None:
         try:
@@ -210,7 +226,7 @@ class _State:
             found = make()
             if self.path is not None:
                 entry = {"part": part, "found": [[None if np.isnan(v) else v for v in row] for row in found.tolist()]}
-                with self.path.open("a", encoding="utf-8") as file:
+                with self._usable(), self.path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
                     file.flush()
                     os.fsync(file.fileno())

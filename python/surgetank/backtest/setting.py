@@ -98,7 +98,7 @@ class Setting:
 
     def samples_in(self, seconds: float) -> int:
         """A window in samples, at least one."""
-        return int(min(max(1.0, round(seconds / self.step_s)), 2**40))
+        return samples_in(seconds, self.step_s)
 
     def describe(self, sample: int) -> str:
         """When that sample was taken, for a message."""
@@ -194,7 +194,7 @@ def _seed(seed: object) -> int:
 
 def _last_moment(events: Sequence[Event], rows: int, step: float) -> int:
     """The sample after the last at which a failover could begin and still end within the history."""
-    return rows - max([1, *(round(event.duration_s / step) for event in events)]) + 1
+    return rows - max([1, *(samples_in(event.duration_s, step) for event in events)]) + 1
 
 
 def _moments(count: object, seed: int, first: int, end: int) -> tuple[int, ...] | None:
@@ -223,7 +223,12 @@ def lead_samples(lead_s: float, step: float) -> int:
 
 def review_samples(review_s: float, step: float) -> int:
     """Samples from one decision to the next, at least one."""
-    return max(1, round(review_s / step))
+    return samples_in(review_s, step)
+
+
+def samples_in(seconds: float, step: float) -> int:
+    """Samples of a duration, at least one; halves up, as the core rounds."""
+    return int(min(max(1.0, math.floor(seconds / step + 0.5)), 2**40))
 
 
 def _fingerprint(matrix: Floats) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +14,7 @@ from .._table import for_json, percent, quantity
 from ..errors import invalid
 from ..headroom import CRITICAL_FRAC, WARNING_FRAC, QuantilePolicy
 from ..headroom.policy import Case, Policy
-from .rules import DAY_S, Compiled, Looked, Rule, level_rule, others, positive, share_of
+from .rules import DAY_S, Compiled, LevelRule, Levels, Looked, level_rule, others, positive, share_of
 
 if TYPE_CHECKING:
     from .setting import Setting
@@ -25,7 +24,7 @@ LEAST_HISTORY_S = 7 * DAY_S
 
 
 @dataclass(frozen=True, kw_only=True)
-class SizedRule(Rule):
+class SizedRule(LevelRule):
     """A headroom policy as a rule: wants usage + the headroom that the policy needs.
 
     Parameters
@@ -90,39 +89,16 @@ class SizedRule(Rule):
         plain = {n: for_json(getattr(self, n)) for n in ("factor", "headroom_factor", "threshold", "lower")}
         return {"name": self.name, "policy": self.policy.to_dict(), **plain}
 
+    @property
+    def key(self) -> str:
+        """What the slow part of its levels depends on."""
+        return repr(self.policy)
+
     def compiled(self, setting: Setting, levels: Levels) -> Compiled:
         """Give it in the core's terms."""
-        usage, needed = levels.of(self.policy, setting)
-        wanted = usage + self.headroom_factor * needed
-        looked = Looked(levels=levels.shared(self.policy, self.headroom_factor, wanted))
-        return level_rule(looked, self.factor, self.threshold, self.lower)
-
-
-class Levels:
-    """What was said at each decision by what is slow, each computed once in a run."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._sized: dict[Any, tuple[Floats, Floats]] = {}
-        self._wanted: dict[Any, Floats] = {}
-        self._once: dict[Any, Floats] = {}
-
-    def once(self, key: Any, make: Callable[[], Floats]) -> Floats:
-        """Give the same array for the same key, so that it is made, and looked at by the core, once."""
-        if key not in self._once:
-            self._once[key] = make()
-        return self._once[key]
-
-    def of(self, policy: Policy, setting: Setting) -> tuple[Floats, Floats]:
-        """Usage and needed headroom at each decision, (D, N) each; NaN where not known."""
-        key = repr(policy)
-        if key not in self._sized:
-            self._sized[key] = _sized(policy, setting)
-        return self._sized[key]
-
-    def shared(self, policy: Policy, headroom_factor: float, wanted: Floats) -> Floats:
-        """Give the same array for the same levels, so that the core looks at them once."""
-        return self._wanted.setdefault((repr(policy), headroom_factor), wanted)
+        usage, needed = levels.once(self.key, lambda: _sized(self.policy, setting))
+        wanted = levels.once((self.key, self.headroom_factor), lambda: usage + self.headroom_factor * needed)
+        return level_rule(Looked(levels=wanted), self.factor, self.threshold, self.lower)
 
 
 def _sized(policy: Policy, setting: Setting) -> tuple[Floats, Floats]:

@@ -45,15 +45,15 @@ class Tuned(Tabular):
         frontier = pareto(scores.risk, scores.cost_per_h)
         order = np.argsort(scores.cost_per_h, kind="stable")
         meeting = [int(i) for i in order if scores.risk[i] <= risk]
-        step, few, choice = 4 * AT_A_TIME, list(frontier), None
+        step, few, choice = 4 * AT_A_TIME, [*frontier], None
         for begin in range(0, max(1, len(meeting)), step):
-            few = sorted({*frontier, *meeting[: begin + step]})
+            few = sorted({*frontier, *meeting[: begin + step]}) or [0]  # none could be judged: one says so for all
             run = run_of(template, [policies[i] for i in few], tuning)
             choice = choose(run, risk, confidence)
             if choice.policy is not None:
                 break
         assert choice is not None
-        shown = [*frontier] if choice.index < 0 else sorted({*frontier, few[choice.index]})
+        shown = [*frontier] or [0] if choice.index < 0 else sorted({*frontier, few[choice.index]})
         kept = [policies[i] for i in sorted(shown, key=lambda i: (float(scores.cost_per_h[i]), i))]
         return cls(
             choice=choice,
@@ -75,7 +75,7 @@ class Tuned(Tabular):
     @cached_property
     def held_back(self) -> Verdict:
         """What the choice did in the time and series that were held back; of the knee where nothing was chosen."""
-        at = self._at if self._at >= 0 else self.run.knee
+        at = max(0, self._at if self._at >= 0 else self.run.knee)
         low, high = self.judged.interval("risk", [at])
         total = self.judged.total
         return Verdict(
@@ -103,6 +103,8 @@ class Tuned(Tabular):
             return self.choice.reason
         found = self.held_back
         low, high = self.run.interval("risk", [self._at])
+        if math.isnan(found.risk):
+            return f"{label(found.policy)} could not be judged on what was held back: it never had a quota there."
         shown = f"{percent(found.risk)} of the failovers that were held back failed"
         if found.risk > high[0]:
             tuned = f"the {percent(self.choice.risk)} ({percent(low[0])} to {percent(high[0])}) it was chosen for"
@@ -127,7 +129,11 @@ class Tuned(Tabular):
 
     def _caption(self) -> str:
         tuned, judged = span(self.run.setting.judged_s), span(self.judged.setting.judged_s)
-        return f"{len(self.policies):,} policies tuned on {tuned}, judged on {judged} that were held back"
+        told = f"{len(self.policies):,} policies tuned on {tuned}, judged on {judged} that were held back"
+        left_out = len(self.policies) - len(self.run.policies)
+        return (
+            told if left_out == 0 else f"{told}; {left_out:,} of them left out: others cost no more and risked no more"
+        )
 
     def _columns(self) -> list[Column]:
         run, judged = self.run, self.judged

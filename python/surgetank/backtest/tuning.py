@@ -159,7 +159,7 @@ def _begun(
     series: float, method: str, trials: int | None, step_s: Duration | None, scenarios: Scenarios,
     lead_time_s: Duration, review_s: Duration | None, warmup_s: Duration | None, quota: ArrayLike | None,
     regions: Sequence[str] | None, cost: Cost | None, moments: int | None, block_s: Duration | None, seed: int,
-    threads: int, **_: Any,
+    threads: int, progress: Callable[[int, int], None] | None, **_: Any,
 ) -> _Begun:  # fmt: skip
     """Check the arguments of `tune`, all of them: a mistake is not found after an hour's search."""
     share = _bridge.fraction(split, "split")
@@ -169,6 +169,8 @@ def _begun(
         raise invalid("method", f"must be one of {', '.join(METHODS)}", method)
     if method == "random" and trials is None:
         raise invalid("trials", "must be given for random search", None)
+    if progress is not None and not callable(progress):
+        raise invalid("progress", "must be callable, with how many are done and of how many", progress)
     if trials is not None and _bridge.whole(trials, "trials", "must be a whole number of at least 1") < 1:
         raise invalid("trials", "must be a whole number of at least 1", trials)
     known = None if policies is None else as_policies(policies)
@@ -188,6 +190,8 @@ def _begun(
         whole.part(first=whole.first, end=cut, counted=tuned_on),
         whole.part(first=cut, end=rows, counted=judged_on),
     )
+    _check_judged(tuning, "tuned on")
+    _check_judged(held_back, "held back")
     template = Backtest(
         policies=known[:1], setting=tuning, cost=as_cost(cost, whole),
         confidence=_confidence(0.95 if confidence is None else confidence), block=block_of(block_s, tuning),
@@ -195,6 +199,14 @@ def _begun(
     )  # fmt: skip
     choose(template, risk, confidence)  # refuses a risk that cannot be shown, whatever the policy
     return _Begun(template, known, tuning, held_back)
+
+
+def _check_judged(part: Setting, name: str) -> None:
+    peak = part.carried()["peak"][part.first :]
+    known = ~np.isnan(peak if part.counted is None else peak[:, part.counted])
+    if not known.any():
+        rule = f"must let a failover be judged in the part that is {name}, {span(part.judged_s)}: what would have been"
+        raise invalid("usage", f"{rule} carried is known at no moment of it", "0 moments")
 
 
 def _parted(setting: Setting, share: float, seed: int) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
