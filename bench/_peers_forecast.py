@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 import surgetank
-from surgetank.backtest.learning import GROWN, Reach, forecast_of, of_both, rolled, rolling_top
+from surgetank.backtest.learning import GROWN, Reach, of_both, rolled, rolling_top
+from surgetank.backtest.replayed import statistic_of
 from surgetank.backtest.rules import DAY_S, Levels
 
 REFIT_S = 28 * DAY_S
@@ -19,7 +20,7 @@ SEASON = 7
 
 def forecast(setting, tau):
     """ForecastRule with its option `quantile` so, which is of the peaks of single moments."""
-    return forecast_of(setting, surgetank.ForecastRule(quantile=tau))
+    return statistic_of(setting, surgetank.ForecastRule(quantile=tau).compiled(setting).looked)
 
 
 def forecast_errors(setting, tau):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from .. import _bridge, _core
 from .._bridge import Duration
 from .._table import quantity
-from .rules import DAY_S, Compiled, Looked, WindowRule, level_rule, positive, share_of
+from .rules import DAY_S, Compiled, Looked, WindowRule, level_rule, positive
 
 if TYPE_CHECKING:
     from .setting import Setting
@@ -91,11 +91,9 @@ class ForecastRule(WindowRule):
         self._settle(
             **seconds,
             **shares,
-            factor=positive(self.factor, "factor"),
             clip=positive(self.clip, "clip"),
             seasons=_bridge.number(self.seasons, "seasons", rule="must be at least 1", least=1),
-            threshold=None if self.threshold is None else positive(self.threshold, "threshold"),
-            lower=None if self.lower is None else share_of(self.lower, "lower"),
+            **self._asking(),
         )
 
     @property

@@ -10,7 +10,7 @@ from .._bridge import Duration
 from .._table import quantity
 from ..errors import invalid
 from .learning import learned_levels
-from .rules import DAY_S, Compiled, LevelRule, Levels, Looked, level_rule, positive, share_of
+from .rules import DAY_S, Compiled, LevelRule, Levels, Looked, level_rule
 
 if TYPE_CHECKING:
     from .setting import Setting
@@ -83,9 +83,7 @@ class LearnedRule(LevelRule):
             raise invalid("quantile", rule, self.quantile)
         self._settle(
             quantile=quantile,
-            factor=positive(self.factor, "factor"),
-            threshold=None if self.threshold is None else positive(self.threshold, "threshold"),
-            lower=None if self.lower is None else share_of(self.lower, "lower"),
+            **self._asking(),
             refit_s=_bridge.duration_s(self.refit_s, "refit_s", above=True),
         )
 

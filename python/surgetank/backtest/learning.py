@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from .._bridge import Floats
 from ..errors import MissingExtra
-from .forecast import ForecastRule, core_of
+from .forecast import ForecastRule
+from .replayed import statistic_of
 from .rules import DAY_S
 from .setting import Setting, samples_in
 
@@ -95,8 +95,9 @@ class Observed:
         origin = (setting.first - 1) % reach.every
         counts = np.cumsum(~np.isnan(peak), axis=0)
         counts[reach.horizon :] -= counts[: -reach.horizon].copy()
+        start = replace(setting, first=origin + 1)
         return cls(
-            reach=reach, origin=origin, forecast=forecast_of(replace(setting, first=origin + 1), ForecastRule()),
+            reach=reach, origin=origin, forecast=statistic_of(start, ForecastRule().compiled(start).looked),
             day_top=rolling_top(demand, reach.day),
             stretch_top=rolling_top(demand, reach.horizon + reach.length - 1),
             served_top=np.where(2 * counts >= reach.horizon, rolling_top(peak, reach.horizon), math.nan),
@@ -211,17 +212,6 @@ def of_both(learn: Learn) -> Learn:
         return lambda asked: 0.5 * (by_base(asked) + by_forecast(asked) + asked[:, 0])
 
     return learn_both
-
-
-def forecast_of(setting: Setting, rule: ForecastRule) -> Floats:
-    """(D, N) what a ForecastRule sees at each decision."""
-    looked = rule.compiled(setting).looked
-    assert looked.seasonal is not None
-    one = [_core.BacktestStatistic(*looked[:3], 0, -1)]
-    found = _core.backtest_statistics(
-        *setting.core(), setting.calendar(), one, [core_of(looked.seasonal)], setting.threads
-    )
-    return np.asarray(found[0])
 
 
 def rolling_top(values: Floats, window: int) -> Floats:

@@ -17,9 +17,9 @@ from ..headroom import wording
 from ..headroom.policy import Case, Row
 from .forecast import ForecastRule
 from .learned import LearnedRule
-from .replayed import looks_of
+from .replayed import statistic_of
 from .rules import DAY_S, Compiled, LevelRule, Levels, PeakRule, PercentileRule, ThresholdRule, WindowRule
-from .setting import Setting, lead_samples, review_samples
+from .setting import Setting, lead_samples, samples_in
 
 if TYPE_CHECKING:
     from ..headroom.result import Headroom
@@ -100,9 +100,7 @@ class RulePolicy:
             assert compiled.looked.levels is not None
             return compiled, compiled.looked.levels[0]
         compiled = self.rule.compiled(setting)
-        statistics, seasonals, _ = looks_of([compiled.looked])
-        found = _core.backtest_statistics(*setting.core(), setting.calendar(), statistics, seasonals, setting.threads)
-        return compiled, np.asarray(found[0][0])
+        return compiled, statistic_of(setting, compiled.looked)[0]
 
     def _now(self, case: Case) -> Setting:
         """A decision at the end of the last sample; what comes after it is not known."""
@@ -112,7 +110,7 @@ class RulePolicy:
         step = world.step_s
         return Setting(
             world=dataclasses.replace(world, matrix=matrix), scenarios=case.scenarios, skipped=(), first=case.rows,
-            every=review_samples(float(self.review_s), step),  # type: ignore[arg-type]
+            every=samples_in(float(self.review_s), step),  # type: ignore[arg-type]
             lead=lead_samples(float(self.lead_time_s), step),  # type: ignore[arg-type]
             quota=np.full(world.width, math.nan),
         )  # fmt: skip

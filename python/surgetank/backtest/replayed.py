@@ -125,6 +125,13 @@ class Replayed:
         return found
 
 
+def statistic_of(setting: Setting, looked: Looked) -> Floats:
+    """(D, N) what it sees at each decision, of what the core computes."""
+    statistics, seasonals, _ = looks_of([looked])
+    found = _core.backtest_statistics(*setting.core(), setting.calendar(), statistics, seasonals, setting.threads)
+    return np.asarray(found[0])
+
+
 def looks_of(
     looked: Sequence[Looked],
 ) -> tuple[list[_core.BacktestStatistic], list[_core.BacktestSeasonal], list[Floats]]:

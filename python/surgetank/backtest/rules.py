@@ -86,6 +86,15 @@ class Rule:
         up = "" if threshold is None else f", at {percent(threshold)}"
         return up if lower is None else f"{up}, down below {percent(lower)}"
 
+    def _asking(self) -> dict[str, float | None]:
+        """When it asks, and for how much, checked: of rules that want so many times what they see."""
+        factor, threshold, lower = (getattr(self, name) for name in ("factor", "threshold", "lower"))
+        return {
+            "factor": positive(factor, "factor"),
+            "threshold": None if threshold is None else positive(threshold, "threshold"),
+            "lower": None if lower is None else share_of(lower, "lower"),
+        }
+
     def _others(self, *shown: str) -> str:
         """The options that are not as they are by default, but for those that the name shows anyway."""
         return others(self, "threshold", "lower", "factor", *shown)
@@ -179,10 +188,8 @@ class PercentileRule(WindowRule):
         _check_of(self.of)
         self._settle(
             quantile=_bridge.fraction(self.quantile, "quantile"),
-            factor=positive(self.factor, "factor"),
             window_s=_bridge.duration_s(self.window_s, "window_s", above=True),
-            threshold=None if self.threshold is None else positive(self.threshold, "threshold"),
-            lower=None if self.lower is None else share_of(self.lower, "lower"),
+            **self._asking(),
         )
 
     @property

@@ -158,7 +158,7 @@ class Setting:
             scenarios=chosen,
             skipped=skipped,
             first=first,
-            every=review_samples(review, step),
+            every=samples_in(review, step),
             lead=_lead(lead_s, rows, step),
             quota=start,
             moments=_moments(moments, luck, first, _last_moment(events_of(chosen), rows, step)),
@@ -219,11 +219,6 @@ def _lead(lead_s: float, rows: int, step: float) -> int:
 def lead_samples(lead_s: float, step: float) -> int:
     """Samples from the end of a decision's until its quota applies; a part of one counts as a whole."""
     return math.ceil(lead_s / step - 1e-9)
-
-
-def review_samples(review_s: float, step: float) -> int:
-    """Samples from one decision to the next, at least one."""
-    return samples_in(review_s, step)
 
 
 def samples_in(seconds: float, step: float) -> int:

@@ -14,7 +14,7 @@ from .._table import for_json, percent, quantity
 from ..errors import invalid
 from ..headroom import CRITICAL_FRAC, WARNING_FRAC, QuantilePolicy
 from ..headroom.policy import Case, Policy
-from .rules import DAY_S, Compiled, LevelRule, Levels, Looked, level_rule, others, positive, share_of
+from .rules import DAY_S, Compiled, LevelRule, Levels, Looked, level_rule, others, positive
 
 if TYPE_CHECKING:
     from .setting import Setting
@@ -63,10 +63,8 @@ class SizedRule(LevelRule):
         if isinstance(self.policy, type) or not isinstance(self.policy, Policy):
             raise invalid("policy", "must be QuantilePolicy(...) or ClassicPolicy(...)", self.policy)
         self._settle(
-            factor=positive(self.factor, "factor"),
             headroom_factor=positive(self.headroom_factor, "headroom_factor"),
-            threshold=None if self.threshold is None else positive(self.threshold, "threshold"),
-            lower=None if self.lower is None else share_of(self.lower, "lower"),
+            **self._asking(),
         )
 
     @property

@@ -102,9 +102,9 @@ class Tuned(Tabular):
         if self._at < 0:
             return self.choice.reason
         found = self.held_back
-        low, high = self.run.interval("risk", [self._at])
         if math.isnan(found.risk):
             return f"{label(found.policy)} could not be judged on what was held back: it never had a quota there."
+        low, high = self.run.interval("risk", [self._at])
         shown = f"{percent(found.risk)} of the failovers that were held back failed"
         if found.risk > high[0]:
             tuned = f"the {percent(self.choice.risk)} ({percent(low[0])} to {percent(high[0])}) it was chosen for"
