@@ -145,7 +145,8 @@ def test_totals_have_the_same_bits_in_every_layout(layout):
         np.testing.assert_array_equal(getattr(other.total, name), getattr(run.total, name), err_msg=name)
 
 
-@given(worlds(), st.lists(st.floats(0.1, 4), min_size=2, max_size=8, unique=True))
+# Not an ulp apart: idle headroom is a difference of sums, and these round.
+@given(worlds(), st.lists(st.integers(100, 4000).map(lambda k: k / 1000), min_size=2, max_size=8, unique=True))
 def test_more_of_a_peak_that_never_changes_is_never_more_risk(usage, factors):
     run = replay(usage, grid(PeakRule, factor=sorted(factors), window_s=D), review_s=30 * D)
     assert (run.requests == 0).all()

@@ -125,7 +125,9 @@ Tally Total::operator()(const Trail& trail) {
     out.own_short_sum = total(end.own.sum);
     out.quota_sum = end.quota_sum;
     out.last_quota = trail.pieces.back().quota;
-    out.idle_sum = std::max(0.0, end.quota_sum - books_->usage.sum_from(from) + out.own_short_sum);
+    // Where every sample is above its quota nothing is idle, and the sums would leave a rounding.
+    const double idle = end.quota_sum - books_->usage.sum_from(from) + out.own_short_sum;
+    out.idle_sum = out.own_short == out.samples && std::isfinite(idle) ? 0 : std::max(0.0, idle);
     out.moments = end.moments;
     out.fails = peak.count;
     out.failed_days = peak.days;
