@@ -105,6 +105,18 @@ def test_what_is_no_number_is_refused_by_name(values):
         numbers(values, "usage")
 
 
+def test_the_core_is_given_aligned_arrays():
+    """NumPy takes float64 from any byte on, such as a field of a record; the core's compiled code does not."""
+    table = np.zeros(6, dtype=[("flag", "u1"), ("value", "f8")])
+    table["value"] = range(6)
+    flat = np.frombuffer(b"." + np.arange(6.0).tobytes(), dtype=np.uint8)[1:].view(float)
+    for odd in (table["value"], flat, flat.reshape(2, 3)):
+        assert not odd.flags.aligned
+        for found in (samples(odd)[0], numbers(odd, "x")):
+            assert found.flags.aligned
+            assert found.ravel().tolist() == list(range(6))
+
+
 @pytest.mark.parametrize("values", [5.0, [], [[]], np.zeros((0, 3)), np.zeros((1, 1, 1, 1))])
 def test_samples_of_other_shapes_are_refused(values):
     with clear_error(InvalidInput, "usage", "shape"):

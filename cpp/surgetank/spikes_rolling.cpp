@@ -75,8 +75,8 @@ struct Scratch {
     static constexpr Index chunk = 32;  // rows of windows at a time, so that they stay in the nearest cache
     std::vector<Row> x;
     lanes::Moments windows[chunk];
-    Row count[chunk];
-    unsigned char candidate[chunk];
+    Row count[chunk] = {};  // both are copied, one for each thread, before anything is in them
+    unsigned char candidate[chunk] = {};
 };
 
 // Eight series, block after block.

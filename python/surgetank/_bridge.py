@@ -33,11 +33,19 @@ def numbers(values: ArrayLike, argument: str) -> Floats:
             if isinstance(value, str | bytes | complex | dt.timedelta | np.timedelta64 | np.complexfloating):
                 raise invalid(argument, "must hold numbers", value)
     try:
-        with np.errstate(over="ignore"):  # what exceeds float64 becomes inf, which is refused by name
-            floats = np.asarray(array, dtype=np.float64)
+        floats = as_float64(array)
     except (TypeError, ValueError, OverflowError) as error:
         raise invalid(argument, "must hold numbers within the range of float64", f"dtype {array.dtype}") from error
-    return floats if mask is np.ma.nomask else np.where(mask, np.nan, floats)
+    if mask is not np.ma.nomask:
+        return np.where(mask, np.nan, floats)
+    # The core's compiled code may rely on it; ascontiguousarray leaves such an array as it is.
+    return floats if floats.flags.aligned else floats.copy()
+
+
+def as_float64(array: NDArray[Any]) -> Floats:
+    """Float64 of an array of numbers; what exceeds it becomes inf, a signalling NaN a quiet one, without a warning."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(array, dtype=np.float64)
 
 
 def _first_text(array: NDArray[Any]) -> str:
@@ -56,7 +64,7 @@ def samples(values: ArrayLike, argument: str = "usage") -> tuple[Floats, tuple[i
         raise invalid(argument, "must hold at least one sample", f"shape {array.shape}")
     matrix = array.reshape(array.shape[0], -1)
     whole_items = all(stride > 0 and stride % 8 == 0 for stride in matrix.strides)
-    if not (whole_items and matrix.flags.aligned and matrix.dtype.isnative):
+    if not whole_items:
         matrix = np.ascontiguousarray(matrix, dtype=np.float64)
     return matrix, array.shape[1:]
 
