@@ -134,7 +134,7 @@ def test_naive_frames_need_a_zone(name):
         [[1.0], [2.0], [3.0]],
         ["1", "two", "3"],
         [1.0, np.inf, 3.0],
-        [1, 10**400, 3],
+        pd.Series([1, 10**400, 3], dtype=object),
         [{}, {}, {}],
     ],
     ids=["instants", "aware instants", "durations", "complex", "lists", "text", "inf", "beyond float64", "dicts"],

@@ -74,7 +74,7 @@ def test_every_row_is_counted_once(rows):
     assert report.missing == sum(v != v for _, _, v in rows)
     assert report.conflicts == sum(len(set(given)) - 1 for given in values.values())
     assert report.duplicates == sum(len(given) - len(set(given)) for given in values.values())
-    assert report.negatives == 0
+    assert report.out_of_range == 0
     assert report.rows == report.added + report.duplicates + report.conflicts + report.missing
 
 
@@ -88,11 +88,11 @@ def test_negative_values_are_refused_missing_or_kept(values):
             History.read(frame(rows))
     if any(v >= 0 for v in values):
         missing = History.read(frame(rows), negative="missing")
-        assert missing.report.negatives == below
+        assert missing.report.out_of_range == below
         assert not (missing.usage < 0).any()
         assert missing.report.rows == missing.report.added + missing.report.missing + below
     if any(v == v for v in values):
-        kept = History.read(frame(rows), negative="keep")
+        kept = History.read(frame(rows), negative="keep", step_s=60)
         assert kept.signed
         assert (kept.usage < 0).sum() == below
 

@@ -59,7 +59,7 @@ def test_the_one_file_with_negative_values_asks_what_to_do(shared_data):
     with clear_error(InvalidInput, f"{NEGATIVE}, line 2", "'value'", "negative='missing'", "--negative", "-21.04"):
         History.read(path, tz="UTC")
     missing = History.read(path, tz="UTC", negative="missing")
-    assert missing.report.negatives == below > 0
+    assert missing.report.out_of_range == below > 0
     assert np.isfinite(missing.usage).sum() == missing.report.added == missing.report.rows - below
     kept = History.read(path, tz="UTC", negative="keep")
     assert kept.signed

@@ -17,7 +17,8 @@ from ..errors import invalid
 from ..scenario import Scenario
 from .keys import Quota, QuotaKey, check_units, quotas_by_key
 from .report import ImportReport
-from .samples import LONGEST_STEP_S, Samples
+from .samples import LONGEST_STEP_S, Samples, SampleSet, grid
+from .samples import until as samples_until
 
 #: An older last sample says nothing: the longer of an hour and so many steps.
 STEPS_TO_STALE = 12
@@ -78,10 +79,12 @@ class History(Tabular):
 
         Parameters
         ----------
-        source : path, pandas or polars frame, or anything with ``__arrow_c_stream__``
-            CSV (any file) or Parquet (extra ``[files]``), long or wide. A long table has the columns timestamp,
+        source : path, ``"-"``, binary file, pandas or polars frame, or anything with ``__arrow_c_stream__``
+            A file, a pipe or standard input (``"-"``), read once; what it is is told by its content. CSV, Parquet or
+            Arrow (extra ``[files]``), long or wide, also compressed by gzip: a long table has the columns timestamp,
             account, region, service_code, quota_code, usage, in any order, of which only timestamp and usage must be
-            there. In a wide one every further column is a series.
+            there; in a wide one every further column is a series. The AWS CLI's JSON of ``cloudwatch
+            get-metric-data`` and ``get-metric-statistics`` as it is, and the answer of a Prometheus range query.
         quotas : path, frame, sequence of Quota, or mapping of QuotaKey to number, optional
             What the usage is held against.
         step_s : float (whole seconds) or timedelta, optional
@@ -92,16 +95,21 @@ class History(Tabular):
         negative : {"refuse", "missing", "keep"}, default "refuse"
             What to do with usage below 0: refuse the file, read it as not observed, or keep it (for
             `detect_spikes` only).
+        bad : {"refuse", "skip"}, default "refuse"
+            What to do with rows that cannot be read: refuse the source, saying how many they are and where the first
+            ones stand, or leave them out and count them in ``report``.
         columns : mapping, optional
-            Field → header, where the headers are not the usual ones.
+            Field → header, where the headers are not the usual ones; of JSON, field → label, and ``usage`` → the
+            statistic.
         tz : str or tzinfo, optional
             The zone of instants that state none, such as "UTC" or "Europe/Berlin". Without it they are refused.
         account, region, service_code, quota_code : str, optional
             The same for every row, where there is no such column.
         series : str, optional
-            How the headers of a wide table are built, such as "{region}.{service_code}". Default "{region}".
+            How the headers of a wide table are built, such as "{region}.{service_code}" or "{region} vCPU", and the
+            labels of CloudWatch's results. Default "{region}", or "{service_code}" where the Region is known.
         progress : callable, optional
-            Called with (bytes read, bytes in all).
+            Called with (bytes read, bytes in all; 0 where that is not known).
 
         Returns
         -------
@@ -111,7 +119,11 @@ class History(Tabular):
         Raises
         ------
         InvalidInput
-            With the file's line and column. `MissingExtra` for a Parquet file without the extra.
+            With the file's line and column; its ``report`` counts the rows that cannot be read.
+        MissingExtra
+            Parquet and Arrow need the extra ``[files]``.
+        StoreError
+            There is no room for the temporary file of a source with millions of rows.
         """
         from .readers import read_samples
 
@@ -120,16 +132,16 @@ class History(Tabular):
 
     @staticmethod
     def from_samples(
-        found: Samples, *, quotas: object = None, step_s: Duration | None = None, until: Instant | None = None,
+        found: SampleSet, *, quotas: object = None, step_s: Duration | None = None, until: Instant | None = None,
         scenarios: tuple[Scenario, ...] = (), signed: bool = False,
     ) -> History:  # fmt: skip
         """Put samples on their grid."""
         if until is not None:
-            found = found.until(instant_s(until, "now"))
+            found = samples_until(found, instant_s(until, "now"))
             if not len(found.value):
                 raise invalid("usage", "must hold at least one observed sample at or before now", str(until))
         step = found.step_s() if step_s is None else whole_step(step_s)
-        start, usage = found.grid(step)
+        start, usage = grid(found, step)
         return History(
             keys=found.keys,
             start_s=start,
@@ -204,7 +216,8 @@ class History(Tabular):
         """Give the observed samples, each at the beginning of its step."""
         t, k = np.nonzero(~np.isnan(self.usage.T))[::-1]
         time_s = self.start_s + t * int(self.step_s)
-        report = self.report or ImportReport(source="history", rows=len(t), series=len(self.keys), step_s=self.step_s)
+        source = self.report.source if self.report else "history"
+        report = ImportReport(source=source, rows=len(t), series=len(self.keys), step_s=self.step_s)
         return Samples(self.keys, k.astype(np.int64), time_s.astype(np.int64), self.usage[t, k], self.units, report)
 
     def time(self, step: int) -> np.datetime64:

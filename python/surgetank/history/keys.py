@@ -110,8 +110,11 @@ def quotas_by_key(quotas: Iterable[Quota] | Mapping[QuotaKey, float | Quota]) ->
         if not isinstance(quota, Quota):
             raise invalid("quotas", "must be Quota objects, or a mapping from QuotaKey to a number", quota)
         known = result.setdefault(quota.key, quota)
-        if known.value != quota.value and not (math.isnan(known.value) and math.isnan(quota.value)):
-            raise invalid("quotas", f"of {quota.key} must be given once", f"{known.value:g} and {quota.value:g}")
+        for one, other in ((known.value, quota.value), (known.default_value, quota.default_value)):
+            if one != other and not (math.isnan(one) and math.isnan(other)):
+                raise invalid("quotas", f"of {quota.key} must be given once", f"{one:g} and {other:g}")
+        if not same_unit(known.unit, quota.unit):
+            raise invalid("quotas", f"of {quota.key} must have one unit", f"{known.unit} and {quota.unit}")
     return result
 
 
@@ -121,9 +124,14 @@ def _key(key: object) -> QuotaKey:
     return QuotaKey(*key)
 
 
+def same_unit(one: str, other: str) -> bool:
+    """Whether two units agree: what is not stated agrees with all, and case does not matter."""
+    return not one or not other or one.casefold() == other.casefold()
+
+
 def check_units(units: Mapping[QuotaKey, str], quotas: Mapping[QuotaKey, Quota]) -> None:
     """Usage and quota must be in the same unit wherever both state one (case does not matter)."""
     for key, unit in units.items():
         quota = quotas.get(key)
-        if quota is not None and unit and quota.unit and unit.casefold() != quota.unit.casefold():
+        if quota is not None and not same_unit(unit, quota.unit):
             raise invalid("unit", f"of the usage of {key} must be its quota's, {quota.unit!r}", unit)
