@@ -83,10 +83,10 @@ def test_every_row_of_every_import_is_counted_once(first, second):
         known = {}
         for rows in (first, second, second):
             report = store.import_usage(frame(rows), negative="missing")
-            counted = (report.added, report.duplicates, report.conflicts, report.missing, report.negatives)
+            counted = (report.added, report.duplicates, report.conflicts, report.missing, report.out_of_range)
             assert report.rows == len(rows) == sum(counted)
             assert report.missing == sum(v != v for _, _, v in rows)
-            assert report.negatives == sum(v < 0 for _, _, v in rows)
+            assert report.out_of_range == sum(v < 0 for _, _, v in rows)
             new = {(r, t) for r, t, v in rows if v >= 0} - set(known)
             assert report.added == len(new)
             known.update(dict.fromkeys(new))
@@ -266,3 +266,24 @@ def test_a_closed_store_says_so(store):
     for call in (*calls, lambda: store.import_usage(series("a")), lambda: store.save_scenarios([])):
         with clear_error(StoreError, "closed"):
             call()
+
+
+def test_samples_that_were_derived_are_counted_as_what_they_are(store):
+    history = History.read(series("a", count=6))
+    assert store.add_samples(history.until(NEW_YEAR + 120).samples()).rows == 3
+    report = store.add_samples(history.samples())
+    assert (report.rows, report.added, report.duplicates) == (6, 3, 3)
+    more = history.with_quotas({QuotaKey(region="b"): 5.0}).complete()
+    assert store.add_samples(more.samples()).duplicates == 6
+
+
+def test_a_history_of_nothing_leaves_a_store_of_nothing(store):
+    nothing = History.from_array([[math.nan]] * 3, start=NEW_YEAR, step_s=60, regions=["a"])
+    assert store.add_samples(nothing.samples()).rows == 0
+    assert [key.region for key in store.keys_with_usage()] == ["a"]
+
+
+@pytest.mark.parametrize("path", [":memory:", b"x.db", 5])
+def test_what_is_no_path_of_a_file(path):
+    with clear_error(InvalidInput, "path", "must be the path of a file"):
+        Store(path, create=True)

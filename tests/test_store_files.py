@@ -1,6 +1,8 @@
 """Files that are not, or no longer, a whole store of this version: refused by name, and never touched."""
 
+import itertools
 import os
+import random
 import sqlite3
 import tempfile
 from pathlib import Path
@@ -9,9 +11,11 @@ import pandas as pd
 import pytest
 
 from clear import clear_error
+from store_faults import FAULTS
 from surgetank import Scenario, Store, StoreError
 from surgetank.history import schema
 from surgetank.history.schema import APPLICATION_ID, MIGRATIONS
+from surgetank.history.soundness import check_store
 
 DAYS = 6
 
@@ -27,6 +31,8 @@ def whole(tmp_path_factory):
         )
         store.import_quotas({("-", "us-east-1"): 9000.0})
         store.save_scenarios([Scenario("s", "us-east-1", {"eu-west-1": 1.0})])
+        for status in ("OK", "CRITICAL"):
+            store.save_plan({"made": "m", "as_of": "x", "status": status, "coverage": 0.75, "quotas": [*range(900)]})
     return path.read_bytes(), said(path)
 
 
@@ -34,7 +40,7 @@ def said(path):
     with Store(path) as store:
         found = store.samples()  # not on a grid: wild instants of a damaged file would make a vast one
         arrays = (found.code.tobytes(), found.time_s.tobytes(), found.value.tobytes())
-        return found.keys, arrays, repr(store.quotas()), store.scenarios(), store.plans(), len(store.imports())
+        return found.keys, arrays, repr(store.quotas()), store.scenarios(), store.plans(), store.imports()
 
 
 @pytest.fixture
@@ -154,6 +160,40 @@ def test_overwritten_bytes_are_found_and_never_become_other_numbers(tmp_path, wh
     assert {what: places[:5] for what, places in wrong.items()} == {}
 
 
+def flipped(content):
+    """One bit at a time: everywhere in what says how a page is laid out, and here and there in all the rest."""
+    rng = random.Random(20260101)
+    pages = range(0, len(content), 4096)
+    layout = [8 * page + bit for page in pages for bit in rng.sample(range(8 * 12), 12)]
+    names = [8 * at + rng.randrange(8) for at in range(len(content)) if content.startswith(b"us-east-1", at)]
+    for bit in (*range(8 * 100), *layout, *names, *rng.sample(range(8 * len(content)), 600 * FAULTS)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        yield bit, bytes(damaged)
+
+
+def test_a_flipped_bit_is_found_by_reading_and_by_the_check(tmp_path, whole):
+    """Wherever it is: the answer is the same, or it is an error; and what is an error is damage to the check, too."""
+    path, wrong = tmp_path / "fleet.db", {}
+    for bit, content in flipped(whole[0]):
+        path.write_bytes(content)
+        try:
+            checked = check_store(path, 5).sound
+        except StoreError:
+            checked = False
+        if path.read_bytes() != content:
+            wrong.setdefault("the check wrote", []).append(bit)
+        try:
+            found = said(path) == whole[1]
+        except StoreError:
+            found = None
+        if found is False:
+            wrong.setdefault("other numbers", []).append(bit)
+        if found is None and checked:
+            wrong.setdefault("not found by the check", []).append(bit)
+    assert {what: places[:9] for what, places in wrong.items()} == {}
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -185,8 +225,7 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_holds(file, whol
         "CREATE TABLE note (text TEXT);\nINSERT INTO note VALUES ('new')",
         "ALTER TABLE plan ADD COLUMN extra TEXT",
     )
-    for module in ("surgetank.history.schema", "surgetank.history.sqlite"):
-        monkeypatch.setattr(f"{module}.MIGRATIONS", (*MIGRATIONS, *scripts))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, *scripts))
     assert said(path) == whole[1]
     with Store(path) as store:
         assert store.schema_version == len(MIGRATIONS) + 2
@@ -200,20 +239,13 @@ def test_an_older_store_is_brought_up_to_date_and_keeps_what_it_holds(file, whol
 def test_a_migration_that_fails_changes_nothing(file, whole, monkeypatch):
     path = file(whole[0])
     broken = (*MIGRATIONS, "CREATE TABLE note (text TEXT)", "CREATE TABLE other (x);\nCREATE TABLE quota_key (x)")
-    for module in ("surgetank.history.schema", "surgetank.history.sqlite"):
-        monkeypatch.setattr(f"{module}.MIGRATIONS", broken)
+    monkeypatch.setattr(schema, "MIGRATIONS", broken)
     with clear_error(StoreError, str(path)):
         Store(path)
     monkeypatch.undo()
     assert said(path) == whole[1]
     with Store(path) as store:
         assert store.schema_version == len(MIGRATIONS)
-
-
-def test_published_migrations_stay_as_they_are():
-    """Stores out there were made by them; a new need appends a script. A new script extends this list."""
-    tables = ["quota_key", "usage_day", "quota", "scenario", "plan", "import"]
-    assert [name for name in tables if f"CREATE TABLE {name} (" in schema.MIGRATIONS[0]] == tables
 
 
 # Paths and permissions.
@@ -272,3 +304,24 @@ def test_a_read_only_folder(unprivileged, whole):
     with clear_error(StoreError, str(unprivileged / "new.db")):
         Store(unprivileged / "new.db", create=True)
     assert path.read_bytes() == whole[0]
+
+
+def test_a_page_in_another_s_place_is_damage_and_not_other_numbers(tmp_path):
+    """Every row of the page is what was written, and the pages are whole; but some days are found twice, others not."""
+    times = [1767225600 + 1800 * i for i in range(600)]
+    usage = [float(i) for i in range(600)]
+    frames = [pd.DataFrame({"timestamp": times, "region": f"r{r}", "usage": usage}) for r in range(5)]
+    with Store(tmp_path / "good.db", create=True) as store:
+        store.import_usage(pd.concat(frames))
+    good, told = (tmp_path / "good.db").read_bytes(), said(tmp_path / "good.db")
+    pages = [good[at : at + 4096] for at in range(0, len(good), 4096)]
+    leaves = [n for n, page in enumerate(pages) if page[0] == 10]  # of tables without rowid, as of indexes
+    refused = 0
+    for source, place in itertools.permutations(leaves, 2):
+        path = tmp_path / "bad.db"
+        path.write_bytes(b"".join(pages[source] if n == place else page for n, page in enumerate(pages)))
+        try:
+            assert said(path)[:2] == told[:2], (source, place)
+        except StoreError:
+            refused += 1
+    assert refused > 10

@@ -6,21 +6,42 @@ import json
 import math
 import sqlite3
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._bridge import Floats
-from ..errors import shown
+from ..errors import printable, shown
 from ..scenario import Scenario
 from .keys import Quota, QuotaKey
 from .samples import Ints
 
 APPLICATION_ID = 0x53544E4B  # "STNK"
 DAY_S = 86_400
+REMEDY = "restore it from a backup (`surgetank store check` says what is damaged)"
 
-# One script per schema version. A published script never changes; a new need appends one.
+
+def _sum(numbers: str, texts: str) -> str:
+    """SQL for the checksum of a row. Texts count as their bytes: what is no UTF-8, or behind a NUL, counts as well."""
+    parts = [numbers, *(f"typeof({t}), CAST({t} AS BLOB)" for t in texts.split())]
+    return f"surgetank_checksum({', '.join(parts)})"
+
+
+# Part of a published script, as they are.
+_KEY_SUM = _sum("id, has_usage", "account region service_code quota_code context_id usage_unit")
+_PLAN_SUM = _sum("id, coverage", "made as_of status body")
+_IMPORT_SUM = _sum("id", "made report")
+#: SQL: whether a row is what was written, where the schema keeps that by itself.
+SOUND = {
+    "quota_key": f"checksum = {_KEY_SUM}",
+    "plan": f"checksum = {_PLAN_SUM}",
+    "import": f"checksum = {_IMPORT_SUM}",
+}
+
+# One script per schema version; ";" at the end of a line ends a statement. A published script never changes; a new need
+# appends one.
 MIGRATIONS = (
     """
     CREATE TABLE quota_key (
@@ -52,12 +73,53 @@ MIGRATIONS = (
     );
     CREATE TABLE import (id INTEGER PRIMARY KEY, made TEXT NOT NULL, report TEXT NOT NULL);
     """,
+    # Checksums for the rest, kept by triggers: no writer can forget them, and an older surgetank that still has the
+    # file open does not know the function, and can no longer write. What is damaged is never given a fresh checksum.
+    f"""
+    ALTER TABLE quota_key ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE plan ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE import ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
+    UPDATE quota_key SET checksum = {_KEY_SUM};
+    UPDATE plan SET checksum = {_PLAN_SUM};
+    UPDATE import SET checksum = {_IMPORT_SUM};
+    CREATE TRIGGER quota_key_made AFTER INSERT ON quota_key BEGIN
+        UPDATE quota_key SET checksum = {_KEY_SUM} WHERE id = NEW.id; END;
+    CREATE TRIGGER quota_key_verified BEFORE UPDATE OF has_usage, usage_unit ON quota_key BEGIN
+        SELECT RAISE(ABORT, 'malformed: the name of a quota is not what was written')
+        FROM quota_key WHERE id = OLD.id AND checksum IS NOT {_KEY_SUM}; END;
+    CREATE TRIGGER quota_key_changed AFTER UPDATE OF has_usage, usage_unit ON quota_key BEGIN
+        UPDATE quota_key SET checksum = {_KEY_SUM} WHERE id = NEW.id; END;
+    CREATE TRIGGER plan_made AFTER INSERT ON plan BEGIN
+        UPDATE plan SET checksum = {_PLAN_SUM} WHERE id = NEW.id; END;
+    CREATE TRIGGER import_made AFTER INSERT ON import BEGIN
+        UPDATE import SET checksum = {_IMPORT_SUM} WHERE id = NEW.id; END;
+    """,
 )
 
 
 def checksum(*values: object) -> int:
     """CRC-32 of a row, kept beside it."""
     return zlib.crc32(repr(values).encode("utf-8", "surrogatepass"))
+
+
+def read_keys(rows: Iterable[tuple[Any, ...]]) -> tuple[tuple[QuotaKey, ...], list[int]]:
+    """Keys and numbers from rows of quota_key: the parts, id, and whether the row is what was written."""
+    keys: dict[QuotaKey, int] = {}
+    for *parts, key_id, sound in rows:
+        key = QuotaKey(*parts)
+        if not sound or key in keys or not all(isinstance(part, str) for part in parts):
+            name = " ".join(map(str, parts))
+            raise sqlite3.DatabaseError(f"malformed: the name of a quota is not what was written: {name}")
+        keys[key] = key_id
+    return tuple(keys), list(keys.values())
+
+
+def read_body(sound: object, text: str) -> dict[str, Any]:
+    """Give the JSON of a plan or an import's report, if the row is what was written."""
+    body = json.loads(text)
+    if not sound or not isinstance(body, dict):
+        raise ValueError("a plan or an import's report is not what was written")
+    return body
 
 
 def pack_day(key_id: int, day: int, second: Ints, usage: Floats) -> tuple[int, int, bytes, bytes, int]:
@@ -75,7 +137,13 @@ def unpack_day(row: tuple[Any, ...]) -> tuple[Ints, Floats]:
     return seconds + day * DAY_S, np.frombuffer(usage, dtype="<f8").astype(np.float64)
 
 
-def explain(error: sqlite3.Error, timeout_s: float) -> str:
+def is_damage(error: Exception) -> bool:
+    """Whether that is what reading a damaged file raises."""
+    text = str(error)
+    return any(word in text for word in ("malformed", "corrupt", "decode", "no such table", "no such column"))
+
+
+def explain(error: Exception, timeout_s: float) -> str:
     """Say what went wrong with the store, for a person."""
     text = str(error)
     if "locked" in text or "busy" in text:
@@ -90,8 +158,15 @@ def explain(error: sqlite3.Error, timeout_s: float) -> str:
         return "is closed"
     if "not a database" in text:
         return "is not a surgetank store; nothing was changed"
-    if "malformed" in text or "corrupt" in text or "disk I/O" in text:
-        return f"is damaged ({text}); restore it from a copy"
+    if "disk I/O" in text:
+        return (
+            f"could not be read or written ({text}): a full disk, a limit of the system, or a failing disk; nothing"
+            " was changed, and `surgetank store check` says whether it is damaged"
+        )
+    if "no such function: surgetank" in text:
+        return "was brought up to date by a newer surgetank in the meantime; update this one; nothing was changed"
+    if is_damage(error):
+        return f"is damaged ({printable(text, 200)}); {REMEDY}"
     return text
 
 

@@ -10,40 +10,44 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from .._bridge import Duration, Floats, Instant, number
+from .._bridge import Duration, Instant, number
 from ..errors import StoreError, invalid
 from ..scenario import Scenario
+from .batches import Progress
+from .days import merge_days, read_days
 from .history import History
-from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
-from .readers import Progress, read_quotas, read_samples
-from .report import ImportReport
-from .samples import MOST_CELLS, Ints, Samples, merge
+from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key, same_unit
+from .opening import check_pages, explained, is_there, one_moment, prepare, transaction
+from .quotas import completed, owned
+from .readers import read, read_samples
+from .report import ImportReport, totals
+from .samples import MOST_CELLS, SampleSet, check_span
 from .schema import (
-    APPLICATION_ID,
     DAY_S,
-    MIGRATIONS,
-    explain,
-    pack_day,
+    REMEDY,
+    SOUND,
     pack_quota,
     pack_scenario,
+    read_body,
+    read_keys,
     read_quota,
     read_scenario,
     shown_path,
-    unpack_day,
 )
+from .spool import Gathered, Gathering
+from .tally import of_made
+from .upkeep import Upkeep
 
 _KEY = ", ".join(KEY_FIELDS)
 
 
-class Store:
+class Store(Upkeep):
     """An embedded store in one file.
 
     Parameters
@@ -67,12 +71,12 @@ class Store:
 
     def __init__(self, path: str | os.PathLike[str], *, create: bool = False, timeout_s: float = 5.0) -> None:
         """Open the file, check that it is a store, and bring an older one up to date."""
+        if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or str(path) == ":memory:":
+            raise invalid("path", "must be the path of a file", path)
         self.path = Path(path)
         self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
-        there = self._is_there()
-        if not create and not there:
-            hint = "surgetank import FILE makes one, surgetank demo a sample"
-            raise StoreError(f"store {shown_path(self.path)}: there is none ({hint})")
+        if not create:
+            is_there(self.path)
         with self._explained():
             try:
                 self._db = sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None)
@@ -80,7 +84,7 @@ class Store:
                 raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
         try:
             with self._explained():
-                self._prepare(create)
+                prepare(self._db, self.path, create, self._timeout_s)
         except BaseException:
             self._db.close()
             raise
@@ -109,69 +113,103 @@ class Store:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
-        with self._explained():
-            inner = self._db.in_transaction
-            begin, end, undo = (
-                ("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner")
-                if inner
-                else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
-            )
-            self._db.execute(begin)
-            try:
-                yield
-                self._db.execute(end)
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute(undo)
-                raise
+        with self._explained(), transaction(self._db):
+            yield
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:
         """Everything read inside is of one moment, and what cannot be understood is damage."""
         with self._explained():
-            inner = self._db.in_transaction
-            if not inner:
-                self._db.execute("BEGIN")
             try:
-                yield
+                with one_moment(self._db):
+                    yield
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 reason = f"is damaged ({type(error).__name__}: {error})"
-                raise StoreError(f"store {shown_path(self.path)}: {reason}; restore it from a copy") from error
-            finally:
-                if not inner and self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+                raise StoreError(f"store {shown_path(self.path)}: {reason}; {REMEDY}") from error
 
     def import_usage(self, source: object, **reading: Any) -> ImportReport:
-        """Read usage (see `History.read` for sources and options) and add it, all or nothing.
+        """Read usage and add it, all or nothing.
 
-        Of several samples for one instant the maximum is kept, whatever the order of imports.
+        Of several samples for one instant the maximum is kept, whatever the order of imports: the same import twice
+        changes nothing.
+
+        Parameters
+        ----------
+        source, **reading
+            Those of `History.read`; ``negative`` must not be "keep".
+
+        Returns
+        -------
+        ImportReport
+            Every row of the source counted once, also by series; what the store knew before counts as merged or
+            conflicting, and gaps are those that are left.
+
+        Raises
+        ------
+        InvalidInput
+            The source cannot be read, or its unit is not that of the usage or quota in the store.
+        StoreError
+            The store cannot be written: it is as it was.
         """
         if reading.get("negative") == "keep":
             raise invalid("negative", 'must be "refuse" or "missing" for a store', "keep")
         return self.add_samples(read_samples(source, **reading))
 
-    def add_samples(self, found: Samples) -> ImportReport:
-        """Add samples that were read before, all or nothing."""
-        bad = found.value[~(found.value >= 0) | np.isinf(found.value)]
-        if len(bad):
-            raise invalid("usage", "must be finite and 0 or more in a store", bad[0])
+    def add_samples(self, found: SampleSet, *, progress: Progress | None = None) -> ImportReport:
+        """Add samples that were read before (`History.samples`), all or nothing; see `import_usage`.
+
+        ``progress`` is called with (series done, series in all).
+        """
         with self.transaction():
             check_units(found.units, {q.key: q for q in self.quotas()})
-            report = self._merge(found)
+            report = self._merge(found, progress)
             self._check_span()
-            body = json.dumps(report.to_dict())
+            body = json.dumps(replace(report, per_series=()).to_dict())  # of thousands, for ever, it would be too much
             self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
         return report
 
-    def import_quotas(self, source: object, **reading: Any) -> int:
-        """Add or replace quotas from a file, a frame, Quota objects or a mapping, all or nothing; give their number."""
+    def import_quotas(self, source: object, *, defaults: Iterable[Quota] = (), **reading: Any) -> int:
+        """Add or replace quotas, all or nothing.
+
+        What a source does not state (NaN, an empty name) stays as the store knows it.
+
+        Parameters
+        ----------
+        source : path, binary file, frame, sequence of Quota, or mapping of QuotaKey to number
+            Files as `History.read` takes them; of JSON, ``service-quotas list-service-quotas`` and
+            ``list-aws-default-service-quotas`` of the AWS CLI.
+        defaults : iterable of Quota, optional
+            AWS's default values, of no account: they stand beside the applied values of every account, and never
+            become values.
+        **reading
+            ``columns``, ``account``, ``region``, ``service_code``, ``quota_code`` of `History.read`, for files and
+            frames.
+
+        Returns
+        -------
+        int
+            How many were added or changed.
+
+        Raises
+        ------
+        InvalidInput
+            A row breaks a rule, a quota is given twice and differs, or a unit is not that of its usage.
+        StoreError
+            The store cannot be written: it is as it was.
+        """
         if isinstance(source, Mapping) or (isinstance(source, Sequence) and not isinstance(source, str)):
-            quotas = quotas_by_key(source)
+            if reading:
+                raise invalid(next(iter(reading)), "is for a file or a frame", type(source).__name__)
+            given = source
         else:
-            quotas = quotas_by_key(read_quotas(source, **reading))
-        if not quotas:
+            found = read(source, holds="quotas", **reading)
+            given, defaults = found.quotas, [*defaults, *found.defaults]
+        quotas = quotas_by_key(given)
+        if not quotas and not (defaults := list(defaults)):
             raise invalid("quotas", "must hold at least one quota", source)
         with self.transaction():
+            known = {quota.key: quota for quota in self._quotas()}
+            quotas = completed(quotas, defaults, known)
             check_units(self._units(), quotas)
             for key, q in quotas.items():
                 row = pack_quota(self._key_id(key), q)
@@ -179,9 +217,12 @@ class Store:
         return len(quotas)
 
     def quotas(self) -> tuple[Quota, ...]:
-        """Every quota the store knows."""
-        columns = "key_id, value, default_value, unit, name, adjustable, is_global, checksum"
-        query = f"SELECT {_KEY}, {columns} FROM quota JOIN quota_key ON id = key_id ORDER BY id"
+        """Every quota the store knows; of those that are nobody's, AWS's defaults, what no account has."""
+        return owned(self._quotas())
+
+    def _quotas(self) -> tuple[Quota, ...]:
+        columns = "key_id, value, default_value, unit, name, adjustable, is_global, quota.checksum"
+        query = f"SELECT {_KEY}, {columns} FROM quota LEFT JOIN quota_key ON id = key_id ORDER BY key_id"
         with self._snapshot():
             return tuple(read_quota(row) for row in self._db.execute(query))
 
@@ -198,27 +239,27 @@ class Store:
         with self._snapshot():
             return self._keys("WHERE has_usage")[0]
 
-    def samples(self, *, progress: Progress | None = None) -> Samples:
+    def samples(self, *, progress: Progress | None = None) -> Gathered:
         """Every sample as it was taken; ``progress`` is called with (days read, days in all)."""
-        codes: list[Ints] = []
-        times: list[Ints] = []
-        values: list[Floats] = []
+        gathering = Gathering()
         with self._snapshot():
+            check_pages(self._db)
             keys, ids = self._keys("WHERE has_usage")
             units = self._units()
-            number = {key_id: code for code, key_id in enumerate(ids)}
-            days = self._db.execute("SELECT count(*) FROM usage_day").fetchone()[0] if progress else 0
-            for row in self._db.execute("SELECT * FROM usage_day"):
-                if progress and len(codes) % 1000 == 0:
-                    progress(len(codes), days)
-                seconds, usages = unpack_day(row)
-                times.append(seconds)
-                values.append(usages)
-                codes.append(np.full(len(usages), number[row[0]], dtype=np.int64))
-        if not codes:
+            days = self._db.execute("SELECT count(*) FROM usage_day").fetchone()[0]
+            done = 0
+            for key_id in ids:
+                time_s, value, count = read_days(self._db, key_id)
+                gathering.add(time_s, value)
+                done += count
+                if progress:
+                    progress(done, days)
+            if done != days:  # a page in another's place: some are found twice, and some not at all
+                raise ValueError(f"{days:,} days of samples are there, and {done:,} are found by their quota")
+        found = gathering.done(keys, units, ImportReport(source=""))
+        if not len(found):
             raise StoreError(f"store {shown_path(self.path)}: holds no usage yet (surgetank import FILE adds some)")
-        merged = merge(np.concatenate(codes), np.concatenate(times), np.concatenate(values))
-        return Samples(keys, merged.code, merged.time_s, merged.value, units)
+        return found
 
     def save_scenarios(self, scenarios: Sequence[Scenario]) -> None:
         """Replace the scenarios that plans from this store use."""
@@ -246,65 +287,37 @@ class Store:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""
         names = ("number", "made", "as_of", "status", "coverage", "body")
         with self._snapshot():
-            rows = self._db.execute("SELECT id, made, as_of, status, coverage, body FROM plan ORDER BY id DESC")
-            return [dict(zip(names, (*row[:5], json.loads(row[5])), strict=True)) for row in rows]
+            query = f"SELECT {SOUND['plan']}, id, made, as_of, status, coverage, body FROM plan ORDER BY id DESC"
+            rows = self._db.execute(query)
+            return [dict(zip(names, (*row[:5], read_body(sound, row[5])), strict=True)) for sound, *row in rows]
 
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""
         with self._snapshot():
-            rows = self._db.execute("SELECT made, report FROM import ORDER BY id DESC").fetchall()
-            return [{"made": made, **json.loads(report)} for made, report in rows]
+            rows = self._db.execute(f"SELECT {SOUND['import']}, made, report FROM import ORDER BY id DESC").fetchall()
+            return [{"made": made, **read_body(sound, report)} for sound, made, report in rows]
 
     # How it is kept.
-
-    def _is_there(self) -> bool:
-        try:
-            return self.path.is_file()
-        except (OSError, ValueError) as error:  # a name that no file system takes
-            raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
 
     def _check_span(self) -> None:
         # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
         first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
         series = self._db.execute("SELECT count(*) FROM quota_key WHERE has_usage").fetchone()[0]
-        if (last - first) * DAY_S // 60 * series > MOST_CELLS:  # else even a step of a minute fits
-            self.samples().check_span()
-
-    def _prepare(self, create: bool) -> None:
-        if (size := self.path.stat().st_size) % 512:  # whole pages, the smallest of 512 bytes
-            raise sqlite3.DatabaseError(f"file is not a database, or malformed: {size} bytes")
-        version, application = self.schema_version, self._db.execute("PRAGMA application_id").fetchone()[0]
-        fresh = version == 0 and application == 0 and not self._db.execute("SELECT 1 FROM sqlite_master").fetchone()
-        if fresh and not create:
-            raise StoreError(f"store {shown_path(self.path)}: is empty, not a store; nothing was changed")
-        if application != APPLICATION_ID and not fresh:
-            raise StoreError(f"store {shown_path(self.path)}: is a database of another program; nothing was changed")
-        if version > len(MIGRATIONS):
-            rule = f"has schema version {version}, newer than this surgetank's {len(MIGRATIONS)}; update surgetank"
-            raise StoreError(f"store {shown_path(self.path)}: {rule}; nothing was changed")
-        self._db.execute("PRAGMA foreign_keys = ON")
-        if fresh:
-            self._db.execute("PRAGMA journal_mode = WAL")
-        if version < len(MIGRATIONS):
-            with self.transaction():
-                for script in MIGRATIONS[self.schema_version :]:  # read again: another process may have been first
-                    for statement in script.split(";\n"):
-                        self._db.execute(statement)
-                self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        if first is None or (last - first) * DAY_S // 60 * series <= MOST_CELLS:
+            return  # even a step of a minute fits
+        check_span(self.samples())
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
         try:
-            yield
-        except sqlite3.Error as error:
-            raise StoreError(f"store {shown_path(self.path)}: {explain(error, self._timeout_s)}") from error
+            with explained(self.path, self._timeout_s):
+                yield
         except UnicodeEncodeError as error:
             raise invalid("name", "must be valid Unicode", error.object) from error
 
     def _keys(self, where: str = "") -> tuple[tuple[QuotaKey, ...], list[int]]:
-        rows = self._db.execute(f"SELECT {_KEY}, id FROM quota_key {where} ORDER BY id").fetchall()
-        return tuple(QuotaKey(*row[:5]) for row in rows), [row[5] for row in rows]
+        query = f"SELECT {_KEY}, id, {SOUND['quota_key']} FROM quota_key {where} ORDER BY id"
+        return read_keys(self._db.execute(query))
 
     def _key_id(self, key: QuotaKey) -> int:
         self._db.execute(f"INSERT OR IGNORE INTO quota_key ({_KEY}) VALUES (?, ?, ?, ?, ?)", key)
@@ -312,52 +325,31 @@ class Store:
         return int(found[0])
 
     def _units(self) -> dict[QuotaKey, str]:
-        rows = self._db.execute(f"SELECT {_KEY}, usage_unit FROM quota_key WHERE usage_unit != ''").fetchall()
-        return {QuotaKey(*row[:5]): row[5] for row in rows}
+        """Units of usage by key; what an import begins with, so that names are compared with their index here."""
+        keys, ids = self._keys()
+        index = self._db.execute(f"SELECT {_KEY}, id FROM quota_key INDEXED BY sqlite_autoindex_quota_key_1")
+        if {QuotaKey(*row[:5]): row[5] for row in index} != dict(zip(keys, ids, strict=True)):
+            raise sqlite3.DatabaseError("malformed: the index of the quotas' names is not what was written")
+        rows = self._db.execute("SELECT id, usage_unit FROM quota_key WHERE usage_unit != ''")
+        names = dict(zip(ids, keys, strict=True))
+        return {names[key_id]: unit for key_id, unit in rows}
 
-    def _merge(self, found: Samples) -> ImportReport:
+    def _merge(self, found: SampleSet, progress: Progress | None) -> ImportReport:
         known_units = self._units()
-        duplicates = conflicts = added = 0
-        bounds = np.searchsorted(found.code, np.arange(len(found.keys) + 1))
-        for code, key in enumerate(found.keys):
+        per_series = list(found.report.per_series)
+        if len(per_series) != len(found.keys):  # samples that were made and not read
+            per_series = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
+        for n, key in enumerate(found.keys):
             unit = found.units.get(key, "")
-            if unit and known_units.get(key, unit).casefold() != unit.casefold():
+            if not same_unit(unit, known_units.get(key, "")):
                 raise invalid("unit", f"of the usage of {key} must stay {known_units[key]!r}", unit)
             key_id = self._key_id(key)
             note = "UPDATE quota_key SET has_usage = 1, usage_unit = ? WHERE id = ?"
             self._db.execute(note, (unit or known_units.get(key, ""), key_id))
-            part = slice(bounds[code], bounds[code + 1])
-            counts = self._merge_series(key_id, found.time_s[part], found.value[part])
-            added, duplicates, conflicts = added + counts[0], duplicates + counts[1], conflicts + counts[2]
-        report = found.report
-        return replace(
-            report, added=added, duplicates=report.duplicates + duplicates, conflicts=report.conflicts + conflicts
-        )
-
-    def _merge_series(self, key_id: int, time_s: Ints, value: Floats) -> tuple[int, int, int]:
-        if not len(value):
-            return 0, 0, 0
-        new_days = np.unique(time_s // DAY_S)
-        query = "SELECT * FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
-        known_times, known_values = [time_s[:0]], [value[:0]]
-        for row in self._db.execute(query, (key_id, int(new_days[0]), int(new_days[-1]))):
-            try:
-                seconds, usages = unpack_day(row)
-            except (ValueError, TypeError) as error:
-                raise sqlite3.DatabaseError(f"malformed: {error}") from error
-            known_times.append(seconds)
-            known_values.append(usages)
-        times = np.concatenate([time_s, *known_times])
-        merged = merge(np.zeros(len(times), dtype=np.int64), times, np.concatenate([value, *known_values]))
-        rows = []
-        days = merged.time_s // DAY_S
-        starts = np.searchsorted(days, new_days)
-        ends = np.searchsorted(days, new_days, side="right")
-        for day, start, end in zip(new_days.tolist(), starts, ends, strict=True):
-            second = merged.time_s[start:end] - day * DAY_S
-            rows.append(pack_day(key_id, day, second, merged.value[start:end]))
-        self._db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?, ?)", rows)
-        return len(value) - merged.duplicates - merged.conflicts, merged.duplicates, merged.conflicts
+            per_series[n] = merge_days(self._db, key_id, *found.series(n), per_series[n])
+            if progress:
+                progress(n + 1, len(found.keys))
+        return replace(found.report, **totals(per_series))
 
 
 def _scenarios(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:

@@ -1,0 +1,65 @@
+"""Usage in the embedded store: one row per series and UTC day, read and written whole."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from dataclasses import replace
+
+import numpy as np
+
+from .._bridge import Floats
+from ..errors import invalid
+from .report import SeriesReport
+from .samples import Ints, merge_one
+from .schema import DAY_S, pack_day, unpack_day
+from .tally import gaps_of
+
+
+def read_days(db: sqlite3.Connection, key_id: int) -> tuple[Ints, Floats, int]:
+    """Epoch seconds and usage of a series, and the number of its days; ValueError where they are damaged."""
+    query = "SELECT * FROM usage_day WHERE key_id = ? ORDER BY day"
+    days = [unpack_day(row) for row in db.execute(query, (key_id,))]
+    time_s = np.concatenate([np.empty(0, dtype=np.int64), *(seconds for seconds, _ in days)])
+    if not (np.diff(time_s) > 0).all():
+        raise ValueError("days of samples are not in order")
+    return time_s, np.concatenate([np.empty(0), *(usages for _, usages in days)]), len(days)
+
+
+def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats, report: SeriesReport) -> SeriesReport:
+    """Add samples of one series, inside a transaction; give its report, with what the store knew before."""
+    if not len(value):
+        return report
+    if not (value >= 0).all() or np.isinf(value).any():
+        raise invalid("usage", "must be finite and 0 or more in a store", value[~(value >= 0) | np.isinf(value)][0])
+    new_days = np.unique(time_s // DAY_S)
+    query = "SELECT * FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
+    known_times, known_values = [time_s[:0]], [value[:0]]
+    for row in db.execute(query, (key_id, int(new_days[0]), int(new_days[-1]))):
+        try:
+            seconds, usages = unpack_day(row)
+        except (ValueError, TypeError) as error:
+            raise sqlite3.DatabaseError(f"malformed: {error}") from error
+        known_times.append(seconds)
+        known_values.append(usages)
+    times = np.concatenate([time_s, *known_times])
+    merged = merge_one(times, np.concatenate([value, *known_values]), already=len(known_times) == 1)
+    rows = []
+    days = merged.time_s // DAY_S
+    starts = np.searchsorted(days, new_days)
+    ends = np.searchsorted(days, new_days, side="right")
+    for day, start, end in zip(new_days.tolist(), starts, ends, strict=True):
+        second = merged.time_s[start:end] - day * DAY_S
+        rows.append(pack_day(key_id, day, second, merged.value[start:end]))
+    db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?, ?)", rows)
+    # Gaps are those of the store between the first sample of the import and its last.
+    there = merged.time_s[(merged.time_s >= time_s[0]) & (merged.time_s <= time_s[-1])]
+    gaps, longest = gaps_of(there, report.step_s or math.inf)
+    return replace(
+        report,
+        added=len(value) - merged.duplicates - merged.conflicts,
+        duplicates=report.duplicates + merged.duplicates,
+        conflicts=report.conflicts + merged.conflicts,
+        gaps=gaps,
+        longest_gap_s=longest,
+    )
