@@ -3,11 +3,13 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+FUZZ_SECONDS ?= 120
+FUZZ_SEED ?= 0
 SOURCES := $(shell find cpp python -name '*.[chp]pp' -o -name '*.py' -o -name '*.pyi') CMakeLists.txt pyproject.toml
 # Not isolated, so that the build folder is used again and only what changed is compiled.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -Cbuild-dir=build/venv
 
-.PHONY: help demo test check lint types format native doctest notebooks bench pythons clean
+.PHONY: help demo test check lint types format native sanitize doctest notebooks faults bench fuzz pythons clean
 .DEFAULT_GOAL := help
 # Targets share one virtual environment and one build folder.
 .NOTPARALLEL:
@@ -16,7 +18,10 @@ help:
 	@echo "make demo       sample world in an embedded store, and its plan"
 	@echo "make test       the tests"
 	@echo "make check      what CI runs besides: lint, types, native tests under sanitizers, doctests, notebooks"
+	@echo "make faults     kill -9, full disks and flipped bits, many times over"
+	@echo "make sanitize   native tests, and pytest on the extension, each under ASan + UBSan and under TSan"
 	@echo "make bench      benchmarks, each checked against its slow twin first; writes the tables of bench/README.md"
+	@echo "make fuzz       fuzz every reader, guided by coverage, for FUZZ_SECONDS=120 in all; FUZZ_SEED=0 is other luck"
 	@echo "make format     rewrite Python and C++ in the house style"
 	@echo "make pythons    install and run the tests on every Python 3.10-3.13 found"
 	@echo "make clean      remove .venv and build"
@@ -39,11 +44,13 @@ types: $(VENV)/.check
 	$(BIN)/mypy
 
 native: $(VENV)/.check
-	sh .ci/googletest $(BIN)/cmake
-	$(BIN)/cmake -S . -B build/native -G Ninja -DCMAKE_BUILD_TYPE=Debug -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python \
-	  -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DSURGETANK_PYTHON=OFF -DSURGETANK_TESTS=ON -DSURGETANK_SANITIZE=ON
-	$(BIN)/cmake --build build/native
-	$(BIN)/ctest --test-dir build/native --output-on-failure
+	sh .ci/sanitize asan native $(BIN)
+
+# One after the other, since each uses all cores; `make sanitize` alone runs `native` as well.
+sanitize: native
+	sh .ci/sanitize asan python $(BIN)
+	sh .ci/sanitize tsan native $(BIN)
+	sh .ci/sanitize tsan python $(BIN)
 
 # The installed package is tested, not the folder: the folder has no compiled core.
 doctest: $(VENV)/.check
@@ -51,6 +58,11 @@ doctest: $(VENV)/.check
 
 notebooks: $(VENV)/.check
 	$(BIN)/pytest --nbmake --nbmake-timeout=300 -W default notebooks
+
+# Kills and flipped bits at other places than in `make test`, and more of them: 200 imports of a million rows.
+faults: $(VENV)/.test
+	SURGETANK_FAULTS=20 $(BIN)/pytest -n auto tests/test_store_faults.py tests/test_store_files.py \
+	  tests/test_store_processes.py tests/test_import_killed.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python bench/_page.py --write
@@ -74,6 +86,9 @@ format: $(VENV)/.check
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(find cpp tests/native -name '*.[ch]pp')
+
+fuzz: $(VENV)/.test
+	sh .ci/fuzz $(FUZZ_SECONDS) $(FUZZ_SEED)
 
 pythons:
 	sh .ci/pythons

@@ -1,0 +1,109 @@
+"""Targets: the TOML file, runbooks, Region switch plans, and what `tune` keeps."""
+
+import json
+import re
+
+import numpy as np
+
+from surgetank.config import Config
+from surgetank.recovery import Runbook
+from surgetank.recovery.reading import parse_runbook, read_runbook, runbook_toml
+
+from .checks import answer, at_path
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+
+def toml(data):
+    """A Config or one error with a line that is there; what the file says is what the Config says."""
+    path = at_path(data, "surgetank.toml")
+    config, error = answer(lambda: Config.read(path))
+    if error is not None:
+        _has_line(error, data)
+        again, other = answer(lambda: Config.read(path))
+        assert again is None
+        assert str(other) == str(error)
+        return
+    body = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+    assert config.store == path.parent / body.get("store", "surgetank.db")
+    costs = body.get("costs", {})
+    assert dict(config.costs) == {name: float(price) for name, price in costs.items()}
+    assert all(0 <= price < np.inf for price in config.costs.values())
+    history = body.get("history", {})
+    for name in ("step_s", "stale_after_s"):
+        value = getattr(config, name)
+        assert value == history.get(name)
+        assert value is None or 0 < value < np.inf
+    for name, value in body.get("thresholds", {}).items():
+        if isinstance(value, dict):
+            for one, frac in value.items():
+                assert getattr(config.thresholds[name], one) == frac
+        else:
+            assert getattr(config.thresholds["*"], name) == value
+    assert config.min_coverage == body.get("check", {}).get("min_coverage", 0)
+    assert config.policy_name in config.policies
+    if "scenarios" in body or "scenario" in body:
+        names = [*body.get("scenarios", []), *(one["name"] for one in body.get("scenario", []))]
+        assert [one if isinstance(one, str) else one.name for one in config.scenarios] == names
+    again = Config.read(path)
+    assert repr(again) == repr(config)
+
+
+def _has_line(error, data):
+    line = re.search(r", line (\d+): ", str(error))
+    if line:
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        assert 1 <= int(line[1]) <= text.count("\n") + 1, error
+
+
+def runbook(data):
+    """A runbook in TOML; what is written of it is read back as an equal one."""
+    _runbook(data, "a.toml")
+
+
+NAMES = ("a.json", "a.yaml", "a.template", "a")
+
+
+def region_switch(data):
+    """A Region switch plan in JSON or YAML; the first byte chooses the name of the file."""
+    _runbook(data[1:], NAMES[data[0] % len(NAMES)] if data else "a")
+
+
+def _runbook(data, name):
+    path = at_path(data, name)
+    found, error = answer(lambda: read_runbook(path))
+    again, other = answer(lambda: read_runbook(path))
+    if error is not None:
+        assert name in str(error)
+        assert str(error) == str(other)
+        return
+    assert isinstance(found, Runbook)
+    assert found == again
+    text, _ = answer(lambda: runbook_toml(found))  # half characters, which JSON has, are refused
+    if text is not None:
+        assert parse_runbook(text) == found
+
+
+def state(data):
+    """The lines that `tune` keeps of an earlier run."""
+
+    from surgetank.backtest.search import _State
+
+    head = {"surgetank tuning": 1, "of": "fuzz"}
+    path = at_path(json.dumps(head).encode() + b"\n" + data, "tune.state")
+    kept = object.__new__(_State)
+    kept.path, kept.head, kept.found = path, head, {}
+    _, error = answer(kept._read)
+    if error is not None:
+        return
+    for part, found in kept.found.items():
+        assert isinstance(part, str)
+        assert found.dtype == np.float64
+    first = {part: found.tobytes() for part, found in kept.found.items()}
+    again = object.__new__(_State)
+    again.path, again.head, again.found = path, head, {}
+    again._read()
+    assert {part: found.tobytes() for part, found in again.found.items()} == first
