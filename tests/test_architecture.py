@@ -26,7 +26,7 @@ LAYERS = (
     {"report", "demo"},
     {"verdict", "config"},
     {"_commands"},
-    {"_commands_allocation", "_commands_recovery"},
+    {"_commands_allocation", "_commands_import", "_commands_recovery", "_commands_store"},
     {"_policy_specs", "_replayable"},
     {"_commands_backtest"},
     {"cli"},

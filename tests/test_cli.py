@@ -199,7 +199,7 @@ def test_import_tells_quota_files_by_their_header(here, run):
     quotas = write(here / "q.csv", "region,service_code,quota_code,value\n", "a,ec2,L-1,100")
     code, out, _ = run("import", quotas)
     assert code == 0
-    assert "1 quota, 1 of them without usage" in out
+    assert "1 quota, 1 new, 1 of them without usage" in out
     assert "import USAGE.csv" in out
 
 

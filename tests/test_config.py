@@ -64,7 +64,7 @@ def uncommented(template):
 def test_the_template_is_the_defaults(read):
     config, bare = read(TEMPLATE), Config()
     assert config.scenarios == ("N-1",)
-    for name in ("step_s", "stale_after_s", "policy", "costs", "require", "min_coverage"):
+    for name in ("step_s", "stale_after_s", "keep_s", "policy", "costs", "require", "min_coverage"):
         assert getattr(config, name) == getattr(bare, name), name
     assert config.thresholds == {"*": Thresholds()}
 

@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+from clear import clear_error
 from surgetank import SHIPPED_SCENARIOS, InvalidInput, Scenario
 from surgetank.scenario import resolve
 
@@ -208,3 +209,11 @@ def test_what_cannot_apply_says_why(scenarios, regions, message):
 def test_what_is_no_sequence_of_scenarios_is_refused_by_name():
     with pytest.raises(InvalidInput, match=r"^scenarios: "):
         resolve(5, REGIONS)
+
+
+def test_usage_of_no_stated_region_is_no_region_that_takes_a_share():
+    """One row without a Region must not halve what every other Region has to carry."""
+    named, _ = resolve("N-1", ["a", "b"])
+    assert resolve("N-1", ["-", "a", "b"])[0] == named
+    with clear_error(InvalidInput, "at least two Regions"):
+        resolve("N-1", ["-", "a"])

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,51 +97,6 @@ def run_init(args: argparse.Namespace) -> int:
     return 0
 
 
-def run_import(args: argparse.Namespace) -> int:
-    from .history.keys import check_units
-    from .history.layout import NAMES
-    from .history.readers import QUOTA_NAMES, headers_of, lists_quotas, read_quotas, read_samples
-    from .history.sqlite import Store
-
-    given, fixed = _columns(args.column), _fixed(args)
-    headers = {file: headers_of(file) for file in (*args.files, *args.quotas)}
-    for field, header in given.items():
-        if not any(header in there for there in headers.values()):
-            raise InvalidInput(f"--column: {field} is mapped to a header that no file has (got {header!r})")
-
-    def columns(file: Path, names: Container[str]) -> dict[str, str]:
-        return {field: h for field, h in given.items() if field in names and h in headers[file]}
-
-    quota_files = [*args.quotas, *(f for f in args.files if lists_quotas(headers[f], columns(f, QUOTA_NAMES)))]
-    quotas = [q for f in quota_files for q in read_quotas(f, columns=columns(f, QUOTA_NAMES), **fixed)]
-    found = []
-    for file in (f for f in args.files if f not in quota_files):
-        with _progress(f"reading {file.name}") as progress:
-            how = {"tz": args.tz, "series": args.series, "negative": args.negative, "columns": columns(file, NAMES)}
-            found.append(read_samples(file, progress=progress, **how, **fixed))
-    for samples in found:  # what can be judged without the store is judged before there is one
-        check_units(samples.units, {quota.key: quota for quota in quotas})
-    path = _store_path(args, _config(args))
-    with Store(path, create=True) as store, store.transaction():
-        count = store.import_quotas(quotas) if quotas else 0
-        reports = [store.add_samples(samples) for samples in found]
-        used = set(store.keys_with_usage())
-        unused = sum(quota.key not in used for quota in quotas)
-        ready = bool(store.quotas()) and bool(used)
-    if args.json:
-        print(json.dumps({"store": str(path), "quotas": count, "imports": [r.to_dict() for r in reports]}, indent=2))
-        return 0
-    for report in reports:
-        print(for_terminal(str(report)))
-    if count:
-        listed = ", ".join(for_terminal(f.name) for f in quota_files)
-        print(f"{listed}: {_count(count, 'quota')}{f', {unused} of them without usage' if unused else ''}")
-    named = f" --store {path}" if args.store else ""
-    lacking = "QUOTAS.csv" if reports else "USAGE.csv"
-    print(f"The store is {path}. Next: surgetank {'plan' if ready else f'import {lacking}'}{named}")
-    return 0
-
-
 def run_plan(args: argparse.Namespace) -> int:
     """Plan, show it, keep it."""
     config = _config(args)
@@ -196,7 +151,7 @@ def run_spikes(args: argparse.Namespace) -> int:
         with _open(args, config) as store, _progress("reading the store") as progress:
             history = store.history(step_s=config.step_s, progress=progress)
     else:
-        with _progress(f"reading {args.file.name}") as progress:
+        with _progress(f"reading {args.file.name}", of_bytes=True) as progress:
             how = {"tz": args.tz, "series": args.series, "negative": "keep", "columns": _columns(args.column)}
             how["step_s"] = config.step_s
             history = History.read(args.file, progress=progress, **how, **_fixed(args))
@@ -377,22 +332,24 @@ def _busy(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, once something takes longer than a moment."""
+def _progress(what: str, *, of_bytes: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left on standard error, once something takes longer than a moment."""
     if not sys.stderr.isatty():
         yield lambda done, total: None
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import Progress
 
-    bar = Progress(console=Console(stderr=True), transient=True)
+    rate = (rich.DownloadColumn(), rich.TransferSpeedColumn()) if of_bytes else (rich.MofNCompleteColumn(),)
+    columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), *rate, rich.TimeRemainingColumn())
+    bar = rich.Progress(*columns, console=Console(stderr=True), transient=True)
     started = time.monotonic()
     task = bar.add_task(what, total=None)
 
     def update(done: int, total: int) -> None:
         if not bar.live.is_started and time.monotonic() - started > PROGRESS_AFTER_S:
             bar.start()
-        bar.update(task, completed=done, total=total)
+        bar.update(task, completed=done, total=total or None)
 
     try:
         yield update

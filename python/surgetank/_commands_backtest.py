@@ -189,7 +189,11 @@ def _print_csv(table: Tabular, said: Sequence[str]) -> None:
 
 
 def _guarded(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    return (
+        f"'{value}"
+        if isinstance(value, str) and len(value) > 1 and value[:1] in ("=", "+", "-", "@", "\t", "\r")
+        else value
+    )
 
 
 def _say(sentences: Sequence[str]) -> None:

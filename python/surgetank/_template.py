@@ -27,6 +27,7 @@ scenarios = ["N-1"]
 [history]
 # step_s = 300                # default: the median spacing of the samples
 # stale_after_s = 3600        # an older last sample makes a quota UNKNOWN; default: the longer of 1 h and 12 steps
+# keep = "90d"                # usage that `surgetank store compact` keeps, back from the last sample; or "all"
 
 [policy]
 name = "quantile"             # or "classic", or "rule", see below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ else:
 #: Where something stands in the file: keys, and numbers for items of arrays of tables.
 Where = tuple[str | int, ...]
 MOST_LINES = 300
+MOST_NESTING = 32
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,33 @@ class Source:
                 f"{path}: must be a readable file: {reason} (got {shown(str(path))})", argument=str(path)
             ) from error
         try:
-            return Source(path.name, text, tomllib.loads(text))
+            source = Source(path.name, text, tomllib.loads(text))
         except (ValueError, RecursionError) as error:
             raise InvalidInput(
                 f"{path.name}: must be valid TOML: {printable(str(error))}", argument=path.name
             ) from error
+        for _ in source.parts():
+            pass
+        return source
+
+    def parts(self) -> Iterator[tuple[Any, Where]]:
+        """Everything in the file and where it stands; what TOML has no room for and Python has is refused on the way.
+
+        That is numbers of any size, and with keys such as ``a.a.a…`` nesting so deep that nothing can be said of it.
+        """
+        waiting: list[tuple[Any, Where]] = [(self.body, ())]
+        while waiting:
+            value, where = waiting.pop()
+            if isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise self.at(f"{where[-1]}: must be a number of at most 64 bits (got one beyond them)", *where)
+            yield value, where
+            if not isinstance(value, dict | list):
+                continue
+            if len(where) > MOST_NESTING:  # to find the line could nest too deeply itself
+                rule = f"must be nested at most {MOST_NESTING} deep (got more)"
+                raise InvalidInput(f"{printable(self.name)}: {printable(str(where[0]), 60)}: {rule}")
+            inner: Any = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(part, (*where, key)) for key, part in inner]
 
     def error(self, what: str, got: Any, *where: str | int) -> InvalidInput:
         """The error "file, line n: key: rule (got value)"."""

@@ -5,17 +5,29 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from . import __version__, _commands, _commands_allocation, _commands_backtest, _commands_recovery
+from . import (
+    __version__,
+    _commands,
+    _commands_allocation,
+    _commands_backtest,
+    _commands_import,
+    _commands_recovery,
+    _commands_store,
+)
 from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
-from .errors import SurgetankError
+from .errors import InvalidInput, SurgetankError
 
 #: Usage error, bad input or crash; for `check` also: something that must be known is not.
 FAILED = 3
+
+
+SHOWN_OF_A_RULE = 3
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except SurgetankError as error:
         print(f"surgetank: {for_terminal(str(error))}", file=sys.stderr)
+        for bad in _others(error):
+            print(f"  also {for_terminal(bad)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("surgetank: interrupted; nothing was half done", file=sys.stderr)
@@ -50,6 +64,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "please report it with the traceback that SURGETANK_DEBUG=1 shows"
         print(f"surgetank: internal error, {type(error).__name__}: {for_terminal(str(error))}; {hint}", file=sys.stderr)
         return FAILED
+
+
+def _others(error: SurgetankError) -> list[str]:
+    """Of the other rows that cannot be read, the first that break each rule."""
+    if not isinstance(error, InvalidInput) or error.report is None:
+        return []
+    seen: Counter[str] = Counter()
+    others: list[str] = []
+    for n, bad in enumerate(error.report.first_bad):
+        rule = bad.partition(": ")[2].partition(" (got ")[0]
+        seen[rule] += 1
+        if n and seen[rule] <= SHOWN_OF_A_RULE:
+            others.append(bad)
+    return others
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,10 +122,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--force", action="store_true", help="replace a file that is there")
 
     sub = command(
-        "import", _commands.run_import, "add usage and quotas from files to the store, all or nothing", where, reading
+        "import",
+        _commands_import.run_import,
+        "add usage and quotas from files to the store, all or nothing",
+        where,
+        reading,
     )
     sub.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="CSV or Parquet; usage, or quotas by its header"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="usage or quotas, by content: CSV, Parquet, Arrow, JSON of the AWS CLI or Prometheus; - is a pipe",
     )
     sub.add_argument(
         "--quotas", action="append", default=[], type=Path, metavar="FILE", help="a file that lists quotas"
@@ -106,7 +142,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--negative", choices=choices, default="refuse", help="usage below 0: refuse the file, or not observed"
     )
-    sub.add_argument("--json", action="store_true", help="the report as JSON")
+    sub.add_argument(
+        "--bad", choices=("refuse", "skip"), default="refuse",
+        help="rows of usage that cannot be read: refuse the file, or leave them out and count them",
+    )  # fmt: skip
+    sub.add_argument("--dry-run", action="store_true", help="read and report, and store nothing")
+    sub.add_argument("--json", action="store_true", help="the report as JSON, quota by quota")
 
     planning = argparse.ArgumentParser(add_help=False)
     planning.add_argument(
@@ -163,6 +204,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_recovery(command, where)
     _add_backtest(command, where)
+    _add_store(commands, where)
 
     sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
@@ -234,6 +276,34 @@ def _add_recovery(command: Callable[..., argparse.ArgumentParser], where: argpar
         drawing,
     )  # fmt: skip
     sub.add_argument("runbooks", nargs="*", metavar="RUNBOOK", help="files or shipped names (default: four strategies)")
+
+
+def _add_store(commands: Any, where: argparse.ArgumentParser) -> None:
+    help = "check the store, back it up, or make it smaller"
+    store = commands.add_parser("store", help=help, description=help)
+    tasks = store.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def task(name: str, run: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
+        sub: argparse.ArgumentParser = tasks.add_parser(name, help=help, description=help, parents=[where])
+        sub.add_argument("--json", action="store_true", help="as JSON")
+        sub.set_defaults(run=run)
+        return sub
+
+    help = "read everything and name what is damaged: exit 0 sound, 2 damaged, 3 cannot be opened; nothing is written"
+    task("check", _commands_store.run_store_check, help)
+
+    sub = task("backup", _commands_store.run_store_backup, "copy the store, while others write to it, and check it")
+    sub.add_argument("file", type=Path, metavar="FILE", help="the copy")
+    sub.add_argument("--force", action="store_true", help="replace a file that is there")
+
+    help = "remove usage that is older than what is kept, with --yes, and give the room back to the disk"
+    sub = task("compact", _commands_store.run_store_compact, help)
+    sub.add_argument(
+        "--keep",
+        metavar="TIME",
+        help="usage to keep, back from the last sample: 90d, or all (default: the config's, 90d)",
+    )
+    sub.add_argument("--yes", action="store_true", help="remove it (default: say what would be removed)")
 
 
 def _add_backtest(command: Callable[..., argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:

@@ -12,12 +12,14 @@ from ._template import TEMPLATE as TEMPLATE
 from ._toml import Source
 from .allocation import Proportional, Survive
 from .backtest.planned import RulePolicy
-from .errors import InvalidInput, nearest
+from .errors import InvalidInput, invalid, nearest
 from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
 from .headroom.events import events_of
 from .history import QuotaKey
 from .history.history import whole_step
+from .history.upkeep import KEEP_S
 from .plan import Thresholds, matching
+from .recovery.units import seconds_of
 from .scenario import SHIPPED_SCENARIOS, Scenario, each_region_fails, fail_together
 from .spikes import DETECTOR_OPTIONS, AdaptiveDetector, Detector, RollingSigma, detector_of
 
@@ -26,7 +28,7 @@ _THRESHOLD_KEYS = ("warning_frac", "critical_frac")
 _KEYS: dict[str, tuple[str, ...]] = {
     "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check", "spikes", "allocation"),
     "scenario": _SCENARIO_KEYS,
-    "history": ("step_s", "stale_after_s"),
+    "history": ("step_s", "stale_after_s", "keep"),
     "check": ("require", "min_coverage"),
     "allocation": ("survive", "together", "eligible", "share_cap", "critical", "at", "sharing"),
     "spikes": ("detector", *dict.fromkeys(option for options in DETECTOR_OPTIONS.values() for option in options)),
@@ -47,6 +49,7 @@ class Config:
     scenarios: tuple[str | Scenario, ...] | None = None  #: None: the store's own
     step_s: float | None = None
     stale_after_s: float | None = None
+    keep_s: float | None = KEEP_S  #: of the usage, what `surgetank store compact` keeps; None: all
     policy_name: str = QuantilePolicy.name
     policies: Mapping[str, Policy] = field(default_factory=lambda: {name: kind() for name, kind in _KINDS.items()})
     thresholds: Mapping[str, Thresholds] = field(default_factory=dict)
@@ -77,6 +80,7 @@ class Config:
             scenarios=_scenarios(source, top),
             step_s=_read(source, history, ("history", "step_s"), whole_step),
             stale_after_s=_read(source, history, ("history", "stale_after_s"), _positive),
+            keep_s=_read(source, history, ("history", "keep"), keep_of) if "keep" in history else KEEP_S,
             policy_name=policy_name,
             policies=policies,
             thresholds={"*": base, **thresholds},
@@ -164,6 +168,19 @@ def _read(source: Source, table: dict[str, Any], where: tuple[str, str], kind: C
         return kind(table[where[1]], where[1])
     except InvalidInput as error:
         raise source.at(str(error), *where) from None
+
+
+def keep_of(value: object, argument: str) -> float | None:
+    """How much usage to keep, in seconds, of a text such as "90d"; None for "all"."""
+    if value == "all":
+        return None
+    try:
+        seconds = seconds_of(value, argument)
+    except InvalidInput:
+        seconds = 0.0
+    if not seconds > 0:
+        raise invalid(argument, 'must be a duration above 0 with a unit, such as "90d", or "all"', value)
+    return seconds
 
 
 def _positive(value: Any, key: str) -> float:

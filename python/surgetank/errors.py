@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .history.report import ImportReport
 
 
 class SurgetankError(Exception):
@@ -11,6 +15,9 @@ class SurgetankError(Exception):
 
 class InvalidInput(SurgetankError, ValueError):
     """An argument breaks a rule. The message reads "argument: rule (got value)", whoever raises it."""
+
+    #: Of a source with rows that cannot be read: all of them counted, and the first ones.
+    report: ImportReport | None = None
 
     def __init__(self, message: str = "", *, argument: str | None = None, rule: str | None = None) -> None:
         """Keep the parts, where they are known; names in them may hold what parts them in the message."""
@@ -54,7 +61,10 @@ def shown(value: object, most: int = 60) -> str:
     """``value`` for a message: on one line, printable, cut at ``most`` characters."""
     if type(value).__module__ == "numpy" and hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         value = value.item()  # a NumPy scalar, as a person writes it
-    text = value if isinstance(value, str) else repr(value)
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):  # Python refuses to write integers of thousands of digits
+        text = f"a value of {type(value).__name__} too large to show"
     text = printable(text, most)
     return (
         f"{text!r}" if isinstance(value, str) and "\\" not in text else f"'{text}'" if isinstance(value, str) else text

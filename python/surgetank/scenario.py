@@ -176,6 +176,7 @@ Scenarios = str | Scenario | Sequence[str | Scenario] | None
 
 
 MOST_SCENARIOS = 5_000
+_UNSTATED = "-"  # usage of no stated Region: it is none that can fail, and nothing can be sent there
 _WORD = re.compile(r"N[-−]([0-9]{1,9})")
 
 
@@ -222,7 +223,7 @@ def resolve(scenarios: Scenarios, regions: Sequence[str]) -> tuple[tuple[Scenari
     skipped: list[str] = []
     for item in given:
         if (together := fail_together(item)) is not None:
-            chosen.extend(each_region_fails(regions, together))
+            chosen.extend(each_region_fails([r for r in regions if r != _UNSTATED] or regions, together))
         elif item == "shipped":
             chosen.extend(SHIPPED_SCENARIOS)
         elif isinstance(item, str) and item in shipped:

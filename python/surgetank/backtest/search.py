@@ -66,7 +66,8 @@ def search(
     for number, rung in enumerate(rungs):
         found = np.full((2, len(policies)), np.nan)
         for part, some in enumerate(_parts(policies, chosen)):
-            found[:, some] = kept.get(f"{number}.{part}", partial(_score, template, policies, some, rung))
+            make = partial(_score, template, policies, some, rung)
+            found[:, some] = kept.get(f"{number}.{part}", len(some), make)
             done += len(some)
             if progress is not None:
                 progress(min(done, total), total)
@@ -215,13 +216,19 @@ class _State:
     def _take(self, number: int, line: str) -> None:
         try:
             entry = json.loads(line)
-            self.found[entry["part"]] = np.array(entry["found"], dtype=np.float64)
-        except (ValueError, KeyError, TypeError) as error:
+            part, found = entry["part"], np.array(entry["found"], dtype=np.float64)
+            if not isinstance(part, str) or found.ndim != 2 or len(found) != 2:
+                raise ValueError
+            self.found[part] = found
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             rule = f"is damaged in line {number}; take that line out, or begin a new file"
             raise invalid("state", rule, str(self.path)) from error
 
-    def get(self, part: str, make: Callable[[], Floats]) -> Floats:
-        """What was found of a part, or what is found now."""
+    def get(self, part: str, width: int, make: Callable[[], Floats]) -> Floats:
+        """What was found of a part, so many policies, or what is found now."""
+        if part in self.found and self.found[part].shape[1] != width:
+            rule = f"is damaged: part {part} must hold {width} policies; take its line out, or begin a new file"
+            raise invalid("state", rule, str(self.path))
         if part not in self.found:
             found = make()
             if self.path is not None:

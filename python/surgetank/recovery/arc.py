@@ -212,8 +212,8 @@ def region_switch(document: Document, *, workflow: str | None = None, region: st
     try:
         return Runbook(
             reader.steps,
-            name=name,
-            title=title,
+            name=name[:LONGEST_NAME],  # so that it can be written as TOML and read back
+            title=title[:MOST_CHARACTERS],
             stores=reader.stores,
             target_s=objective,
             strategy="active-active" if _active_active(plan) else "",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1_000_000
 MOST_TOML_BYTES = 250_000
-MOST_NESTING = 32
 MOST_IN_TITLE = 1000
 
 #: Keys of the file whose fields in Runbook carry a unit.
@@ -144,26 +143,15 @@ def _source(name: str, text: str) -> Source:
 
 
 def _check_shape(source: Source) -> None:
-    """Refuse what TOML has no room for and Python has: numbers of any size; and nesting that means nothing."""
-    waiting: list[tuple[Any, tuple[str | int, ...]]] = [(source.body, ())]
-    while waiting:
-        value, where = waiting.pop()
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise source.at(f"{where[-1]}: must be a number of at most 64 bits (got one beyond them)", *where)
+    """Refuse numbers and nesting that mean nothing, and names too long: the nearest word takes their square."""
+    for value, where in source.parts():
         most = MOST_IN_TITLE if where == ("title",) else LONGEST_NAME
         texts = [value] if isinstance(value, str) else list(value) if isinstance(value, dict) else []
-        for text in texts:  # to find the nearest word takes the square of its length
+        for text in texts:
             if len(text) > most:
                 raise source.error(
                     f"{text[:20] if where == () else where[-1]}: must be at most {most} characters", text, *where
                 )
-        if not isinstance(value, dict | list):
-            continue
-        if len(where) > MOST_NESTING:  # to find the line could nest too deeply itself
-            rule = f"must be nested at most {MOST_NESTING} deep (got more)"
-            raise InvalidInput(f"{printable(source.name)}: {printable(str(where[0]), 60)}: {rule}")
-        inner: Any = value.items() if isinstance(value, dict) else enumerate(value)
-        waiting += [(part, (*where, key)) for key, part in inner]
 
 
 def _runbook(source: Source) -> Runbook:
