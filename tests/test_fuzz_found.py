@@ -221,3 +221,13 @@ def state(folder, line):
     kept.path.write_text(json.dumps(kept.head) + "\n" + line + "\n")
     kept._read()
     return kept
+
+
+def test_half_a_character_in_a_region_switch_plan(tmp_path):
+    """It was refused as the name of a step, without the file and the line."""
+    block = '{"Name": "a\\ud800", "ExecutionBlockType": "ManualApproval"}'
+    plan = f'{{"Name": "shop",\n"Workflows": [{{"WorkflowTargetAction": "activate", "Steps": [\n{block}]}}]}}'
+    path = tmp_path / "plan.json"
+    path.write_text(plan)
+    with clear_error(InvalidInput, "plan.json, line 3: Name", "must be valid Unicode", "a\\ud800"):
+        read_runbook(path)

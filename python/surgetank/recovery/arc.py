@@ -17,7 +17,7 @@ from ..errors import InvalidInput, invalid, nearest
 from .distributions import Distribution, Fixed, Lognormal, Pert, Uniform
 from .documents import Document, Where
 from .runbook import MOST_STEPS, DataStore, Misplaced, Runbook, Step
-from .steps import LONGEST_NAME
+from .steps import LONGEST_NAME, plain_text
 
 # Aliases of YAML can make a short file mean a long one.
 MOST_NESTING = 8
@@ -117,7 +117,10 @@ class _Table:
             raise self.error(name, "must be a text", value)
         if len(value) > MOST_CHARACTERS:
             raise self.error(name, f"must be at most {MOST_CHARACTERS} characters", value)
-        return value
+        try:
+            return plain_text(value, name) if value else value
+        except InvalidInput:  # half a character, which JSON can spell
+            raise self.error(name, "must be valid Unicode", value) from None
 
     def minutes(self, name: str) -> float | None:
         """Minutes as seconds; CloudFormation takes numbers as texts, too."""
