@@ -306,6 +306,7 @@ def fake(need, quota):
         event="e", duration_s=3600.0, step_s=3600.0, quotas=keys, covered=keys, unknown=(),
         moments=np.arange(len(need)), served=served.min(axis=1), served_by=served, short=served < 1,
         missing=np.maximum(need - quota, 0), need=need, quota=np.full(need.shape[1], quota),
+        reserved=np.zeros(need.shape[1]),
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def plain(text):
 def test_check_of_a_sound_store_exits_0(store, run):
     code, out, err = run("store", "check")
     assert (code, err) == (0, "")
-    assert out.startswith("surgetank.db: sound (schema version 2, ")
+    assert out.startswith("surgetank.db: sound (schema version 3, ")
     assert "2 series of usage, 200 days, 4,800 samples, 2026-01-01T00:00:00Z to 2026-04-10T23:00:00Z" in out
     found = plain(run("store", "check", "--json", "--store", store)[1])
     assert (found["sound"], found["samples"], found["damage"]) == (True, 4800, [])
@@ -62,7 +62,7 @@ def test_check_of_a_damaged_store_exits_2_and_names_it(store, run):
         (b"", "is empty, not a store"),
         (b"hello\n" * 1000, "is not a surgetank store"),
         ("other", "is a database of another program"),
-        ("newer", "newer than this surgetank's 2; update surgetank"),
+        ("newer", "newer than this surgetank's 3; update surgetank"),
     ],
 )
 @pytest.mark.parametrize("task", [["check"], ["check", "--json"], ["backup", "copy.db"], ["compact"]])
@@ -74,7 +74,7 @@ def test_what_cannot_be_opened_exits_3(here, run, content, said, task):
         change(path, "CREATE TABLE t (x)")
     elif content == "newer":
         fill(path)
-        change(path, "PRAGMA user_version = 3")
+        change(path, "PRAGMA user_version = 4")
     before = path.read_bytes() if content is not None else None
     code, out, err = run("store", *task)
     assert (code, out) == (3, "")
@@ -91,7 +91,7 @@ def test_an_old_store_is_checked_and_copied_as_it_is(here, run):
     path = shutil.copy(KEPT, here / "surgetank.db")
     code, out, _ = run("store", "check")
     assert code == 0
-    assert "The next command that uses it brings it up to schema version 2." in out
+    assert "The next command that uses it brings it up to schema version 3." in out
     assert run("store", "backup", "copy.db")[0] == 0
     assert path.read_bytes() == KEPT.read_bytes()
     assert "schema version 1" in run("store", "check", "--store", "copy.db")[1]

@@ -19,7 +19,7 @@ __all__ = ["unprivileged"]  # a fixture
 
 #: Made by surgetank 0.1 when version 1 was its newest schema: two Regions, three days, quotas, a scenario, a plan.
 KEPT = Path(__file__).parent / "golden" / "store_v1.bin"
-PUBLISHED = ("693338b88915ddf5", "3cf7cdf5e3880692")
+PUBLISHED = ("693338b88915ddf5", "3cf7cdf5e3880692", "c38083d63e856ba8")
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def test_an_old_store_is_checked_and_backed_up_as_it_is(old, tmp_path):
     before = old.read_bytes()
     found = check_store(old, 1)
     assert (found.sound, found.schema_version, found.samples, found.plans) == (True, 1, 143, 1)
-    assert "brings it up to schema version 2" in str(found)
+    assert "brings it up to schema version 3" in str(found)
     assert old.read_bytes() == before
     with Store(shutil.copy(old, tmp_path / "other.db")) as store:
-        assert store.backup(tmp_path / "copy.db").check.schema_version == 2
+        assert store.backup(tmp_path / "copy.db").check.schema_version == 3
 
 
 def places(path):
@@ -92,7 +92,7 @@ def test_a_damaged_old_store_is_not_brought_up_to_date(old):
     """Else the new checksums would say of a wrong name that it is right."""
     renamed(old, places(old)[0])
     before = old.read_bytes()
-    with clear_error(StoreError, str(old), "has schema version 1", "cannot be brought up to 2", "damaged", "index"):
+    with clear_error(StoreError, str(old), "has schema version 1", "cannot be brought up to 3", "damaged", "index"):
         Store(old)
     assert old.read_bytes() == before
     assert not check_store(old, 1).sound
@@ -102,7 +102,7 @@ def test_an_old_store_that_cannot_be_written_says_why(unprivileged):
     path = unprivileged / "fleet.db"
     path.write_bytes(KEPT.read_bytes())
     path.chmod(0o444)
-    with clear_error(StoreError, str(path), "has schema version 1", "cannot be brought up to 2", "read-only"):
+    with clear_error(StoreError, str(path), "has schema version 1", "cannot be brought up to 3", "read-only"):
         Store(path)
     assert path.read_bytes() == KEPT.read_bytes()
     assert check_store(path, 1).sound
@@ -124,7 +124,7 @@ def test_several_processes_bring_it_up_to_date_at_once(old):
     for process in opening:
         process.stdin.write("go\n")
         process.stdin.flush()
-    assert [process.communicate(timeout=60) for process in opening] == [("2 143 1\n", "")] * 4
+    assert [process.communicate(timeout=60) for process in opening] == [("3 143 1\n", "")] * 4
     assert check_store(old, 1).sound
 
 

@@ -71,7 +71,7 @@ def test_a_sound_store_says_what_it_holds_and_is_left_as_it_is(path):
     assert (found.first, found.last) == ("2026-01-01T00:00:00Z", "2026-01-04T23:00:00Z")
     assert found.bytes == len(before)
     assert str(found).splitlines() == [
-        f"{path}: sound (schema version 2, {len(before) / 1000:.3g} kB)",
+        f"{path}: sound (schema version 3, {len(before) / 1000:.3g} kB)",
         "  2 series of usage, 8 days, 192 samples, 2026-01-01T00:00:00Z to 2026-01-04T23:00:00Z",
         "  1 quota, 1 scenario, 1 plan, 1 import",
     ]

@@ -25,6 +25,7 @@ IDENTITY = ("account", "service_code", "quota_code", "context_id", "quota_name",
 FIGURES = (
     "usage",
     "quota",
+    "reserved",
     "available",
     "need",
     "needed",
@@ -95,7 +96,7 @@ class Plan(Tabular):
             raise invalid("other", "must be a Plan", other)
         same = self.keys == other.keys and all(
             np.array_equal(getattr(self.headroom, name), getattr(other.headroom, name), equal_nan=True)
-            for name in ("usage", "quota")
+            for name in ("usage", "quota", "reserved")
         )
         if not same:
             raise invalid("other", "must be a plan of the same quotas at the same moment", f"as of {other.as_of}Z")
@@ -135,8 +136,8 @@ class Plan(Tabular):
         h, keys = self.headroom, self.keys
         several = len({key.account for key in keys}) > 1
         units = [q.unit if q else "" for q in self.quotas]
-        exported = [c for c in h._columns() if not c.header and c.name != "reason"]
-        visible = {c.name: c for c in h._columns() if c.header}
+        exported = [c for c in h._columns() if c.name not in FIGURES and c.name not in ("series", "reason")]
+        visible = {c.name: c for c in h._columns()}
         identity = [
             Column("account", [k.account for k in keys], "Account" if several else "", numeric=False, priority=3),
             Column("service_code", [k.service_code for k in keys], numeric=False),
@@ -166,7 +167,7 @@ class Beside(Tabular):
 
     def _columns(self) -> list[Column]:
         first = {c.name: c for c in self.plans[0]._columns()}
-        columns = [first[name] for name in (*IDENTITY, "usage", "quota", "available")]
+        columns = [first[name] for name in (*IDENTITY, "usage", "quota", "reserved", "available")]
         for name, label, one in zip(*self._names(), self.plans, strict=True):
             own = {c.name: c for c in one._columns()}
             for field in ("needed", "shortfall", "status"):

@@ -146,7 +146,10 @@ def overview_text(found: dict[str, Any]) -> str:
 
 
 _DETAILS = (
-    *((name, quantity) for name in ("usage", "quota", "available", "needed", "needed_low", "needed_high", "shortfall")),
+    *(
+        (name, quantity)
+        for name in ("usage", "quota", "reserved", "available", "needed", "needed_low", "needed_high", "shortfall")
+    ),
     *((name, quantity) for name in ("required", "need", "base", "failover", "spike", "minimum", "maximum")),
     *((name, quantity) for name in ("growth", "n_eff")),
     *((name, percent) for name in ("utilization", "day_utilization", "classic_utilization")),

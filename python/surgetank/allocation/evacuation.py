@@ -74,12 +74,14 @@ class Evacuation(Tabular):
 
     def _columns(self) -> list[Column]:
         rows = [(name, s, i) for name, s in self.shared.items() for i in range(len(s.regions))]
+        held = np.array([s.reserved[i] for _, s, i in rows])
         after = [s.utilization_after[s.regions[i]] for _, s, i in rows]
         return [
             Column("service", [name for name, _, _ in rows], "Service/quota", numeric=False),
             Column("region", [s.regions[i] for _, s, i in rows], "Region", numeric=False),
             Column("usage", np.array([s.usage[i] for _, s, i in rows]), "Usage", quantity, priority=2),
             Column("quota", np.array([s.quota[i] for _, s, i in rows]), "Quota", quantity, priority=2),
+            Column("reserved", held, "Reserved" if (held > 0).any() else "", quantity, priority=2),
             Column("taken", np.array([s.amounts[i] for _, s, i in rows]), "Takes", quantity),
             Column("utilization_after", after, "Utilization after", percent),
             Column("need", np.array([s.need for _, s, _ in rows])),
@@ -102,8 +104,8 @@ def evacuate(
     Parameters
     ----------
     history : History
-        With quotas; the last observed usage counts, unless it is older than an hour and twelve steps: then it says
-        nothing, and the quota is left out.
+        With quotas, of which what is reserved is not free. The last observed usage counts, unless it is older than an
+        hour and twelve steps: then it says nothing, and the quota is left out.
     failed : Region or Regions
         They fail together.
     rule : Proportional or a name of `NAMED_SHARING`, optional
@@ -161,7 +163,8 @@ def evacuate(
             for key in keys
             if all(may[history.regions.index(source), history.regions.index(key.region)] for source in sources)
         } or {sources[0]: 0.0}
-        shared[name] = rule.evacuate(sources, usage=used, quota=allowed)
+        held = {key.region: history.reserved.get(key, 0.0) for key in keys}
+        shared[name] = rule.evacuate(sources, usage=used, quota=allowed, reserved=held)
     if not shared and not unknown:
         raise invalid("failed", "must have a quota whose value and usage of the last hour are known", list(gone))
     return Evacuation(failed=gone, shared=shared, left_out=left_out, unknown=unknown, eligible=eligible is not None)

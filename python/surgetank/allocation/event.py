@@ -80,7 +80,10 @@ class Proportional:
             raise invalid("name", f"must be one of {', '.join(NAMED_SHARING)}", name)
         return NAMED_SHARING[name]
 
-    def share(self, need: float, *, usage: Amounts, quota: Amounts, failed: str | Iterable[str] = ()) -> Shared:
+    def share(
+        self, need: float, *, usage: Amounts, quota: Amounts, failed: str | Iterable[str] = (),
+        reserved: Amounts | None = None,
+    ) -> Shared:  # fmt: skip
         """Place a need on the Regions that are left.
 
         Parameters
@@ -92,6 +95,8 @@ class Proportional:
             take load; one that uses more than its quota has nothing to give.
         failed : Region or Regions, optional
             They take nothing.
+        reserved : mapping of Region to number, optional
+            What of the quota is promised to others, and not free. Default: nothing.
 
         Returns
         -------
@@ -111,23 +116,28 @@ class Proportional:
                           list(used))  # fmt: skip
         regions = tuple(r for r in allowed if r not in gone)  # nobody may be left: then all is short
         before, limit = np.array([used[r] for r in regions]), np.array([allowed[r] for r in regions])
-        free = np.maximum(0.0, limit - before)[np.newaxis]
+        promised = {} if not reserved else _amounts(reserved, "reserved")
+        held = np.array([promised.get(r, 0.0) for r in regions])
+        free = np.maximum(0.0, limit - before - held)[np.newaxis]
         weights = np.array([[self.preferences.get(r, 1.0) for r in regions]])
         options = _bridge.options(_core.ProportionalOptions, self, own=("preferences", "multiplier"))
         taken, shortfall = _core.share_out(np.array([need]), free, weights, options)
         amounts = taken[0] if regions else np.zeros(0)  # an empty array comes back as None
         return Shared(
-            rule=self, failed=gone, regions=regions, need=need, usage=before, quota=limit, amounts=amounts,
-            shortfall=float(shortfall[0]),
+            rule=self, failed=gone, regions=regions, need=need, usage=before, quota=limit, reserved=held,
+            amounts=amounts, shortfall=float(shortfall[0]),
         )  # fmt: skip
 
-    def evacuate(self, failed: str | Iterable[str], *, usage: Amounts, quota: Amounts) -> Shared:
+    def evacuate(
+        self, failed: str | Iterable[str], *, usage: Amounts, quota: Amounts, reserved: Amounts | None = None
+    ) -> Shared:
         """Place what the failed Regions use, times `multiplier`; arguments as for `share`."""
         used = _amounts(usage, "usage")
         gone = _failed(failed, set(used))
         if not gone:
             raise invalid("failed", "must name a Region", failed)
-        return self.share(self.multiplier * sum(used[r] for r in gone), usage=used, quota=quota, failed=gone)
+        need = self.multiplier * sum(used[r] for r in gone)
+        return self.share(need, usage=used, quota=quota, failed=gone, reserved=reserved)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -140,6 +150,7 @@ class Shared(Tabular):
     need: float  #: what had to be placed
     usage: Floats  #: (R,) before
     quota: Floats
+    reserved: Floats  #: (R,) what of it is promised to others
     amounts: Floats  #: (R,) what each takes
     shortfall: float  #: what nobody takes: need − Σ amounts, exactly
 
@@ -184,6 +195,7 @@ class Shared(Tabular):
             Column("region", self.regions, "Region", numeric=False),
             Column("usage", self.usage, "Usage", quantity, priority=2),
             Column("quota", self.quota, "Quota", quantity, priority=2),
+            Column("reserved", self.reserved, "Reserved" if (self.reserved > 0).any() else "", quantity, priority=2),
             Column("taken", self.amounts, "Takes", quantity),
             Column("utilization_after", self._after(), "Utilization after", percent),
         ]

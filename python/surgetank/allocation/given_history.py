@@ -66,6 +66,7 @@ def read_history(
             allowed[s, r] = quota.value
             for name, table in tables.items():
                 table[s, r] = by_key[name][key]
+            tables["reserved"][s, r] += history.reserved.get(key, 0.0)
             if quota.adjustable is False:
                 tables["raisable"][s, r] = 0.0
     prices = _priced(tables["cost"])

@@ -179,11 +179,11 @@ def classic_alert(utilization: float) -> str:
 def _known(row: Row, need: str) -> str:
     parts = [f"Needs {need}"]
     if row["shortfall"] > 0:
-        enough = at_least(row["usage"] + row["needed"])
+        enough = at_least(row["usage"] + row["needed"] + row["reserved"])
         short = f"{quantity(row['shortfall'])} short; a quota of {enough} would hold it."
         parts[0] += f", but {wording.free(row)} free: {short}"
     else:
-        free = f"{quantity(row['available'])} of {quantity(row['quota'])} is free"
+        free = f"{quantity(row['available'])} of {quantity(row['quota'])}{wording.held(row)} is free"
         parts[0] += f"; {free}, {percent(row['utilization'])} of it spoken for."
         if row["status"] != "OK" and row["day_utilization"] > row["utilization"]:
             at_peak = f"At the highest usage of the last 24 h, {quantity(row['day_peak'])},"

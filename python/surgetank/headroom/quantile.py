@@ -213,9 +213,9 @@ class QuantilePolicy:
             text += f", but {wording.free(row)} free: {quantity(row['shortfall'])} short"
             if not row["_adjustable"]:
                 return f"{text}."
-            least, enough = at_least(row["need"]), at_least(row["quota_ok"])
+            least, enough = at_least(row["need"] + row["reserved"]), at_least(row["quota_ok"])
             return f"{text}; raise the quota to {least} or more, to {enough} for OK."
-        return f"{text}; {quantity(row['available'])} of {quantity(row['quota'])} is free."
+        return f"{text}; {quantity(row['available'])} of {quantity(row['quota'])}{wording.held(row)} is free."
 
     def _basis(self, row: Row) -> list[str]:
         if not row["extrapolated"]:

@@ -32,6 +32,7 @@ class Headroom(Tabular):
     series: tuple[str, ...]  #: names of the quotas, flat
     usage: Any  #: U, the last observed usage
     quota: Any
+    reserved: Any  #: what of the quota is promised to others
     base: Any  #: quantile: `need` while nothing fails. Classic: the term of the quota's own volatility and growth
     failover: Any  #: quantile: the largest `need` of events that bring load. Classic: the term of a failover
     spike: Any  #: quantile: the largest `need` of surges in place. Classic: the term of sudden peaks
@@ -54,7 +55,7 @@ class Headroom(Tabular):
     ask_in_s: Any  #: the same in seconds from now; below 0: overdue, inf: never
     needed: Any  #: needed headroom, before any clip or cost cap
     required: Any  #: H, what the policy would reserve
-    available: Any  #: quota − usage
+    available: Any  #: quota − reserved − usage
     utilization: Any  #: needed / available as a fraction; inf where nothing is available
     day_utilization: Any  #: the same where it was worst in the last 24 h: what status is judged by
     day_peak: Any  #: the highest usage of the last 24 h
@@ -104,10 +105,12 @@ class Headroom(Tabular):
 
     def _columns(self) -> list[Column]:
         flat = np.ravel
+        held = flat(self.reserved)
         return [
             Column("series", self.series, "Series", numeric=False),
             Column("usage", flat(self.usage), "Usage", quantity, priority=4),
             Column("quota", flat(self.quota), "Quota", quantity, priority=4),
+            Column("reserved", held, "Reserved" if (held > 0).any() else "", quantity, priority=2),
             Column("available", flat(self.available), "Available", quantity, priority=2),
             Column("need", flat(self.need), "Need" if self.events else "", quantity, priority=5),
             Column("needed", flat(self.needed), "Needed", quantity, priority=1),

@@ -47,7 +47,8 @@ def size_headroom(
         What was consumed at equal steps, oldest first, ≥ 0 in the quota's unit; NaN for not observed. The last axis
         is the Region.
     quota : (R,) or (S, R) numbers, optional
-        Applied quota values; a single number serves all. NaN: not known. A History brings its own.
+        Applied quota values; a single number serves all. NaN: not known. A History brings its own, and what of them
+        is reserved: that is not free.
     step_s : float (seconds) or timedelta
         One step; History and frames know their own.
     policy : QuantilePolicy, ClassicPolicy or RulePolicy, optional
@@ -108,7 +109,7 @@ def size_headroom(
     if stale_after_s is not None:
         clock.stale_after_s = _bridge.duration_s(stale_after_s, "stale_after_s")
     quotas = _core.Quotas()
-    quotas.quota = world.quota
+    quotas.quota = world.usable
     quotas.cost_per_unit = _bridge.per_series(cost_per_unit, "cost_per_unit", world.shape)
     quotas.warning_frac = _bridge.per_series(warning_frac, "warning_frac", world.shape)
     quotas.critical_frac = _bridge.per_series(critical_frac, "critical_frac", world.shape)
@@ -116,8 +117,8 @@ def size_headroom(
     quotas.region, quotas.group = world.region, world.group
 
     case = Case(world, rows, chosen, clock, quotas)
-    raw = policy.size(case)
-    raw |= {"quota": world.quota, "warning_frac": quotas.warning_frac, "critical_frac": quotas.critical_frac}
+    raw = world.as_reserved(policy.size(case))
+    raw |= {"warning_frac": quotas.warning_frac, "critical_frac": quotas.critical_frac}
     more = {name: raw.pop(name) for name in ("events", "event_needs", "joint") if name in raw}
     looked_at = case.looked_at(float(policy.history_s))  # type: ignore[arg-type]
     fields = fields_of(raw, world.shape, world.width)

@@ -170,7 +170,8 @@ class _Walk:
 
     def status(self) -> str:
         h, row = self.headroom, self.row
-        free = f"{quantity(h.quota[row])} − {quantity(h.usage[row])} = {quantity(h.available[row])} is free"
+        held = f" − {quantity(h.reserved[row])} reserved" if h.reserved[row] > 0 else ""
+        free = f"{quantity(h.quota[row])} − {quantity(h.usage[row])}{held} = {quantity(h.available[row])} is free"
         worst = f"{percent(h.utilization[row])} of it needed, {percent(h.day_utilization[row])} at the tightest moment"
         short = f"; {quantity(h.shortfall[row])} short" if h.shortfall[row] > 0 else ""
         limits = f"WARNING from {percent(h.warning_frac[row])}, CRITICAL from {percent(h.critical_frac[row])}"

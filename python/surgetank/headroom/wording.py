@@ -20,10 +20,18 @@ def unknown(row: Row, history_s: float, need: str) -> str:
 def free(row: Row) -> str:
     """How much is free, where that is not enough."""
     if row["available"] > 0:
-        return f"{quantity(row['available'])} of {quantity(row['quota'])} is"
+        return f"{quantity(row['available'])} of {quantity(row['quota'])}{held(row)} is"
     if row["available"] == 0:
-        return f"nothing of {quantity(row['quota'])} is"
-    return f"usage is already {quantity(-row['available'])} over the quota of {quantity(row['quota'])} and nothing is"
+        return f"nothing of {quantity(row['quota'])}{held(row)} is"
+    over = f"{quantity(-row['available'])} over the quota of {quantity(row['quota'])} and nothing is"
+    if row["reserved"] > 0:
+        return f"usage and the {quantity(row['reserved'])} reserved are already {over}"
+    return f"usage is already {over}"
+
+
+def held(row: Row) -> str:
+    """What of the quota is promised to others."""
+    return f" ({quantity(row['reserved'])} reserved)" if row["reserved"] > 0 else ""
 
 
 def cut_short(row: Row) -> list[str]:

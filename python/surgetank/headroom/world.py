@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +38,7 @@ class World:
     step_s: float
     start_s: int | None  # epoch seconds of the first sample; None for arrays
     quota: Floats  # (N,)
+    reserved: Floats  # (N,) what of it is promised to others
     adjustable: NDArray[np.bool_]
     regions: tuple[str, ...]  # those that may fail; labels of global quotas alone are not among them
     region: NDArray[np.int64]  # (N,) number of each quota's Region
@@ -69,6 +71,7 @@ class World:
             step_s=_step(step_s),
             start_s=None,
             quota=_bridge.per_series(quota, "quota", shape),
+            reserved=np.zeros(matrix.shape[1]),
             adjustable=_bridge.switches(adjustable, "adjustable", shape),
             regions=names,
             region=np.tile(np.arange(width), matrix.shape[1] // width),
@@ -104,6 +107,7 @@ class World:
             step_s=history.step_s,
             start_s=history.start_s,
             quota=_bridge.per_series(quota, "quota", shape),
+            reserved=np.array([history.reserved.get(key, 0.0) for key in history.keys]),
             adjustable=_bridge.switches(adjustable, "adjustable", shape) & ~fixed,
             regions=names,
             region=np.array([number[key.region] for key in history.keys], dtype=np.int64),
@@ -111,6 +115,23 @@ class World:
             is_global=is_global,
             names=tuple(str(key) for key in history.keys),
         )
+
+    def as_reserved(self, raw: dict[str, Any]) -> dict[str, Any]:
+        """What a policy found for the quotas as `usable`, said of the quotas as they are."""
+        beyond = np.maximum(0.0, self.reserved - self.quota)  # forced: less than nothing is usable
+        over = beyond > 0
+        if over.any():
+            available = np.where(over, raw["available"] - beyond, raw["available"])
+            raw["available"] = available
+            raw["shortfall"] = np.where(over, np.maximum(0.0, raw["needed"] - available), raw["shortfall"])
+        if "quota_ok" in raw:
+            raw["quota_ok"] = raw["quota_ok"] + self.reserved
+        return raw | {"quota": self.quota, "reserved": self.reserved}
+
+    @property
+    def usable(self) -> Floats:
+        """What of each quota is not promised to others."""
+        return np.where(self.reserved > 0, np.maximum(0.0, self.quota - self.reserved), self.quota)
 
     def last(self, rows: int, seconds: float) -> Floats:
         """Give the samples of the last ``seconds`` before sample ``rows``, and at least the one before it."""

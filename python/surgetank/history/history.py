@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._bridge import Duration, Floats, Instant, duration_s, instant_s, names, per_series, samples
+from .._bridge import Duration, Floats, Instant, duration_s, instant_s, names, number, per_series, samples
 from .._table import Column, Tabular, percent, quantity, span
 from ..errors import invalid
 from ..scenario import Scenario
@@ -38,6 +38,7 @@ class History(Tabular):
     quotas: Mapping[QuotaKey, Quota] = field(default_factory=dict)
     scenarios: tuple[Scenario, ...] = ()
     units: Mapping[QuotaKey, str] = field(default_factory=dict)
+    reserved: Mapping[QuotaKey, float] = field(default_factory=dict)  #: of a quota, what is promised to others
     signed: bool = False  #: True: usage may be negative (a metric, not a quota's usage); fit for spikes only
     report: ImportReport | None = None
 
@@ -61,6 +62,8 @@ class History(Tabular):
             t, k = (int(i) for i in np.argwhere(usage < 0)[0])
             raise invalid("usage", f"of {self.keys[k]} must be 0 or more at {self.time(t)}", usage[t, k])
         check_units(self.units, self.quotas)
+        for key, amount in self.reserved.items():
+            number(amount, "reserved", rule=f"of {key} must be finite and 0 or more", least=0)
         usage = usage.view()
         usage.setflags(write=False)
         object.__setattr__(self, "usage", usage)

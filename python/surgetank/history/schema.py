@@ -33,11 +33,21 @@ def _sum(numbers: str, texts: str) -> str:
 _KEY_SUM = _sum("id, has_usage", "account region service_code quota_code context_id usage_unit")
 _PLAN_SUM = _sum("id, coverage", "made as_of status body")
 _IMPORT_SUM = _sum("id", "made report")
+_COORDINATION_SUM = _sum("made", "id token request")
+_RESERVATION_SUM = _sum("key_id, amount, created, expires, purge, ended, forced", "coordination status")
+_AUDIT_SUM = _sum("id, at, forced", "action coordination actor why body")
+_FAILOVER_SUM = _sum("1", "name state body")
+_FAILOVER_EVENT_SUM = _sum("id, at", "failover action state_before state_after actor why body")
 #: SQL: whether a row is what was written, where the schema keeps that by itself.
 SOUND = {
     "quota_key": f"checksum = {_KEY_SUM}",
     "plan": f"checksum = {_PLAN_SUM}",
     "import": f"checksum = {_IMPORT_SUM}",
+    "coordination": f"checksum = {_COORDINATION_SUM}",
+    "reservation": f"checksum = {_RESERVATION_SUM}",
+    "audit": f"checksum = {_AUDIT_SUM}",
+    "failover": f"checksum = {_FAILOVER_SUM}",
+    "failover_event": f"checksum = {_FAILOVER_EVENT_SUM}",
 }
 
 # One script per schema version; ";" at the end of a line ends a statement. A published script never changes; a new need
@@ -93,6 +103,66 @@ MIGRATIONS = (
         UPDATE plan SET checksum = {_PLAN_SUM} WHERE id = NEW.id; END;
     CREATE TRIGGER import_made AFTER INSERT ON import BEGIN
         UPDATE import SET checksum = {_IMPORT_SUM} WHERE id = NEW.id; END;
+    """,
+    # Reservations, and failovers that claim them. What a row says changes only where it is what was written.
+    f"""
+    CREATE TABLE coordination (
+        id TEXT PRIMARY KEY NOT NULL,
+        token TEXT NOT NULL UNIQUE,     -- the same claim under the same token is made once
+        request TEXT NOT NULL,          -- digest of the claim
+        made INTEGER NOT NULL,          -- epoch seconds UTC, like all instants here
+        checksum INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE reservation (
+        coordination TEXT NOT NULL REFERENCES coordination (id),
+        key_id INTEGER NOT NULL REFERENCES quota_key (id),
+        amount REAL NOT NULL,
+        created INTEGER NOT NULL, expires INTEGER NOT NULL, purge INTEGER NOT NULL,
+        status TEXT NOT NULL,           -- active, released, expired; active holds nothing from `expires` on
+        ended INTEGER,
+        forced INTEGER NOT NULL,
+        checksum INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (coordination, key_id)
+    );
+    CREATE INDEX reservation_held ON reservation (key_id, expires) WHERE status = 'active';
+    CREATE INDEX reservation_due ON reservation (expires) WHERE status = 'active';
+    CREATE TABLE audit (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, action TEXT NOT NULL, coordination TEXT NOT NULL,
+        actor TEXT NOT NULL, why TEXT NOT NULL, forced INTEGER NOT NULL, body TEXT NOT NULL,
+        checksum INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE failover (
+        name TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TABLE failover_event (
+        id INTEGER PRIMARY KEY, failover TEXT NOT NULL REFERENCES failover (name), at INTEGER NOT NULL,
+        action TEXT NOT NULL, state_before TEXT NOT NULL, state_after TEXT NOT NULL,
+        actor TEXT NOT NULL, why TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TRIGGER coordination_made AFTER INSERT ON coordination BEGIN
+        UPDATE coordination SET checksum = {_COORDINATION_SUM} WHERE id = NEW.id; END;
+    CREATE TRIGGER reservation_made AFTER INSERT ON reservation BEGIN
+        UPDATE reservation SET checksum = {_RESERVATION_SUM}
+        WHERE (coordination, key_id) = (NEW.coordination, NEW.key_id); END;
+    CREATE TRIGGER reservation_verified BEFORE UPDATE OF amount, expires, purge, status, ended, forced ON reservation
+    BEGIN
+        SELECT RAISE(ABORT, 'malformed: a reservation is not what was written') FROM reservation
+        WHERE (coordination, key_id) = (OLD.coordination, OLD.key_id) AND checksum IS NOT {_RESERVATION_SUM}; END;
+    CREATE TRIGGER reservation_changed AFTER UPDATE OF amount, expires, purge, status, ended, forced ON reservation
+    BEGIN
+        UPDATE reservation SET checksum = {_RESERVATION_SUM}
+        WHERE (coordination, key_id) = (NEW.coordination, NEW.key_id); END;
+    CREATE TRIGGER audit_made AFTER INSERT ON audit BEGIN
+        UPDATE audit SET checksum = {_AUDIT_SUM} WHERE id = NEW.id; END;
+    CREATE TRIGGER failover_made AFTER INSERT ON failover BEGIN
+        UPDATE failover SET checksum = {_FAILOVER_SUM} WHERE name = NEW.name; END;
+    CREATE TRIGGER failover_verified BEFORE UPDATE OF state, body ON failover BEGIN
+        SELECT RAISE(ABORT, 'malformed: a failover is not what was written') FROM failover
+        WHERE name = OLD.name AND checksum IS NOT {_FAILOVER_SUM}; END;
+    CREATE TRIGGER failover_changed AFTER UPDATE OF state, body ON failover BEGIN
+        UPDATE failover SET checksum = {_FAILOVER_SUM} WHERE name = NEW.name; END;
+    CREATE TRIGGER failover_event_made AFTER INSERT ON failover_event BEGIN
+        UPDATE failover_event SET checksum = {_FAILOVER_EVENT_SUM} WHERE id = NEW.id; END;
     """,
 )
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import StoreError, printable
 from .keys import KEY_FIELDS, QuotaKey
+from .ledger import CLAIMED, claim_queries
 from .opening import UNREADABLE, beside, is_there, reading, tables_of, version_of
 from .samples import instant
 from .schema import (
@@ -64,6 +65,8 @@ class StoreCheck:
     scenarios: int
     plans: int
     imports: int
+    reservations: int = 0  #: ended ones as well, until they are purged
+    failovers: int = 0
     damage: tuple[Damage, ...] = ()
 
     @property
@@ -90,6 +93,8 @@ class StoreCheck:
         days, ends = _count(self.days, "day"), f", {self.first} to {self.last}" if self.first else ""
         lines.append(f"  {self.series:,} series of usage, {days}, {_count(self.samples, 'sample')}{ends}")
         counts = {"quota": self.quotas, "scenario": self.scenarios, "plan": self.plans, "import": self.imports}
+        if self.reservations or self.failovers:
+            counts |= {"reservation": self.reservations, "failover": self.failovers}
         lines.append("  " + ", ".join(_count(number, thing) for thing, number in counts.items()))
         if self.damage:
             lines += [f"  {printable(str(one))}" for one in self.damage[:MOST_SHOWN]]
@@ -163,6 +168,7 @@ def inspect(db: sqlite3.Connection, path: Path) -> StoreCheck:
     usage.read(db, version, orphans)
     summed = version > 1
     bodies: dict[str, Callable[[tuple[Any, ...]], object]] = {
+        **CLAIMED,
         "quota": lambda row: read_quota(row[1:]),
         "scenario": lambda row: read_scenario(*row[1:]),
         "plan": lambda row: read_body(row[1], row[2]),
@@ -175,6 +181,9 @@ def inspect(db: sqlite3.Connection, path: Path) -> StoreCheck:
         "plan": f"SELECT id, {SOUND['plan'] if summed else 1}, body FROM plan",
         "import": f"SELECT id, {SOUND['import'] if summed else 1}, report FROM import",
     }
+    if version > 2:
+        queries |= claim_queries()
+        _orphans(db, damage)
     counts = {table: _table(db, table, query, bodies[table], damage) for table, query in queries.items()}
     return StoreCheck(
         path=shown_path(path),
@@ -189,6 +198,8 @@ def inspect(db: sqlite3.Connection, path: Path) -> StoreCheck:
         scenarios=counts["scenario"],
         plans=counts["plan"],
         imports=counts["import"],
+        reservations=counts.get("reservation", 0),
+        failovers=counts.get("failover", 0),
         damage=tuple(dict.fromkeys(damage)),
     )
 
@@ -230,6 +241,20 @@ def _references(db: sqlite3.Connection, damage: list[Damage]) -> int:
             reason = f"{_count(found[table], 'row')} of a quota that is not in quota_key"
             damage.append(Damage(table=table, reason=reason))
     return found.get("usage_day", 0)
+
+
+def _orphans(db: sqlite3.Connection, damage: list[Damage]) -> None:
+    """A coordination without reservations, or the other way round: a claim is whole or not there."""
+    try:
+        query = "SELECT id FROM coordination WHERE id NOT IN (SELECT coordination FROM reservation)"
+        empty = [row[0] for row in db.execute(query)]
+        lost = db.execute("PRAGMA foreign_key_check(reservation)").fetchall()
+        lost += db.execute("PRAGMA foreign_key_check(failover_event)").fetchall()
+    except UNREADABLE:
+        return  # the pages or the schema say so already
+    damage += [Damage(table="coordination", item=printable(str(one)), reason="has no reservations") for one in empty]
+    for table, *_ in lost:
+        damage.append(Damage(table=table, reason="holds a row of a coordination, quota or failover that is not there"))
 
 
 class _Usage:

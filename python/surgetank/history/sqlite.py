@@ -20,6 +20,7 @@ from .._bridge import Duration, Instant, number
 from ..errors import StoreError, invalid
 from ..scenario import Scenario
 from .batches import Progress
+from .claims import Claims
 from .days import merge_days, read_days
 from .history import History
 from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key, same_unit
@@ -47,7 +48,7 @@ from .upkeep import Upkeep
 _KEY = ", ".join(KEY_FIELDS)
 
 
-class Store(Upkeep):
+class Store(Upkeep, Claims):
     """An embedded store in one file.
 
     Parameters
@@ -227,12 +228,19 @@ class Store(Upkeep):
             return tuple(read_quota(row) for row in self._db.execute(query))
 
     def history(
-        self, *, step_s: Duration | None = None, until: Instant | None = None, progress: Progress | None = None
-    ) -> History:
-        """Read everything: usage on its grid (see `History.read` for the arguments), quotas and scenarios."""
+        self, *, step_s: Duration | None = None, until: Instant | None = None, progress: Progress | None = None,
+        coordination: str | None = None,
+    ) -> History:  # fmt: skip
+        """Read everything: usage on its grid (see `History.read` for the arguments), quotas, scenarios, reservations.
+
+        Reservations are those of ``until``, by default of the clock's now. Those of ``coordination`` are one's own, and
+        left out.
+        """
         with self._snapshot():
             found, quotas, scenarios = self.samples(progress=progress), self.quotas(), self.scenarios()
-        return History.from_samples(found, quotas=quotas, step_s=step_s, until=until, scenarios=scenarios)
+            reserved = self.reserved(but=coordination, at=until)
+        made = History.from_samples(found, quotas=quotas, step_s=step_s, until=until, scenarios=scenarios)
+        return replace(made, reserved=reserved)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""

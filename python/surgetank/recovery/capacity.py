@@ -140,7 +140,8 @@ class Coupling:
     short: NDArray[np.bool_]  #: (M, Q) where ``served_by`` is below 1
     missing: Floats  #: (M, Q) what the quota lacks; 0 where it fits
     need: Floats  #: (M, C) what must fit: growth times the peak of demand over [t, t + duration)
-    quota: Floats  #: (C,) as raised
+    quota: Floats  #: (C,) as raised, without what is reserved for others
+    reserved: Floats  #: (C,) what of the quota is
     served_target: float = 1.0  #: the share that is enough; ``short``, ``missing`` and ``need`` are of that share
     #: What `room` gave last: the same is asked for again and again.
     _last: tuple[object, _core.RecoveryCapacity] | None = field(default=None, init=False, repr=False)
@@ -277,6 +278,7 @@ def _couple(
         missing=np.where(short, np.maximum(need[:, ever] - quota[ever], LEAST_MISSING), 0.0),
         need=need,
         quota=quota,
+        reserved=plan.headroom.reserved[[one.at for one in chosen]],
         served_target=target,
     )
     for array in (result.moments, result.served, by_quota, short, result.missing, need, quota):
@@ -309,10 +311,10 @@ def _event_of(capacity: Capacity) -> Event:
 
 
 def _quotas(capacity: Capacity, event: Event) -> Floats:
-    """Every quota of the plan as raised; NaN where it is not known."""
+    """What of every quota of the plan is not reserved, as raised; NaN where it is not known."""
     plan, raised = capacity.plan, capacity.raised
     headroom = plan.headroom
-    quota = np.array(headroom.quota, dtype=np.float64)
+    quota = np.array(headroom.quota - headroom.reserved, dtype=np.float64)
     if raised is None:
         return quota
     more = np.zeros(len(quota))

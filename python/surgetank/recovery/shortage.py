@@ -145,7 +145,7 @@ class Shortage(Tabular):
         return [
             Column("quota_name", [c.quotas[i].quota_name for i in order], "Service/quota", numeric=False),
             Column("region", [c.quotas[i].region for i in order], "Region", numeric=False),
-            Column("quota", c.quota[at][order], "Quota", quantity, priority=2),
+            Column("quota", (c.quota + c.reserved)[at][order], "Quota", quantity, priority=2),
             Column("missing", missing[order], "Short by at most", quantity),
             Column("lacking", self.lacking[order], "Short", percent),
             Column("last", self.last[order], "Last to apply", percent, priority=1),
@@ -185,7 +185,7 @@ class HeadroomFor(Tabular):
         return [
             Column("quota_name", [k.quota_name for k in c.covered], "Service/quota", numeric=False),
             Column("region", [k.region for k in c.covered], "Region", numeric=False),
-            Column("quota", c.quota, "Quota", quantity, priority=1),
+            Column("quota", c.quota + c.reserved, "Quota", quantity, priority=1),
             Column("raise_by", self.raises, "Raise by", at_least),
-            Column("new_quota", c.quota + self.raises, "Quota then", at_least),
+            Column("new_quota", c.quota + c.reserved + self.raises, "Quota then", at_least),
         ]

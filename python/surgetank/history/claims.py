@@ -1,0 +1,313 @@
+"""Reservations in the embedded store: each call is one transaction, and sees what all calls before it did.
+
+What is overdue holds nothing, noted or not. Whoever takes the room of an overdue reservation notes in the same
+transaction that it has expired: a clock that is then put back does not bring it to life again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .._bridge import Duration, Instant, duration_s
+from ..errors import invalid
+from .claiming import claim, held_until, resize
+from .keys import QuotaKey
+from .ledger import Change, Ledger
+from .reservations import (
+    HOLD_S,
+    PURGE_S,
+    Amounts,
+    AuditLine,
+    Claim,
+    Reservations,
+    Room,
+    amounts_of,
+    clock_s,
+    named,
+    over_of,
+    request,
+    said,
+)
+
+
+class _Undone(Exception):
+    """Carries the answer of a dry run out of its transaction."""
+
+
+class Claims:
+    """The methods of a `Store` that promise room."""
+
+    _db: sqlite3.Connection
+
+    # Given by the store.
+
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
+        """Everything inside happens, or nothing does."""
+        raise NotImplementedError
+
+    def _snapshot(self) -> contextlib.AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def _key_id(self, key: QuotaKey) -> int:
+        raise NotImplementedError
+
+    # What a coordinator does.
+
+    def reserve(
+        self, amounts: Amounts, *, hold_s: Duration = HOLD_S, purge_s: Duration = PURGE_S,
+        coordination: str | None = None, token: str | None = None, by: str = "", why: str = "", force: bool = False,
+        dry_run: bool = False, stale_after_s: Duration | None = None, now: Instant | None = None,
+    ) -> Claim:  # fmt: skip
+        """Reserve room in quotas: all of it, or nothing.
+
+        Parameters
+        ----------
+        amounts : mapping of QuotaKey to number
+            How much of each quota, above 0, in its unit.
+        hold_s : float (seconds) or timedelta, default 24 h
+            For how long. From then on the room is free again, whether or not anybody cleans up.
+        purge_s : float (seconds) or timedelta, default 7 d
+            After how long `purge_reservations` may forget it, once it has ended; at least ``hold_s``.
+        coordination : str, optional
+            What these reservations are called together; must be new. Default: a random name.
+        token : str, optional
+            An idempotency token: the same claim under the same token is made once, however often it is asked for, and
+            answered with what became of it. Until it is purged.
+        by, why : str, optional
+            For the audit trail.
+        force : bool, default False
+            Claim it even where there is no room. Needs ``why``; the answer, the list and the audit trail say so.
+        dry_run : bool, default False
+            Say whether it would be granted, and change nothing.
+        stale_after_s : float (seconds) or timedelta, optional
+            Usage older than that at ``now`` is not known, and has no room. Default: older than an hour and than
+            twelve of its steps.
+        now : instant, optional
+            The moment of the claim. Default: the clock.
+
+        Returns
+        -------
+        Claim
+            ``granted``, ``coordination``, ``reservations``; ``short``: what had no room. Having no room is an answer;
+            ``require_met()`` raises.
+
+        Raises
+        ------
+        InvalidInput
+            Names the argument, the rule and the value; also a name that is taken, or a token of another claim.
+        StoreError
+            The store cannot be written: it is as it was.
+
+        Notes
+        -----
+        What is free is the quota less the last observed usage less what is reserved, added up without rounding: after
+        a claim usage and active reservations are at most the quota, under any concurrency, crash and jump of a clock.
+        A quota whose value or usage is not known has no room. Usage that grows afterwards can exceed what is left,
+        which `reservations` lists as oversold.
+
+        Examples
+        --------
+        >>> import surgetank, tempfile
+        >>> from surgetank import History, QuotaKey
+        >>> usage = History.from_array(
+        ...     [[60.0, 30.0]], start="2026-01-01T00:00Z", step_s=300, regions=["us-east-1", "us-west-2"], quota=100.0
+        ... )
+        >>> west = QuotaKey(region="us-west-2")
+        >>> at = "2026-01-01T00:10Z"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with surgetank.Store(f"{folder}/fleet.db", create=True) as store:
+        ...         added = store.import_quotas(usage.quotas), store.add_samples(usage.samples())
+        ...         [store.reserve({west: amount}, now=at).granted for amount in (60.0, 20.0)]
+        [True, False]
+        """
+        asked = request(
+            amounts, hold_s=hold_s, purge_s=purge_s, coordination=coordination, token=token, by=by, why=why,
+            force=force, now=now,
+        )  # fmt: skip
+        limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
+        with self._changing(dry_run) as answer:
+            answer.append(replace(claim(self._book, asked, limit), done=not dry_run))
+        found: Claim = answer[0]
+        return found
+
+    def resize(
+        self, coordination: str, amounts: Amounts, *, hold_s: Duration | None = None, by: str = "", why: str = "",
+        force: bool = False, dry_run: bool = False, stale_after_s: Duration | None = None, now: Instant | None = None,
+    ) -> Claim:  # fmt: skip
+        """Change what a coordination holds to these amounts, all at once: 0 or left out is released, more is claimed.
+
+        Parameters
+        ----------
+        coordination : str
+            One that holds reservations.
+        amounts : mapping of QuotaKey to number ≥ 0
+        hold_s : float (seconds) or timedelta, optional
+            Hold all of it for so long from now on. Default: as long as it was held anyway.
+        by, why, force, dry_run, stale_after_s, now
+            As for `reserve`.
+
+        Returns
+        -------
+        Claim
+            Where more does not fit nothing is changed, and ``short`` says what is lacking. A quota in which nothing
+            more is asked for is never short.
+
+        Raises
+        ------
+        InvalidInput
+            Names the argument, the rule and the value; also a coordination that holds nothing any more.
+        """
+        wanted = {} if isinstance(amounts, Mapping) and not amounts else amounts_of(amounts, above=False)
+        hold = None if hold_s is None else duration_s(hold_s, "hold_s", above=True)
+        limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
+        name, now_s, words = named(coordination, "coordination"), clock_s(now), (said(by, "by"), said(why, "why"))
+        if force and not why.strip():
+            raise invalid("why", "must say why room is claimed that is not there (force=True)", why)
+        with self._changing(dry_run) as answer:
+            found = resize(self._book, name, wanted, hold, limit, bool(force), now_s, words)
+            answer.append(replace(found, done=not dry_run))
+        result: Claim = answer[0]
+        return result
+
+    def renew(
+        self, coordination: str, *, hold_s: Duration = HOLD_S, by: str = "", why: str = "", now: Instant | None = None
+    ) -> Reservations:
+        """Hold what a coordination has for so long from now on; never for less long than it was.
+
+        Returns
+        -------
+        Reservations
+            What was renewed: nothing where all of it has ended. What has expired cannot be renewed, since the room
+            may be another's by now; reserve it anew.
+
+        Raises
+        ------
+        InvalidInput
+            Names the argument, the rule and the value; also a coordination that the store does not know.
+        """
+        name, now_s, hold = named(coordination, "coordination"), clock_s(now), duration_s(hold_s, "hold_s", above=True)
+        words = (said(by, "by"), said(why, "why"))
+        with self.transaction():
+            self._book.note_overdue(now_s)
+            held = [(r, r) for r in self._book.of(name) if r.status == "active"]
+            later = [(was, held_until(was, now_s + math.ceil(hold))) for was, _ in held]
+            self._book.save(later, "renew", name, now_s, words)
+        return Reservations(found=tuple(new for _, new in later), now_s=now_s)
+
+    def release(
+        self, coordination: str, keys: Iterable[QuotaKey] | None = None, *, by: str = "", why: str = "",
+        now: Instant | None = None,
+    ) -> Reservations:  # fmt: skip
+        """Give back what a coordination holds, or the part of it in some quotas.
+
+        Returns
+        -------
+        Reservations
+            What was released by this call: nothing where it had ended before, so that it can be repeated.
+
+        Raises
+        ------
+        InvalidInput
+            A coordination that the store does not know, or a quota in which it never held anything.
+        """
+        name, now_s, words = named(coordination, "coordination"), clock_s(now), (said(by, "by"), said(why, "why"))
+        chosen = None if keys is None else list(keys)
+        with self.transaction():
+            self._book.note_overdue(now_s)
+            known = self._book.of(name)
+            for key in chosen or ():
+                if key not in {r.key for r in known}:
+                    raise invalid("keys", f"must be quotas in which {name} reserved", str(key))
+            held = [r for r in known if r.status == "active" and (chosen is None or r.key in chosen)]
+            gone = [(r, replace(r, status="released", ended_s=now_s)) for r in held]
+            self._book.save(gone, "release", name, now_s, words)
+        return Reservations(found=tuple(new for _, new in gone), now_s=now_s)
+
+    def expire(self, *, now: Instant | None = None) -> Reservations:
+        """Note what is overdue as expired. It held nothing before either; only the list becomes shorter."""
+        now_s = clock_s(now)
+        with self.transaction():
+            return Reservations(found=tuple(self._book.note_overdue(now_s)), now_s=now_s)
+
+    def purge_reservations(self, *, by: str = "", now: Instant | None = None) -> int:
+        """Forget reservations that have ended and are old enough; gives how many. The audit trail stays."""
+        now_s, word = clock_s(now), said(by, "by")
+        with self.transaction():
+            gone = self._book.read("status != 'active' AND purge <= ?", (now_s,))
+            for name in dict.fromkeys(r.coordination for r in gone):
+                lines: list[Change] = [(r, None) for r in gone if r.coordination == name]
+                self._book.note(lines, "purge", name, now_s, (word, ""))
+                self._db.execute("DELETE FROM reservation WHERE coordination = ? AND status != 'active' AND purge <= ?",
+                                 (name, now_s))  # fmt: skip
+                self._db.execute("DELETE FROM coordination WHERE id = ? AND id NOT IN (SELECT coordination FROM"
+                                 " reservation)", (name,))  # fmt: skip
+        return len(gone)
+
+    # What anybody may ask.
+
+    def reservations(
+        self, *, coordination: str | None = None, ended: bool = False, now: Instant | None = None
+    ) -> Reservations:
+        """Reservations as of now: those that hold room, with ``ended`` also those that did.
+
+        Returns
+        -------
+        Reservations
+            ``found``, oldest first; ``over``: quotas in which usage has grown into what is reserved, or a claim was
+            forced.
+        """
+        now_s = clock_s(now)
+        where, values = ("coordination = ?", (named(coordination, "coordination"),)) if coordination else ("1", ())
+        with self._snapshot():
+            found = [r for r in self._book.read(where, values) if ended or r.status_at(now_s) == "active"]
+            held = sorted({r.key for r in found if r.status_at(now_s) == "active"})
+            over = over_of(self._book.rooms(held, now_s, None).values())
+        return Reservations(found=tuple(found), now_s=now_s, over=over)
+
+    def reserved(self, *, but: str | None = None, at: Instant | None = None) -> dict[QuotaKey, float]:
+        """Key → what is reserved of it at that moment (default: the clock's now), but for one's own coordination."""
+        then_s = clock_s(at, "at")
+        amounts: dict[QuotaKey, list[float]] = {}
+        with self._snapshot():
+            where = "status = 'active' AND expires > ?" if at is None else "created <= ?"
+            for r in self._book.read(where, (then_s,)):
+                if r.coordination != but and (r.held_at(then_s) if at is not None else True):
+                    amounts.setdefault(r.key, []).append(r.amount)
+        return {key: math.fsum(held) for key, held in amounts.items()}
+
+    def rooms(
+        self, keys: Sequence[QuotaKey], *, but: str | None = None, stale_after_s: Duration | None = None,
+        now: Instant | None = None,
+    ) -> dict[QuotaKey, Room]:  # fmt: skip
+        """Key → what a claim would find there: quota, last usage, and what others hold."""
+        limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
+        with self._snapshot():
+            return self._book.rooms(keys, clock_s(now), limit, but)
+
+    def audit(self, *, coordination: str | None = None) -> list[AuditLine]:
+        """Every change of reservations, oldest first: who, when, why, and what was and became of each amount."""
+        with self._snapshot():
+            return self._book.audit(coordination)
+
+    # How it is done.
+
+    @property
+    def _book(self) -> Ledger:
+        return Ledger(self._db, self._key_id)
+
+    @contextlib.contextmanager
+    def _changing(self, dry_run: bool) -> Iterator[list[Any]]:
+        """A transaction whose answer survives it: a dry run does everything, and undoes it."""
+        answer: list[Any] = []
+        try:
+            with self.transaction():
+                yield answer
+                if dry_run or not answer[0].granted:
+                    raise _Undone
+        except _Undone:
+            pass

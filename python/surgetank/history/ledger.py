@@ -1,0 +1,215 @@
+"""The rows behind reservations: read, written and audited, inside the transaction of whoever calls."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import invalid, nearest
+from .keys import KEY_FIELDS, QuotaKey
+from .reservations import STATES, AuditLine, Reservation, Room, is_stale
+from .schema import SOUND, read_body, read_quota, unpack_day
+
+_KEY = ", ".join(KEY_FIELDS)
+_FIELDS = "amount, created, expires, purge, status, ended, forced"
+_QUOTA = "key_id, value, default_value, unit, name, adjustable, is_global, quota.checksum"
+_AUDIT = "id, at, action, coordination, actor, why, forced, body"
+
+#: What was, and what became of it; None: it was not there, or is no more.
+Change = tuple[Reservation | None, Reservation | None]
+Words = tuple[str, str]  # by whom, and why
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Reservations as rows of a store."""
+
+    db: sqlite3.Connection
+    key_id: Callable[[QuotaKey], int]  #: the number of a quota's name, which is made where there is none
+
+    def note_overdue(self, now_s: int) -> list[Reservation]:
+        """Note what is overdue as expired; gives it."""
+        due = self.read("status = 'active' AND expires <= ?", (now_s,))
+        gone = [(r, replace(r, status="expired", ended_s=r.expires_s)) for r in due]
+        for name in dict.fromkeys(r.coordination for r in due):
+            self.save([pair for pair in gone if pair[0].coordination == name], "expire", name, now_s, ("", ""))
+        return [new for _, new in gone]
+
+    def of(self, name: str) -> list[Reservation]:
+        """Everything that a coordination holds or held; refused where there is none of that name."""
+        found = self.read("coordination = ?", (name,))
+        if not found:
+            query = "SELECT DISTINCT coordination FROM reservation ORDER BY created DESC LIMIT 1000"
+            known = [row[0] for row in self.db.execute(query)]
+            raise invalid("coordination", f"must be one of the store's{nearest(name, known)}", name)
+        return found
+
+    def read(self, where: str, values: tuple[Any, ...] = ()) -> list[Reservation]:
+        """Reservations of which the SQL holds, oldest first."""
+        query = (
+            f"SELECT r.sound, k.sound, r.coordination, {_FIELDS}, {_KEY} FROM"
+            f" (SELECT *, {SOUND['reservation']} AS sound FROM reservation WHERE {where}) AS r LEFT JOIN"
+            f" (SELECT *, {SOUND['quota_key']} AS sound FROM quota_key) AS k ON k.id = r.key_id"
+            " ORDER BY r.created, r.coordination, r.key_id"
+        )
+        return [read_reservation(row) for row in self.db.execute(query, values)]
+
+    def save(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
+        """Write rows, and one line about them."""
+        if not changes:
+            return
+        for was, new in changes:
+            assert new is not None
+            values = (new.amount, new.created_s, new.expires_s, new.purge_s, new.status, new.ended_s, int(new.forced))
+            if was is None:
+                rows = f"INSERT INTO reservation ({_FIELDS}, coordination, key_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            else:
+                rows = (
+                    f"UPDATE reservation SET ({_FIELDS}) = (?, ?, ?, ?, ?, ?, ?) WHERE (coordination, key_id) = (?, ?)"
+                )
+            self.db.execute(rows, (*values, name, self.key_id(new.key)))
+        self.note(changes, action, name, now_s, words)
+
+    def note(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
+        """Write a line of the audit trail."""
+        body = json.dumps([_change(was, new) for was, new in changes])
+        forced = any(new is not None and new.forced for _, new in changes)
+        fields = "at, action, coordination, actor, why, forced, body"
+        self.db.execute(
+            f"INSERT INTO audit ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?)", (now_s, action, name, *words, forced, body)
+        )
+
+    def rooms(
+        self, keys: Iterable[QuotaKey], now_s: int, stale_after_s: float | None, but: str | None = None
+    ) -> dict[QuotaKey, Room]:
+        """Key → what a claim finds there; ``but`` for what that coordination holds itself."""
+        result = {}
+        for key in keys:
+            known = f"SELECT *, {SOUND['quota_key']} AS sound FROM quota_key WHERE ({_KEY}) = (?, ?, ?, ?, ?)"
+            query = f"SELECT k.sound, k.id, {_KEY}, {_QUOTA} FROM ({known}) AS k LEFT JOIN quota ON k.id = key_id"
+            row = self.db.execute(query, key).fetchone()
+            if row is None:
+                result[key] = Room(key=key, quota=math.nan, usage=math.nan)
+                continue
+            sound, key_id, *stated = row
+            require(sound, "the name of a quota")
+            quota = math.nan if stated[len(key)] is None else read_quota(tuple(stated)).value
+            usage, usage_s = self._last_usage(key_id, now_s, stale_after_s)
+            query = f"SELECT {SOUND['reservation']}, coordination, amount FROM reservation"
+            held = self.db.execute(
+                f"{query} WHERE key_id = ? AND status = 'active' AND expires > ?", (key_id, now_s)
+            ).fetchall()
+            require(all(sound for sound, *_ in held), "a reservation")
+            amounts = tuple(amount for _, name, amount in held if name != but)
+            result[key] = Room(key=key, quota=quota, usage=usage, usage_s=usage_s, now_s=now_s, reserved=amounts)
+        return result
+
+    def audit(self, coordination: str | None) -> list[AuditLine]:
+        """The audit trail, of all or of one, oldest first."""
+        query = f"SELECT {SOUND['audit']}, {_AUDIT} FROM audit WHERE coordination = ?1 OR ?1 IS NULL ORDER BY id"
+        return [audit_line(row) for row in self.db.execute(query, (coordination,))]
+
+    def _last_usage(self, key_id: int, now_s: int, stale_after_s: float | None) -> tuple[float, int | None]:
+        """The last sample, NaN where it is too old to say anything; and when it was.
+
+        One from after ``now_s`` counts as well: a clock that is put back makes nobody's usage less.
+        """
+        query = "SELECT * FROM usage_day WHERE key_id = ? ORDER BY day DESC LIMIT 2"
+        days = [unpack_day(row) for row in self.db.execute(query, (key_id,))][::-1]
+        if not days:
+            return math.nan, None
+        time_s, value = (np.concatenate(parts) for parts in zip(*days, strict=True))
+        last_s = int(time_s[-1])
+        stale = is_stale(now_s - last_s, time_s) if stale_after_s is None else now_s - last_s > stale_after_s
+        return math.nan if stale else float(value[-1]), last_s
+
+
+def claim_queries() -> dict[str, str]:
+    """SQL of every row of reservations and failovers, for a check of the store; `CLAIMED` reads them."""
+    reservation = (
+        "SELECT r.number, r.sound, k.sound, coordination, amount, created, expires, purge, status, ended, forced,"
+        f" {_KEY} FROM (SELECT *, rowid AS number, {SOUND['reservation']} AS sound FROM reservation) AS r LEFT JOIN"
+        f" (SELECT *, {SOUND['quota_key']} AS sound FROM quota_key) AS k ON k.id = r.key_id"
+    )
+    return {
+        "coordination": f"SELECT rowid, {SOUND['coordination']} FROM coordination",
+        "reservation": reservation,
+        "audit": f"SELECT id, {SOUND['audit']}, {_AUDIT} FROM audit",
+        "failover": f"SELECT rowid, {SOUND['failover']}, body FROM failover",
+        "failover_event": f"SELECT id, {SOUND['failover_event']}, body FROM failover_event",
+    }
+
+
+def read_reservation(row: tuple[Any, ...]) -> Reservation:
+    """A row of reservation, behind whether it and its quota's name are what was written."""
+    sound, key_sound, coordination, amount, created, expires, purge, status, ended, forced, *parts = row
+    require(sound, "a reservation")
+    require(key_sound, "the name of a quota")
+    return Reservation(
+        coordination=coordination, key=QuotaKey(*parts), amount=amount, created_s=created, expires_s=expires,
+        purge_s=purge, status=status, ended_s=ended, forced=bool(forced),
+    )  # fmt: skip
+
+
+def require(sound: object, what: str) -> None:
+    """Refuse a row that is not what was written."""
+    if not sound:
+        raise sqlite3.DatabaseError(f"malformed: {what} is not what was written")
+
+
+def _change(was: Reservation | None, new: Reservation | None) -> dict[str, Any]:
+    """What an audit line says of one quota."""
+    one = new or was
+    assert one is not None
+    return {
+        "key": list(one.key),
+        "was": was.amount if was and was.status == "active" else 0.0,
+        "amount": new.amount if new and new.status == "active" else 0.0,
+        "expires_s": one.expires_s,
+        "status": new.status if new else "purged",
+        "forced": one.forced,
+    }
+
+
+def audit_line(row: tuple[Any, ...]) -> AuditLine:
+    """A row of audit, behind whether it is what was written."""
+    sound, number, at_s, action, coordination, by, why, forced, body = row
+    require(sound, "a line of the audit trail")
+    changes = tuple({**change, "key": QuotaKey(*change["key"])} for change in json.loads(body))
+    return AuditLine(number=number, at_s=at_s, action=action, coordination=coordination, by=by, why=why,
+                     changes=changes, forced=bool(forced))  # fmt: skip
+
+
+def _sound(row: tuple[Any, ...]) -> None:
+    if not row[1]:
+        raise ValueError("a row is not what was written")
+
+
+def _valid(row: tuple[Any, ...]) -> None:
+    try:
+        one = read_reservation(row[1:])
+    except sqlite3.DatabaseError as error:
+        raise ValueError(str(error)) from error
+    if one.status not in STATES or not 0 < one.amount < math.inf or one.expires_s < one.created_s:
+        raise ValueError("a reservation that nobody could have made")
+
+
+def _audited(row: tuple[Any, ...]) -> None:
+    _sound(row)
+    audit_line(row[1:])
+
+
+#: What reads a row of `claim_queries`, and raises ValueError where it is not what was written.
+CLAIMED: dict[str, Callable[[tuple[Any, ...]], object]] = {
+    "coordination": _sound,
+    "reservation": _valid,
+    "audit": _audited,
+    "failover": lambda row: read_body(row[1], row[2]),
+    "failover_event": lambda row: read_body(row[1], row[2]),
+}

@@ -1,0 +1,353 @@
+"""Reservations: room in a quota that is promised to somebody, until an instant. What they are; stores keep them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._bridge import Duration, Floats, Instant, duration_s, instant_s, number
+from .._bridge import name as text
+from .._table import Column, Tabular, quantity, span
+from ..errors import InvalidInput, invalid, printable
+from .history import STEPS_TO_STALE
+from .keys import QuotaKey
+from .samples import Ints, instant
+
+DAY_S = 86_400.0
+#: How long a reservation holds, and after how long one that has ended may be forgotten.
+HOLD_S, PURGE_S = DAY_S, 7 * DAY_S
+STATES = ("active", "released", "expired")
+MOST_TEXT = 1000
+
+Amounts = Mapping[QuotaKey, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reservation:
+    """Room in one quota, promised to one coordination. Instants are epoch seconds (UTC)."""
+
+    coordination: str
+    key: QuotaKey
+    amount: float  #: in the quota's unit
+    created_s: int
+    expires_s: int  #: from then on it holds nothing, whether or not anybody has noted it
+    purge_s: int  #: from then on `purge` may forget it, once it has ended
+    status: str  #: active, released or expired
+    ended_s: int | None = None  #: when it was released or found expired
+    forced: bool = False  #: claimed though there was no room for it
+
+    def status_at(self, now_s: int) -> str:
+        """What it is at that moment: one that is overdue has expired, noted or not."""
+        return "expired" if self.status == "active" and now_s >= self.expires_s else self.status
+
+    def held_at(self, then_s: int) -> bool:
+        """Whether it held its room at that moment, which may lie in the past."""
+        end_s = self.expires_s if self.ended_s is None else min(self.ended_s, self.expires_s)
+        return self.created_s <= then_s < end_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What there is of one quota for a claim."""
+
+    key: QuotaKey
+    quota: float  #: NaN: not known
+    usage: float  #: the last observed; NaN: not known
+    usage_s: int | None = None  #: when that was
+    now_s: int = 0
+    reserved: tuple[float, ...] = ()  #: what others hold
+
+    @property
+    def free(self) -> float:
+        """The largest amount with which usage and all reservations stay within the quota; NaN where not known.
+
+        Below 0 where they are beyond it already.
+        """
+        free = self._left()
+        return math.nextafter(free, -math.inf) if free > 0 and not self.holds(free) else free
+
+    def holds(self, amount: float) -> bool:
+        """Whether that much more fits, to the last bit; False where quota or usage is not known."""
+        return self._left(amount) >= 0
+
+    def _left(self, *more: float) -> float:
+        try:
+            return math.fsum((self.quota, *(-amount for amount in (self.usage, *self.reserved, *more))))
+        except OverflowError:  # more is held than float64 can say
+            return -math.inf
+
+    @property
+    def unknown(self) -> str:
+        """Why nothing can be said of it; empty where it is known."""
+        if math.isnan(self.quota):
+            return "its quota is not known"
+        if not math.isnan(self.usage):
+            return ""
+        if self.usage_s is None:
+            return "its usage is not known"
+        return f"its usage is not known: last observed {span(self.now_s - self.usage_s)} ago, {instant(self.usage_s)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Short:
+    """A quota that has not the room asked for."""
+
+    key: QuotaKey
+    asked: float
+    free: float  #: NaN where quota or usage is not known
+    because: str
+
+    @property
+    def missing(self) -> float:
+        """What is lacking; NaN where that is not known."""
+        return self.asked - max(0.0, self.free)
+
+    def __str__(self) -> str:
+        """Give the quota, and what is lacking."""
+        return f"{self.key}: {self.because}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Claim(Tabular):
+    """The answer to a claim: all of it, or nothing and why."""
+
+    coordination: str
+    granted: bool
+    reservations: tuple[Reservation, ...]  #: of the coordination, as they are now
+    short: tuple[Short, ...] = ()  #: what there was no room for; with ``forced``: what is oversold
+    forced: bool = False
+    repeated: bool = False  #: the same claim was made before by its token; nothing was claimed again
+    now_s: int = 0
+    done: bool = True  #: False: a dry run
+
+    def require_met(self) -> None:
+        """Raise `InvalidInput` unless the claim was granted."""
+        if not self.granted:
+            raise InvalidInput(f"amounts: must all fit (got {printable('; '.join(map(str, self.short)))})")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "coordination": self.coordination,
+            "granted": self.granted,
+            "forced": self.forced,
+            "repeated": self.repeated,
+            "done": self.done,
+            "short": [{**_named(s.key), "asked": s.asked, "free": _plain(s.free), "because": s.because}
+                      for s in self.short],
+            "reservations": [record(r, self.now_s) for r in self.reservations],
+        }  # fmt: skip
+
+    def _caption(self) -> str:
+        if not self.granted:
+            return f"{self.coordination}: refused, nothing was changed"
+        held = (
+            "was reserved before, and stands so" if self.repeated else "reserved" if self.done else "would be reserved"
+        )
+        return f"{self.coordination}: {held}"
+
+    def _notes(self) -> list[str]:
+        word = "FORCED beyond what there is" if self.granted else "Does not fit"
+        return [f"{word}: {printable(str(short), 300)}." for short in self.short]
+
+    def _columns(self) -> list[Column]:
+        if self.granted:
+            return reservation_columns(self.reservations, self.now_s)
+        return [
+            Column("region", [s.key.region for s in self.short], "Region", numeric=False),
+            Column("quota_name", [s.key.quota_name for s in self.short], "Service/quota", numeric=False),
+            Column("asked", np.array([s.asked for s in self.short]), "Asked", quantity),
+            Column("free", np.array([max(0.0, s.free) for s in self.short]), "Free", quantity),
+        ]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Reservations(Tabular):
+    """Reservations of a store at one moment."""
+
+    found: tuple[Reservation, ...]
+    now_s: int
+    over: tuple[str, ...] = ()  #: quotas in which usage and reservations exceed the quota, and by how much
+
+    def __len__(self) -> int:
+        """Give how many there are."""
+        return len(self.found)
+
+    def _caption(self) -> str:
+        counts = {s: sum(r.status_at(self.now_s) == s for r in self.found) for s in STATES}
+        said = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        return f"Reservations at {instant(self.now_s)}: {said or 'none'}"
+
+    def _notes(self) -> list[str]:
+        return [f"OVERSOLD: {printable(line, 300)}." for line in self.over]
+
+    def _columns(self) -> list[Column]:
+        return reservation_columns(self.found, self.now_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditLine:
+    """One change of reservations: who did what, when and why."""
+
+    number: int
+    at_s: int  #: by the clock of who did it
+    action: str  #: reserve, renew, resize, release, expire or purge
+    coordination: str
+    by: str
+    why: str
+    changes: tuple[Mapping[str, Any], ...]  #: for each quota: its parts, amount, was, expires_s
+    forced: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {**asdict(self), "at": instant(self.at_s)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A claim as it was asked for, checked."""
+
+    amounts: dict[QuotaKey, float]
+    hold_s: float
+    purge_s: float
+    coordination: str | None
+    token: str
+    by: str
+    why: str
+    force: bool
+    now_s: int
+    generated: bool = field(default=False)  #: the coordination's name is ours
+
+    @property
+    def digest(self) -> str:
+        """What tells one request from another under the same token."""
+        amounts = sorted((*key, amount.hex()) for key, amount in self.amounts.items())
+        body = [amounts, self.hold_s, self.purge_s, None if self.generated else self.coordination, self.force]
+        return hashlib.sha256(json.dumps(body).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def request(
+    amounts: Amounts, *, hold_s: Duration, purge_s: Duration, coordination: str | None, token: str | None, by: str,
+    why: str, force: bool, now: Instant | None,
+) -> Request:  # fmt: skip
+    """Check what was asked for."""
+    hold = duration_s(hold_s, "hold_s", above=True)
+    checked = Request(
+        amounts=amounts_of(amounts),
+        hold_s=hold,
+        purge_s=duration_s(purge_s, "purge_s", least=hold),
+        coordination=f"c-{secrets.token_hex(8)}" if coordination is None else named(coordination, "coordination"),
+        token=f"t-{secrets.token_hex(16)}" if token is None else named(token, "token"),
+        by=said(by, "by"),
+        why=said(why, "why"),
+        force=bool(force),
+        now_s=clock_s(now),
+        generated=coordination is None,
+    )
+    if checked.force and not checked.why.strip():
+        raise invalid("why", "must say why room is claimed that is not there (force=True)", why)
+    return checked
+
+
+def amounts_of(given: Amounts, *, least: float = 0.0, above: bool = True) -> dict[QuotaKey, float]:
+    """Amounts by key, checked."""
+    if not isinstance(given, Mapping) or not given:
+        raise invalid("amounts", "must map at least one QuotaKey to an amount", given)
+    rule = "must be finite and above 0" if above else "must be finite and 0 or more"
+    result = {}
+    for key, amount in given.items():
+        if not isinstance(key, QuotaKey) or not all(isinstance(part, str) for part in key):
+            raise invalid("amounts", "must be keyed by QuotaKey", key)
+        result[key] = number(amount, "amounts", rule=f"of {key} {rule}", least=least, above=above)
+    return result
+
+
+def named(value: object, argument: str) -> str:
+    """A name of one line, for people and programs."""
+    word = text(value, argument)
+    if len(word) > 200 or not word.isprintable() or word != word.strip():
+        raise invalid(argument, "must be a name of one line, at most 200 printable characters", value)
+    return word
+
+
+def said(value: object, argument: str) -> str:
+    """A text for the audit trail."""
+    if not isinstance(value, str) or len(value) > MOST_TEXT:
+        raise invalid(argument, f"must be a text of at most {MOST_TEXT} characters", value)
+    return value
+
+
+def clock_s(now: Instant | None, argument: str = "now") -> int:
+    """Epoch seconds of that moment; default: the clock."""
+    return int(time.time()) if now is None else instant_s(now, argument)
+
+
+def is_stale(age_s: float, recent: Ints) -> bool:
+    """Whether usage so old says nothing: older than an hour, and than twelve of its steps."""
+    steps = np.diff(recent)
+    step_s = float(np.median(steps)) if len(steps) else 0.0
+    return age_s > max(3600.0, STEPS_TO_STALE * step_s)
+
+
+def short_of(room: Room, amount: float) -> Short:
+    """Why that amount does not fit."""
+    if room.unknown:
+        return Short(key=room.key, asked=amount, free=math.nan, because=room.unknown)
+    held = f", {quantity(math.fsum(room.reserved))} reserved" if room.reserved else ""
+    have = f"{quantity(max(0.0, room.free))} of {quantity(room.quota)} are free ({quantity(room.usage)} used{held})"
+    return Short(key=room.key, asked=amount, free=room.free, because=f"{quantity(amount)} asked, {have}")
+
+
+def over_of(rooms: Iterable[Room]) -> tuple[str, ...]:
+    """Quotas in which usage and reservations exceed the quota."""
+    beyond = [room for room in rooms if not room.unknown and room.reserved and room.free < 0]
+    return tuple(
+        f"{room.key}: {quantity(room.usage)} used and {quantity(math.fsum(room.reserved))} reserved, "
+        f"{quantity(-room.free)} beyond the quota of {quantity(room.quota)}"
+        for room in beyond
+    )
+
+
+def reservation_columns(found: Iterable[Reservation], now_s: int) -> list[Column]:
+    """The columns of a table of reservations."""
+    found = tuple(found)
+    amounts: Floats = np.array([r.amount for r in found], dtype=np.float64)
+    several = len({r.key.account for r in found}) > 1
+    return [
+        Column("coordination", [r.coordination for r in found], "Coordination", numeric=False),
+        Column("account", [r.key.account for r in found], "Account" if several else "", numeric=False, priority=3),
+        Column("region", [r.key.region for r in found], "Region", numeric=False),
+        Column("quota_name", [r.key.quota_name for r in found], "Service/quota", numeric=False),
+        Column("amount", amounts, "Reserved", quantity),
+        Column("status", [r.status_at(now_s) for r in found], "Status", numeric=False),
+        Column("expires", [instant(r.expires_s) for r in found], "Until", numeric=False, priority=2),
+        Column("created", [instant(r.created_s) for r in found], numeric=False),
+        Column("forced", ["forced" if r.forced else "" for r in found],
+               "Forced" if any(r.forced for r in found) else "", numeric=False),
+    ]  # fmt: skip
+
+
+def record(r: Reservation, now_s: int) -> dict[str, Any]:
+    """One reservation as plain values, ready for JSON."""
+    ended = None if r.ended_s is None else instant(r.ended_s)
+    return {
+        "coordination": r.coordination, **_named(r.key), "amount": r.amount, "status": r.status_at(now_s),
+        "created": instant(r.created_s), "expires": instant(r.expires_s), "purge": instant(r.purge_s),
+        "ended": ended, "forced": r.forced,
+    }  # fmt: skip
+
+
+def _named(key: QuotaKey) -> dict[str, str]:
+    return dict(key._asdict())
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else value
