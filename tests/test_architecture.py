@@ -20,6 +20,7 @@ LAYERS = (
     {"history"},
     {"summary", "spikes"},
     {"headroom", "allocation"},
+    {"failover"},
     {"plan"},
     {"backtest"},
     {"recovery"},

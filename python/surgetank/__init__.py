@@ -46,8 +46,19 @@ if TYPE_CHECKING:
         grid,
         tune,
     )
+    from .failover import (
+        Failback,
+        Failover,
+        Move,
+        activate_failover,
+        cancel_failover,
+        prepare_failover,
+        recover_failover,
+        replan_failover,
+    )
     from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
     from .history import History, ImportReport, Quota, QuotaKey
+    from .history.reservations import Claim, Reservation, Reservations
     from .history.sqlite import Store
     from .plan import Plan, Thresholds, plan
     from .recovery import (
@@ -91,6 +102,9 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "Quota",
     "QuotaKey",
     "Store",
+    "Reservation",
+    "Reservations",
+    "Claim",
     "Scenario",
     "SHIPPED_SCENARIOS",
     "summarize",
@@ -122,6 +136,14 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "Thresholds",
     "check",
     "Verdict",
+    "prepare_failover",
+    "activate_failover",
+    "replan_failover",
+    "recover_failover",
+    "cancel_failover",
+    "Failover",
+    "Failback",
+    "Move",
     "estimate_recovery",
     "Recovery",
     "compare_runbooks",
@@ -178,6 +200,7 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
 _HOMES = {
     "history": ("History", "ImportReport", "Quota", "QuotaKey"),
     "history.sqlite": ("Store",),
+    "history.reservations": ("Reservation", "Reservations", "Claim"),
     "scenario": ("Scenario", "SHIPPED_SCENARIOS"),
     "summary": ("summarize", "Summary", "cpu"),
     "spikes": ("detect_spikes", "AdaptiveDetector", "RollingSigma", "SpikeStream", "Spikes", "Episode"),
@@ -197,6 +220,16 @@ _HOMES = {
     ),
     "plan": ("plan", "Plan", "Thresholds"),
     "verdict": ("check", "Verdict"),
+    "failover": (
+        "prepare_failover",
+        "activate_failover",
+        "replan_failover",
+        "recover_failover",
+        "cancel_failover",
+        "Failover",
+        "Failback",
+        "Move",
+    ),
     "recovery": (
         "estimate_recovery",
         "Recovery",

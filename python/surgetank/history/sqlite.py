@@ -22,6 +22,7 @@ from ..scenario import Scenario
 from .batches import Progress
 from .claims import Claims
 from .days import merge_days, read_days
+from .failovers import Failovers
 from .history import History
 from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key, same_unit
 from .opening import check_pages, explained, is_there, one_moment, prepare, transaction
@@ -48,7 +49,7 @@ from .upkeep import Upkeep
 _KEY = ", ".join(KEY_FIELDS)
 
 
-class Store(Upkeep, Claims):
+class Store(Upkeep, Claims, Failovers):
     """An embedded store in one file.
 
     Parameters

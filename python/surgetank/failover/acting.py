@@ -1,0 +1,237 @@
+"""How an action is carried out: in one transaction, which a dry run undoes; the room first, then the state."""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from .._bridge import Duration, duration_s
+from .._table import span
+from ..history import QuotaKey
+from ..history.failovers import NORMAL
+from ..history.reservations import HOLD_S, Claim
+from ..history.samples import instant
+from ..history.sqlite import Store
+from .life import Failover, Landing, known_name
+from .move import Move, Row, Shed
+from .placing import Placing, Scene, place
+
+#: Of a load, what is rounding and not load.
+LEAST_FRAC = 1e-9
+Amounts = Mapping[QuotaKey, float]
+
+
+class _Undone(Exception):
+    """Ends the transaction of a dry run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acting:
+    """Who takes which action, when and why; and whether for real."""
+
+    action: str
+    store: Store
+    act: bool
+    by: str
+    why: str
+    now_s: int
+    stale_after_s: Duration | None = None
+
+    def run(self, name: str, decide: Callable[[Failover], Move], new: Failover | None = None) -> Move:
+        """Let ``decide`` act on the failover as it stands; ``new`` is what one that is normal begins as."""
+        made: list[Move] = []
+        try:
+            with self.store.transaction():
+                state, body = self.store.failover(name)
+                one = Failover.of(name, state, body)
+                if state == NORMAL and new is not None:
+                    one = new
+                elif not body:
+                    known_name(name, self.store.failovers())
+                made.append(decide(one))
+                if not (self.act and made[0].granted):
+                    raise _Undone
+        except _Undone:
+            pass
+        return replace(made[0], done=self.act and made[0].granted)
+
+    def place(self, one: Failover, needs: Mapping[str, float] | None, stated: Amounts | None = None) -> Move:
+        """Share out what has not landed yet, and hold room for it. Without ``needs``: what is used now."""
+        state = one.after(self.action)
+        scene = self._scene(one)
+        scene.check(one.failed)
+        known = {} if needs is None else {(a.service, a.key): _landed(a, scene, stated or {}) for a in one.landings}
+        there: dict[str, float] = {}
+        for landing in known.values():
+            there[landing.service] = there.get(landing.service, 0.0) + landing.landed
+        left = {s: max(0.0, need - there.get(s, 0.0)) for s, need in (needs or {}).items()}
+        must = {s: _of_rest(one.critical, need, there.get(s, 0.0)) for s, need in (needs or {}).items()}
+        placing = place(
+            scene, one.failed, None if needs is None else left, one.rule, eligible=one.eligible,
+            closed=self._closed(one), critical=one.critical, critical_of=must, emergency=one.emergency,
+        )  # fmt: skip
+        landings = _assigned(placing, known)
+        after = replace(
+            one,
+            state=state,
+            since_s=self.now_s if state != one.state else one.since_s,
+            step=0,
+            needs={p.service: p.need for p in placing.placed} if needs is None else needs,
+            landings=landings,
+        )
+        move = self.hold(one, after, {a.key: a.waiting for a in landings if a.waiting > 0}, scene)
+        return replace(
+            move,
+            unplaced={p.service: p.unplaced for p in placing.placed if p.unplaced > LEAST_FRAC * p.need},
+            critical_unplaced={
+                p.service: p.critical_unplaced for p in placing.placed if p.critical_unplaced > LEAST_FRAC * p.need
+            },
+            shed=_shed(placing, one) if one.emergency else (),
+            unknown=placing.unknown,
+            left_out=placing.left_out,
+        )
+
+    def step_back(self, one: Failover, early: bool) -> Move:
+        """Release the next share of what is held, unless it is too early for that."""
+        one.after(self.action)
+        due_s, held = one.due_s or 0, self._held(one)
+        if self.now_s < due_s and not early:
+            wait = span(due_s - self.now_s)
+            what = "stable" if one.state == "active" else "held"
+            because = f"not before {instant(due_s)}, in {wait}; until then it must be {what} (early=True, --early)"
+            rows = _rows(self._scene(one), one, held, held)
+            return Move(
+                action=self.action, before=one, after=one, granted=False, done=False, because=because, rows=rows,
+                now_s=self.now_s,
+            )  # fmt: skip
+        if one.state == "active":
+            one_held = tuple(replace(a, held=held.get(a.key, 0.0)) for a in one.landings)
+            one = replace(one, landings=one_held)
+        share = one.failback.shares[one.step]
+        step = one.step + 1
+        last = step == len(one.failback.shares)
+        after = replace(
+            one,
+            state=NORMAL if last else one.after(self.action),
+            since_s=self.now_s if last or one.state == "active" else one.since_s,
+            stepped_s=self.now_s,
+            step=step,
+        )
+        keep = {a.key: min(held.get(a.key, 0.0), a.held * (1 - share)) for a in one.landings}
+        return self.hold(one, after, {key: amount for key, amount in keep.items() if amount > 0}, self._scene(one))
+
+    def hold(self, before: Failover, after: Failover, amounts: Amounts, scene: Scene | None = None) -> Move:
+        """Make the store hold exactly that for the failover, and write where it stands now."""
+        scene = self._scene(before) if scene is None else scene
+        held = self._held(before)
+        claim, coordination = self._claim(before, amounts, bool(held))
+        granted = claim is None or claim.granted
+        rows = _rows(scene, after, held, amounts)
+        move = Move(action=self.action, before=before, after=after, granted=granted, done=False, rows=rows,
+                    short=() if claim is None else claim.short, now_s=self.now_s)  # fmt: skip
+        if not granted:
+            return replace(move, after=before, because="there is no room for what must be held")
+        after = replace(after, coordination=coordination if amounts else "")
+        self.store.move_failover(
+            after.name, before=before.state, after=after.state, body=after.to_dict(), action=self.action, by=self.by,
+            why=self.why, now_s=self.now_s,
+        )  # fmt: skip
+        return replace(move, after=after)
+
+    def _scene(self, one: Failover) -> Scene:
+        limit = None if self.stale_after_s is None else duration_s(self.stale_after_s, "stale_after_s")
+        return Scene.of(self.store, but=one.coordination, stale_after_s=limit, now_s=self.now_s)
+
+    def _held(self, one: Failover) -> dict[QuotaKey, float]:
+        if not one.coordination:
+            return {}
+        found = self.store.reservations(now=self.now_s).found
+        return {r.key: r.amount for r in found if r.coordination == one.coordination}
+
+    def _claim(self, one: Failover, amounts: Amounts, holds: bool) -> tuple[Claim | None, str]:
+        why = f"{self.action} {one.name[:150]}" + (f": {self.why[:800]}" if self.why else "")
+        if holds:
+            changed = self.store.resize(
+                one.coordination, amounts, hold_s=HOLD_S, by=self.by, why=why, now=self.now_s,
+                stale_after_s=self.stale_after_s,
+            )  # fmt: skip
+            return changed, one.coordination
+        if not amounts:
+            return None, ""
+        name = f"{one.name[:150]} {secrets.token_hex(4)}"
+        made = self.store.reserve(
+            amounts, coordination=name, by=self.by, why=why, now=self.now_s, stale_after_s=self.stale_after_s
+        )
+        return made, name
+
+    def _closed(self, one: Failover) -> dict[str, str]:
+        """Region → the failover by which it is being given up, other than this one: nothing may land there."""
+        moving = ("preparing", "active")
+        others = {name: body for name, (state, body) in self.store.failovers().items() if state in moving}
+        return {region: name for name, body in others.items() if name != one.name for region in body["failed"]}
+
+
+def _landed(landing: Landing, scene: Scene, stated: Amounts) -> Landing:
+    """With what of it is usage by now."""
+    if landing.key in stated:
+        return replace(landing, landed=stated[landing.key], assigned=max(landing.assigned, stated[landing.key]))
+    used = scene.used(landing.key)
+    if math.isnan(used):
+        return landing
+    return replace(landing, landed=min(max(0.0, used - landing.base), landing.assigned))
+
+
+def _of_rest(critical: float, need: float, there: float) -> float:
+    """The critical share of what has not landed, where that of the whole is ``critical`` and landed first."""
+    rest = need - there
+    return 0.0 if rest <= 0 else min(1.0, max(0.0, critical * need - there) / rest)
+
+
+def _assigned(placing: Placing, known: Mapping[tuple[str, QuotaKey], Landing]) -> tuple[Landing, ...]:
+    """Where everything goes now: what has landed stays, what has not is as it was placed."""
+    found = {at: replace(a, assigned=a.landed) for at, a in known.items() if a.landed > 0}
+    for p in placing.placed:
+        for key, amount in p.amounts.items():
+            at = (p.service, key)
+            was = known.get(at) or Landing(service=p.service, key=key, base=p.rooms[key.region].usage, assigned=0.0)
+            found[at] = replace(was, assigned=was.landed + amount)
+    return tuple(found.values())
+
+
+def _shed(placing: Placing, one: Failover) -> tuple[Shed, ...]:
+    """What to shed so that what is critical fits: of what moves first, then of what runs where it could go."""
+    lines = []
+    for p in placing.placed:
+        moving = p.unplaced - p.critical_unplaced
+        if moving > LEAST_FRAC * p.need:
+            lines.append(Shed(service=p.service, region="+".join(one.failed), amount=moving, whose="moving"))
+        own = {region: (1 - one.critical) * room.usage for region, room in p.rooms.items()}
+        total = math.fsum(own.values())
+        wanted = min(p.critical_unplaced, total)
+        if wanted > LEAST_FRAC * p.need:
+            lines += [
+                Shed(service=p.service, region=region, amount=wanted * amount / total, whose="own")
+                for region, amount in own.items()
+                if amount > 0
+            ]
+    return tuple(lines)
+
+
+def _rows(scene: Scene, after: Failover, held: Amounts, amounts: Amounts) -> tuple[Row, ...]:
+    landings = {a.key: a for a in after.landings}
+    rows = []
+    for service, rooms in scene.services.items():
+        for room in rooms.values():
+            key = room.key
+            if not (key in held or key in amounts or (key in landings and landings[key].landed > 0)):
+                continue
+            landed = landings[key].landed if key in landings else 0.0
+            rows.append(
+                Row(
+                    service=service, key=key, usage=room.usage, quota=room.quota, reserved=math.fsum(room.reserved),
+                    held_before=held.get(key, 0.0), held_after=amounts.get(key, 0.0), landed=landed,
+                )
+            )  # fmt: skip
+    return tuple(rows)

@@ -1,0 +1,139 @@
+"""Who takes how much, of what stands in a store now: loads by service, room by quota."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ..allocation import Proportional
+from ..allocation.event import Shared
+from ..allocation.given import eligible_shares
+from ..errors import invalid, nearest
+from ..history import QuotaKey
+from ..history.reservations import Room
+from ..history.sqlite import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """The quotas of a store at one moment, by service: the same quota in different Regions."""
+
+    services: Mapping[str, Mapping[str, Room]]  #: service → Region → what there is
+    regions: tuple[str, ...]
+
+    @staticmethod
+    def of(store: Store, *, but: str, stale_after_s: float | None, now_s: int) -> Scene:
+        """Read it; what the coordination ``but`` holds is its own, and free to it."""
+        quotas = {quota.key: quota for quota in store.quotas()}
+        keys = list(dict.fromkeys((*quotas, *store.keys_with_usage())))
+        keys = [k for k in keys if k not in quotas or not quotas[k].is_global]  # no Region's failure takes those away
+        rooms = store.rooms(keys, but=but or None, stale_after_s=stale_after_s, now=now_s)
+        several = len({key.account for key in keys}) > 1
+        services: dict[str, dict[str, Room]] = {}
+        for key in sorted(keys):
+            name = f"{key.account}/{key.quota_name}" if several else key.quota_name
+            services.setdefault(name, {})[key.region] = rooms[key]
+        return Scene(services=services, regions=tuple(dict.fromkeys(key.region for key in keys)))
+
+    def check(self, failed: tuple[str, ...]) -> None:
+        """Refuse Regions that no quota of the store lies in."""
+        for region in failed:
+            if region not in self.regions:
+                raise invalid("failed", f"must be Regions of the store{nearest(region, self.regions)}", region)
+
+    def used(self, key: QuotaKey) -> float:
+        """The last usage of a quota; NaN where not known."""
+        found = (rooms[key.region] for rooms in self.services.values() if key.region in rooms)
+        return next((room.usage for room in found if room.key == key), math.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Where the load of one service goes."""
+
+    service: str
+    shared: Shared
+    rooms: Mapping[str, Room]  #: Region → what there is
+    need: float
+    critical: float  #: the share of ``need`` that must be placed
+
+    @property
+    def amounts(self) -> dict[QuotaKey, float]:
+        """Quota → what it takes, above 0; never more than a claim would be granted."""
+        taken = ((self.rooms[region], amount) for region, amount in self.shared.taken.items() if amount > 0)
+        fits = {room.key: min(amount, room.free) for room, amount in taken}
+        return {key: amount for key, amount in fits.items() if amount > 0}
+
+    @property
+    def unplaced(self) -> float:
+        """What nobody takes."""
+        return self.need - self.shared.need + self.shared.shortfall
+
+    @property
+    def critical_unplaced(self) -> float:
+        """What nobody takes of what must be placed."""
+        return max(0.0, self.unplaced - (1 - self.critical) * self.need)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placing:
+    """Where all loads go, and of which nothing is known."""
+
+    placed: tuple[Placed, ...]
+    unknown: tuple[str, ...]  #: services of which a failed Region's usage is not known
+    left_out: tuple[str, ...]  #: Region/service whose room is not known, and counts as none
+
+
+def place(
+    scene: Scene, failed: tuple[str, ...], needs: Mapping[str, float] | None, rule: Proportional, *,
+    eligible: Mapping[str, tuple[str, ...]] | None, closed: Mapping[str, str], critical: float,
+    critical_of: Mapping[str, float], emergency: bool,
+) -> Placing:  # fmt: skip
+    """Share loads out over what is free.
+
+    Without ``needs`` the load is what the failed Regions use now, times the rule's multiplier. In an emergency the
+    critical share, of some services their own, may take what the rule keeps back. Nothing goes where ``closed`` says
+    that another failover gives up that Region.
+    """
+    may = eligible_shares(eligible, scene.regions)
+    number = {region: i for i, region in enumerate(scene.regions)}
+    placed, unknown, left_out = [], [], []
+    for service, rooms in scene.services.items():
+        if needs is None:
+            sources = [rooms[region].usage for region in failed if region in rooms]
+            if not sources:
+                continue
+            if any(math.isnan(usage) for usage in sources):
+                unknown.append(service)
+                continue
+            need = rule.multiplier * math.fsum(sources)
+        else:
+            need = needs.get(service, 0.0)
+        if not need > 0:
+            continue
+        others = {region: room for region, room in rooms.items() if region not in failed}
+        left_out += [f"{region}/{service}: {room.unknown}" for region, room in others.items() if room.unknown]
+        left_out += [f"{region}/{service}: given up by {closed[region]}" for region in others if region in closed]
+        open_to = {
+            region: room
+            for region, room in others.items()
+            if not room.unknown
+            and region not in closed
+            and all(may[number[source], number[region]] for source in failed)
+        }
+        shared = _shared(need, open_to, rule)
+        share = critical_of.get(service, critical)
+        must = share * need
+        if emergency and need - shared.shortfall < must:
+            shared = _shared(must, open_to, replace(rule, room_cap=1.0))
+        placed.append(Placed(service=service, shared=shared, rooms=open_to, need=need, critical=share))
+    return Placing(placed=tuple(placed), unknown=tuple(unknown), left_out=tuple(left_out))
+
+
+def _shared(need: float, rooms: Mapping[str, Room], rule: Proportional) -> Shared:
+    nobody = {"-": 0.0}  # where no Region is left, all of it is short
+    usage = {region: room.usage for region, room in rooms.items()} or nobody
+    quota = {region: room.quota for region, room in rooms.items()} or nobody
+    held = {region: math.fsum(room.reserved) for region, room in rooms.items()}
+    return rule.share(need, usage=usage, quota=quota, reserved=held)

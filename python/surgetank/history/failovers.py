@@ -1,0 +1,78 @@
+"""Failovers in the embedded store: where each stands, and who brought it there, when and why."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import invalid
+from .samples import instant
+from .schema import SOUND, read_body
+
+#: What nobody has begun, or what has ended.
+NORMAL = "normal"
+
+
+class Failovers:
+    """The methods of a `Store` that keep failovers."""
+
+    _db: sqlite3.Connection
+
+    # Given by the store.
+
+    def transaction(self) -> contextlib.AbstractContextManager[None]:
+        """Everything inside happens, or nothing does."""
+        raise NotImplementedError
+
+    def _snapshot(self) -> contextlib.AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def failover(self, name: str) -> tuple[str, dict[str, Any]]:
+        """State and body of one; "normal" and nothing of one that nobody began."""
+        with self._snapshot():
+            query = f"SELECT {SOUND['failover']}, state, body FROM failover WHERE name = ?"
+            row = self._db.execute(query, (name,)).fetchone()
+            return (NORMAL, {}) if row is None else (row[1], read_body(row[0], row[2]))
+
+    def failovers(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Name → state and body of each, in the order in which they were first begun."""
+        with self._snapshot():
+            query = f"SELECT name, {SOUND['failover']}, state, body FROM failover ORDER BY rowid"
+            return {name: (state, read_body(sound, body)) for name, sound, state, body in self._db.execute(query)}
+
+    def move_failover(
+        self, name: str, *, before: str, after: str, body: Mapping[str, Any], action: str, by: str, why: str, now_s: int
+    ) -> None:
+        """Bring one from a state to the next, with a line about it; refused where it is not in that state any more."""
+        text = json.dumps(body)
+        with self.transaction():
+            state, _ = self.failover(name)
+            if state != before:
+                raise invalid("failover", f"{name} must still be {before}: somebody moved it meanwhile", state)
+            known = self._db.execute("SELECT 1 FROM failover WHERE name = ?", (name,)).fetchone()
+            row = (
+                "UPDATE failover SET state = ?2, body = ?3 WHERE name = ?1"
+                if known
+                else "INSERT INTO failover (name, state, body) VALUES (?1, ?2, ?3)"
+            )
+            self._db.execute(row, (name, after, text))
+            fields = "failover, at, action, state_before, state_after, actor, why, body"
+            self._db.execute(
+                f"INSERT INTO failover_event ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (name, now_s, action, before, after, by, why, text),
+            )
+
+    def failover_events(self, name: str | None = None) -> list[dict[str, Any]]:
+        """Every move, oldest first: failover, at, action, before, after, by, why, and the body it had then."""
+        names = ("failover", "at", "action", "before", "after", "by", "why", "body")
+        fields = "failover, at, action, state_before, state_after, actor, why, body"
+        with self._snapshot():
+            query = f"SELECT {SOUND['failover_event']}, {fields} FROM failover_event"
+            query += " WHERE failover = ?1 OR ?1 IS NULL ORDER BY id"
+            return [
+                dict(zip(names, (row[0], instant(row[1]), *row[2:-1], read_body(sound, row[-1])), strict=True))
+                for sound, *row in self._db.execute(query, (name,))
+            ]
