@@ -27,7 +27,7 @@ def toml(data):
         assert again is None
         assert str(other) == str(error)
         return
-    body = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n"))
+    body = tomllib.loads(data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n"))  # any line ends
     assert config.store == path.parent / body.get("store", "surgetank.db")
     costs = body.get("costs", {})
     assert dict(config.costs) == {name: float(price) for name, price in costs.items()}
