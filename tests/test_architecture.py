@@ -28,6 +28,8 @@ LAYERS = (
     {"verdict", "config"},
     {"_commands"},
     {"_commands_allocation", "_commands_import", "_commands_recovery", "_commands_store"},
+    {"_commands_reserve"},
+    {"_commands_failover"},
     {"_policy_specs", "_replayable"},
     {"_commands_backtest"},
     {"cli"},

@@ -227,7 +227,8 @@ def _policy(args: argparse.Namespace, config: Config, name: str | None = None) -
 def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
     step_s = config.step_s if args.step is None else args.step
     with _progress("reading the store") as progress:
-        history = store.history(step_s=step_s, until=args.now, progress=progress).complete()
+        history = store.history(step_s=step_s, until=args.now, progress=progress, coordination=args.coordination)
+        history = history.complete()
     config.check(history.keys)
     return history, _plan(args, config, history, _policy(args, config))
 

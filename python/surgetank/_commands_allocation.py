@@ -20,7 +20,8 @@ def run_allocate(args: argparse.Namespace) -> int:
     config = _config(args)
     with _open(args, config) as store, _progress("reading the store") as progress:
         step_s = config.step_s if args.step is None else args.step
-        history = store.history(step_s=step_s, until=args.now, progress=progress).complete()
+        history = store.history(step_s=step_s, until=args.now, progress=progress, coordination=args.coordination)
+        history = history.complete()
     config.check(history.keys)
     history = _only(history, args.quota).until(args.now)
     return _event(args, config, history) if args.fail else _beforehand(args, config, history)

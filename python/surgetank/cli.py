@@ -15,8 +15,10 @@ from . import (
     _commands,
     _commands_allocation,
     _commands_backtest,
+    _commands_failover,
     _commands_import,
     _commands_recovery,
+    _commands_reserve,
     _commands_store,
 )
 from ._commands import CONFIG, POLICY_NAMES
@@ -158,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     planning.add_argument("--risk", type=float, metavar="FRACTION", help="risk of the quantile policy (default: .001)")
     planning.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
+    planning.add_argument("--coordination", metavar="NAME", help="whose reservations are your own, and free to you")
     planning.add_argument("--now", metavar="INSTANT", help="plan for that moment (default: the last sample)")
     planning.add_argument("--json", action="store_true", help="as JSON")
 
@@ -199,12 +202,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--sharing", metavar="NAME", help="with --fail: how, such as regional_disaster_recovery")
     sub.add_argument("--transfers", action="store_true", help="who takes how much in each failure that is survived")
     sub.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
+    sub.add_argument("--coordination", metavar="NAME", help="whose reservations are your own, and free to you")
     sub.add_argument("--now", metavar="INSTANT", help="allocate for that moment (default: the last sample)")
     sub.add_argument("--json", action="store_true", help="as JSON")
 
     _add_recovery(command, where)
     _add_backtest(command, where)
     _add_store(commands, where)
+    _commands_reserve.add_reservations(commands, where)
+    _commands_failover.add_failover(commands, where)
 
     sub = command("spikes", _commands.run_spikes, "which series have spikes, and when", where, reading)
     sub.add_argument("file", nargs="?", type=Path, metavar="FILE", help="a file instead of the store")
@@ -242,6 +248,7 @@ def _add_recovery(command: Callable[..., argparse.ArgumentParser], where: argpar
     room.add_argument("--lead-time", metavar="TIME", help="of a quota increase (default: 24h in half of all cases)")
     room.add_argument("--denial", type=float, metavar="FRACTION", help="probability that it is refused (default: .05)")
     room.add_argument("--scenario", action="append", metavar="WORD", help="N-1, N-2, shipped, or one by name")
+    room.add_argument("--coordination", metavar="NAME", help="whose reservations are your own, and free to you")
     room.add_argument("--now", metavar="INSTANT", help="plan for that moment (default: the last sample)")
     drawing.add_argument("--json", action="store_true", help="as JSON")
     drawing.set_defaults(step=None, policy=None, risk=None)

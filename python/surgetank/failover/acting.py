@@ -6,17 +6,19 @@ import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from .._bridge import Duration, duration_s
 from .._table import span
 from ..history import QuotaKey
-from ..history.failovers import NORMAL
-from ..history.reservations import HOLD_S, Claim
+from ..history.reservations import HOLD_S, NORMAL, Claim
 from ..history.samples import instant
-from ..history.sqlite import Store
 from .life import Failover, Landing, known_name
 from .move import Move, Row, Shed
 from .placing import Placing, Scene, place
+
+if TYPE_CHECKING:
+    from ..history.sqlite import Store
 
 #: Of a load, what is rounding and not load.
 LEAST_FRAC = 1e-9
@@ -81,7 +83,12 @@ class Acting:
             needs={p.service: p.need for p in placing.placed} if needs is None else needs,
             landings=landings,
         )
-        move = self.hold(one, after, {a.key: a.waiting for a in landings if a.waiting > 0}, scene)
+        if self.action == "prepare" and not landings:
+            because = "no room can be held, for no load is known or nothing is free"
+            move = Move(action=self.action, before=one, after=one, granted=False, done=False, because=because,
+                        now_s=self.now_s)  # fmt: skip
+        else:
+            move = self.hold(one, after, {a.key: a.waiting for a in landings if a.waiting > 0}, scene)
         return replace(
             move,
             unplaced={p.service: p.unplaced for p in placing.placed if p.unplaced > LEAST_FRAC * p.need},
@@ -160,7 +167,7 @@ class Acting:
             return changed, one.coordination
         if not amounts:
             return None, ""
-        name = f"{one.name[:150]} {secrets.token_hex(4)}"
+        name = f"{one.name[:150]}-{secrets.token_hex(4)}"
         made = self.store.reserve(
             amounts, coordination=name, by=self.by, why=why, now=self.now_s, stale_after_s=self.stale_after_s
         )

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .. import _bridge
 from .._bridge import Duration, Instant
 from ..allocation import Proportional
 from ..errors import invalid
 from ..history import QuotaKey
-from ..history.failovers import NORMAL
-from ..history.reservations import clock_s, named, said
-from ..history.sqlite import Store
+from ..history.reservations import NORMAL, clock_s, named, said
 from .acting import Acting
 from .life import Failback, Failover
 from .move import Move
+
+if TYPE_CHECKING:
+    from ..history.sqlite import Store
 
 MOST_REGIONS = 50
 
@@ -244,6 +246,8 @@ def cancel_failover(
 def _acting(
     action: str, store: Store, act: bool, by: str, why: str, now: Instant | None, stale_after_s: Duration | None = None
 ) -> Acting:
+    from ..history.sqlite import Store
+
     if not isinstance(store, Store):
         raise invalid("store", "must be a Store", type(store).__name__)
     return Acting(action=action, store=store, act=bool(act), by=said(by, "by"), why=said(why, "why"),

@@ -63,7 +63,7 @@ class Move(Tabular):
     critical_unplaced: Mapping[str, float] = None  # type: ignore[assignment]  #: of that, what must not be shed
     shed: tuple[Shed, ...] = ()
     short: tuple[Short, ...] = ()  #: quotas in which a claim had no room
-    unknown: tuple[str, ...] = ()  #: services of which nothing can be said
+    unknown: tuple[str, ...] = ()  #: services of which nothing can be said, and why
     left_out: tuple[str, ...] = ()  #: quotas whose room is not known, and counts as none
     now_s: int = 0
 
@@ -76,6 +76,13 @@ class Move(Tabular):
     def ok(self) -> bool:
         """Whether it is granted, everything is placed, and everything is known."""
         return self.granted and not self.unplaced and not self.unknown
+
+    @property
+    def exit_code(self) -> int:
+        """As `surgetank check` has it: 2 where it is refused or something finds no room, 3 where not all is known."""
+        if self.unknown and not self.unplaced:
+            return 3
+        return 2 if not self.granted or self.unplaced else 0
 
     @property
     def prewarm(self) -> dict[QuotaKey, float]:
@@ -120,10 +127,7 @@ class Move(Tabular):
             critical = self.critical_unplaced.get(service, 0.0)
             whole = f", {quantity(critical)} of it critical" if 0 < critical < amount else ""
             lines.append(f"{service}: {quantity(amount)} find no room{whole}")
-        return [
-            *lines,
-            *(f"{service}: unknown, what a failed Region uses was not observed" for service in self.unknown),
-        ]
+        return [*lines, *self.unknown]
 
     def _caption(self) -> str:
         one = self.after

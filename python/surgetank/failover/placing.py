@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..allocation import Proportional
 from ..allocation.event import Shared
@@ -12,7 +13,9 @@ from ..allocation.given import eligible_shares
 from ..errors import invalid, nearest
 from ..history import QuotaKey
 from ..history.reservations import Room
-from ..history.sqlite import Store
+
+if TYPE_CHECKING:
+    from ..history.sqlite import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +84,7 @@ class Placing:
     """Where all loads go, and of which nothing is known."""
 
     placed: tuple[Placed, ...]
-    unknown: tuple[str, ...]  #: services of which a failed Region's usage is not known
+    unknown: tuple[str, ...]  #: services of which a failed Region's usage is not known, and why
     left_out: tuple[str, ...]  #: Region/service whose room is not known, and counts as none
 
 
@@ -105,7 +108,8 @@ def place(
             if not sources:
                 continue
             if any(math.isnan(usage) for usage in sources):
-                unknown.append(service)
+                unseen = next(r for r in failed if r in rooms and math.isnan(rooms[r].usage))
+                unknown.append(f"{service}: what {unseen} uses is not known; {rooms[unseen].no_usage}")
                 continue
             need = rule.multiplier * math.fsum(sources)
         else:

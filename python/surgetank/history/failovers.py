@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import invalid
+from .reservations import NORMAL
 from .samples import instant
 from .schema import SOUND, read_body
-
-#: What nobody has begun, or what has ended.
-NORMAL = "normal"
 
 
 class Failovers:

@@ -25,6 +25,8 @@ DAY_S = 86_400.0
 #: How long a reservation holds, and after how long one that has ended may be forgotten.
 HOLD_S, PURGE_S = DAY_S, 7 * DAY_S
 STATES = ("active", "released", "expired")
+#: The state of a failover that nobody has begun, or that has ended.
+NORMAL = "normal"
 MOST_TEXT = 1000
 
 Amounts = Mapping[QuotaKey, float]
@@ -89,11 +91,14 @@ class Room:
         """Why nothing can be said of it; empty where it is known."""
         if math.isnan(self.quota):
             return "its quota is not known"
-        if not math.isnan(self.usage):
-            return ""
+        return f"its usage is not known, {self.no_usage}" if math.isnan(self.usage) else ""
+
+    @property
+    def no_usage(self) -> str:
+        """Since when its usage is not known."""
         if self.usage_s is None:
-            return "its usage is not known"
-        return f"its usage is not known: last observed {span(self.now_s - self.usage_s)} ago, {instant(self.usage_s)}"
+            return "never observed"
+        return f"last observed {span(self.now_s - self.usage_s)} ago, {instant(self.usage_s)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +170,7 @@ class Claim(Tabular):
             Column("region", [s.key.region for s in self.short], "Region", numeric=False),
             Column("quota_name", [s.key.quota_name for s in self.short], "Service/quota", numeric=False),
             Column("asked", np.array([s.asked for s in self.short]), "Asked", quantity),
-            Column("free", np.array([max(0.0, s.free) for s in self.short]), "Free", quantity),
+            Column("free", np.maximum(0.0, [s.free for s in self.short]), "Free", quantity),
         ]
 
 
@@ -180,6 +185,11 @@ class Reservations(Tabular):
     def __len__(self) -> int:
         """Give how many there are."""
         return len(self.found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        found = [record(r, self.now_s) for r in self.found]
+        return {"now": instant(self.now_s), "reservations": found, "oversold": list(self.over)}
 
     def _caption(self) -> str:
         counts = {s: sum(r.status_at(self.now_s) == s for r in self.found) for s in STATES}
@@ -232,6 +242,16 @@ class Request:
         amounts = sorted((*key, amount.hex()) for key, amount in self.amounts.items())
         body = [amounts, self.hold_s, self.purge_s, None if self.generated else self.coordination, self.force]
         return hashlib.sha256(json.dumps(body).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def audit_text(line: AuditLine) -> str:
+    """One line for a person."""
+    by = f" by {line.by}" if line.by else ""
+    why = f": {line.why}" if line.why else ""
+    parts = [f"{c['key']} {quantity(c['was'])} → {quantity(c['amount'])}" for c in line.changes]
+    forced = " FORCED" if line.forced else ""
+    what = f"{instant(line.at_s)} {line.action}{forced} {line.coordination}{by}{why}"
+    return printable(f"{what} ({', '.join(parts)})", 2000)
 
 
 def request(
