@@ -130,7 +130,7 @@ class Failover:
             "step": self.step,
             "coordination": self.coordination,
             "rule": asdict(self.rule),
-            "failback": asdict(self.failback),
+            "failback": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.failback).items()},
             "critical": self.critical,
             "eligible": None if self.eligible is None else {r: list(to) for r, to in self.eligible.items()},
             "emergency": self.emergency,
