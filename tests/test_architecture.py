@@ -15,7 +15,7 @@ CPP = ROOT / "cpp"
 # Each layer may use itself and those above it in this list.
 LAYERS = (
     {"errors", "_core"},
-    {"_bridge", "_table", "_template", "_toml"},
+    {"_bridge", "_files", "_table", "_template", "_toml"},
     {"scenario"},
     {"history"},
     {"summary", "spikes"},
@@ -37,7 +37,19 @@ LAYERS = (
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FACADES = {"_bridge", "summary", "spikes", "headroom", "allocation", "backtest", "recovery"}
 #: `backtest` replays what sizes, and does not know the plan.
-REPLAYED = {"errors", "_core", "_bridge", "_table", "_toml", "scenario", "history", "spikes", "headroom", "backtest"}
+REPLAYED = {
+    "errors",
+    "_core",
+    "_bridge",
+    "_files",
+    "_table",
+    "_toml",
+    "scenario",
+    "history",
+    "spikes",
+    "headroom",
+    "backtest",
+}
 
 
 def modules():

@@ -111,3 +111,10 @@ def test_of_a_mistake_in_a_file_the_place_is_the_argument(tmp_path):
         surgetank.read_runbook(path)
     assert raised.value.argument == "o: p.toml, line 4"
     assert raised.value.rule.startswith("failure: must be")
+
+
+def test_an_error_may_bring_others_of_the_same_file():
+    error = InvalidInput("f: must be so (got 1)", others=["g: must be so (got 2)"])
+    assert (str(error), error.others) == ("f: must be so (got 1)", ("g: must be so (got 2)",))
+    assert pickle.loads(pickle.dumps(error)).others == error.others
+    assert InvalidInput("f: must be so (got 1)").others == ()

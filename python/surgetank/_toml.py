@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ else:
 Where = tuple[str | int, ...]
 MOST_LINES = 300
 MOST_NESTING = 32
+_HEADER = re.compile(r"^\s*\[\[?\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,15 @@ class Source:
     @staticmethod
     def read(path: Path) -> Source:
         """Parse the file."""
+        return Source.parse(path.name, text_of(path))
+
+    @staticmethod
+    def parse(name: str, text: str) -> Source:
+        """Parse the text of a file; errors call it ``name``."""
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise InvalidInput(
-                f"{path}: must be a readable file: {reason} (got {shown(str(path))})", argument=str(path)
-            ) from error
-        try:
-            source = Source(path.name, text, tomllib.loads(text))
+            source = Source(name, text, tomllib.loads(text))
         except (ValueError, RecursionError) as error:
-            raise InvalidInput(
-                f"{path.name}: must be valid TOML: {printable(str(error))}", argument=path.name
-            ) from error
+            raise InvalidInput(f"{name}: must be valid TOML: {printable(str(error))}", argument=name) from error
         for _ in source.parts():
             pass
         return source
@@ -111,6 +109,41 @@ class Source:
                 _note(lines, table, parsed, start)
             statement = ""
         return lines
+
+
+def text_of(path: Path) -> str:
+    """The text of a file, without a byte order mark."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        raise InvalidInput(
+            f"{path}: must be a readable file: {reason} (got {shown(str(path))})", argument=str(path)
+        ) from error
+
+
+def with_table(text: str, name: str, section: str) -> str:
+    """Put the section in place of the first table of that name; others of it are gone. What only comments stays."""
+    blocks: list[tuple[bool, list[str]]] = [(False, [])]  # is it a table of that name; its lines
+    for line in text.splitlines():
+        if (header := _HEADER.match(line)) is not None:
+            first = header.group(1).replace(" ", "").split(".")[0].strip("\"'")
+            blocks.append((first == name, []))
+        blocks[-1][1].append(line)
+    kept: list[str] = []
+    placed = False
+    for ours, lines in blocks:
+        if not ours:
+            kept += lines
+            continue
+        if not placed:
+            kept += [*section.splitlines(), ""]
+            placed = True
+        said = [i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
+        kept += lines[said[-1] + 1 :]
+    if not placed:
+        kept += ["", *section.splitlines()] if kept else section.splitlines()
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n") + "\n"
 
 
 def _header(parsed: Any, items: dict[Where, int]) -> Where:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -23,13 +22,10 @@ from . import (
 )
 from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
-from .errors import InvalidInput, SurgetankError
+from .errors import SurgetankError
 
 #: Usage error, bad input or crash; for `check` also: something that must be known is not.
 FAILED = 3
-
-
-SHOWN_OF_A_RULE = 3
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
     except SurgetankError as error:
         print(f"surgetank: {for_terminal(str(error))}", file=sys.stderr)
-        for bad in _others(error):
-            print(f"  also {for_terminal(bad)}", file=sys.stderr)
+        for other in getattr(error, "others", ()):
+            print(f"  also {for_terminal(other)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("surgetank: interrupted; nothing was half done", file=sys.stderr)
@@ -66,20 +62,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         hint = "please report it with the traceback that SURGETANK_DEBUG=1 shows"
         print(f"surgetank: internal error, {type(error).__name__}: {for_terminal(str(error))}; {hint}", file=sys.stderr)
         return FAILED
-
-
-def _others(error: SurgetankError) -> list[str]:
-    """Of the other rows that cannot be read, the first that break each rule."""
-    if not isinstance(error, InvalidInput) or error.report is None:
-        return []
-    seen: Counter[str] = Counter()
-    others: list[str] = []
-    for n, bad in enumerate(error.report.first_bad):
-        rule = bad.partition(": ")[2].partition(" (got ")[0]
-        seen[rule] += 1
-        if n and seen[rule] <= SHOWN_OF_A_RULE:
-            others.append(bad)
-    return others
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -19,10 +19,14 @@ class InvalidInput(SurgetankError, ValueError):
     #: Of a source with rows that cannot be read: all of them counted, and the first ones.
     report: ImportReport | None = None
 
-    def __init__(self, message: str = "", *, argument: str | None = None, rule: str | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, argument: str | None = None, rule: str | None = None, others: Iterable[str] = ()
+    ) -> None:
         """Keep the parts, where they are known; names in them may hold what parts them in the message."""
         super().__init__(message)
         self._argument, self._rule = argument, rule
+        #: Messages of what else is wrong in the same file, found on the same way.
+        self.others: tuple[str, ...] = tuple(others)
 
     @property
     def argument(self) -> str:

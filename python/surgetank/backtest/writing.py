@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,6 @@ from ..errors import InvalidInput, invalid
 from ..headroom import ClassicPolicy, QuantilePolicy
 from .planned import RulePolicy
 from .sized import SizedRule
-
-_HEADER = re.compile(r"^\s*\[\[?\s*([A-Za-z0-9_.\"' -]+?)\s*\]\]?\s*(#.*)?$")
 
 
 def policy_toml(policy: RulePolicy | QuantilePolicy) -> str:
@@ -56,7 +52,8 @@ def write_policy(path: str | os.PathLike[str], policy: RulePolicy | QuantilePoli
     InvalidInput
         Of a file that cannot be read or written, or is so written that its [policy] cannot be told from the rest.
     """
-    from .._toml import tomllib
+    from .._files import replace_text
+    from .._toml import tomllib, with_table
 
     place = Path(path)
     try:
@@ -65,7 +62,7 @@ def write_policy(path: str | os.PathLike[str], policy: RulePolicy | QuantilePoli
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{place.name}: must be readable TOML: {error} (got {str(place)!r})") from error
     section = policy_toml(policy)
-    new = _with_policy(text, section)
+    new = with_table(text, "policy", section)
     wanted = {**{k: v for k, v in before.items() if k != "policy"}, **tomllib.loads(section)}
     try:
         same = tomllib.loads(new) == wanted
@@ -74,46 +71,7 @@ def write_policy(path: str | os.PathLike[str], policy: RulePolicy | QuantilePoli
     if not same:
         rule = "must have its [policy] as tables of their own to be replaced; put this there by hand:\n" + section
         raise InvalidInput(f"{place.name}: {rule} (got {str(place)!r})")
-    _replace(place, new)
-
-
-def _with_policy(text: str, section: str) -> str:
-    """Put the section in place of the first [policy] table; others of it are gone. What only comments stays."""
-    blocks: list[tuple[bool, list[str]]] = [(False, [])]  # is it a table of [policy]; its lines
-    for line in text.splitlines():
-        if (header := _HEADER.match(line)) is not None:
-            name = header.group(1).replace(" ", "").split(".")[0].strip("\"'")
-            blocks.append((name == "policy", []))
-        blocks[-1][1].append(line)
-    kept: list[str] = []
-    placed = False
-    for ours, lines in blocks:
-        if not ours:
-            kept += lines
-            continue
-        if not placed:
-            kept += [*section.splitlines(), ""]
-            placed = True
-        said = [i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("#")]
-        kept += lines[said[-1] + 1 :]
-    if not placed:
-        kept += ["", *section.splitlines()] if kept else section.splitlines()
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n") + "\n"
-
-
-def _replace(place: Path, text: str) -> None:
-    """All or nothing."""
-    try:
-        handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        if place.exists():
-            os.chmod(name, place.stat().st_mode & 0o777)
-        else:
-            os.chmod(name, 0o644)
-        os.replace(name, place)
-    except OSError as error:
-        raise InvalidInput(f"{place.name}: must be writable: {error.strerror} (got {str(place)!r})") from error
+    replace_text(place, new)
 
 
 def _value(value: Any) -> str:

@@ -19,6 +19,8 @@ from .samples import Ints, Merged, Spacings, instant
 
 #: A source that is refused is read on, so that all of its bad rows are counted; but only so many.
 MOST_REFUSED = 1000
+#: Rows that break the same rule, of those that an error names.
+SHOWN_OF_A_RULE = 3
 
 
 @dataclass
@@ -98,9 +100,20 @@ class Tally:
         count = count if whole else f"{self.left_out:,} rows and more"
         hint = "; bad='skip' (--bad skip) leaves such rows out" if whole and self.left_out < rows else ""
         said = f"{self._error}; {count} cannot be read, so nothing was kept{hint}"
-        error = InvalidInput(said, argument=self._error.argument, rule=self._error.rule)
+        error = InvalidInput(said, argument=self._error.argument, rule=self._error.rule, others=self._others())
         error.report = self.report()
         return error
+
+    def _others(self) -> list[str]:
+        """Of the rows after the first that cannot be read, the first that break each rule."""
+        seen: Counter[str] = Counter()
+        others: list[str] = []
+        for n, bad in enumerate(self.first):
+            rule = bad.partition(": ")[2].partition(" (got ")[0]
+            seen[rule] += 1
+            if n and seen[rule] <= SHOWN_OF_A_RULE:
+                others.append(bad)
+        return others
 
     def report(self, **known: Any) -> ImportReport:
         """What is known so far."""
