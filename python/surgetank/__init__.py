@@ -13,6 +13,7 @@ from . import _core as _core  # the instruction set is chosen now
 from .errors import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
 
 if TYPE_CHECKING:
+    from .adequacy import Adequacy, AdequacyScenario, AdequacyTest, adequacy
     from .allocation import (
         NAMED_SHARING,
         Allocation,
@@ -144,6 +145,10 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "Failover",
     "Failback",
     "Move",
+    "adequacy",
+    "Adequacy",
+    "AdequacyTest",
+    "AdequacyScenario",
     "estimate_recovery",
     "Recovery",
     "compare_runbooks",
@@ -230,6 +235,7 @@ _HOMES = {
         "Failback",
         "Move",
     ),
+    "adequacy": ("adequacy", "Adequacy", "AdequacyTest", "AdequacyScenario"),
     "recovery": (
         "estimate_recovery",
         "Recovery",

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from .errors import MissingExtra
 
 STATUS_STYLES = {"CRITICAL": "bold red", "WARNING": "yellow", "OK": "green", "UNKNOWN": "magenta"}
+STATUS_STYLES |= {"failed": "bold red", "warning": "yellow", "passed": "green"}
 GAP = 3  # blanks between two columns of a text table
 _STATUS_CSS = {"CRITICAL": "#b00020", "WARNING": "#8a6100", "OK": "#1b6e2e", "UNKNOWN": "#6a3d9a"}
+_STATUS_CSS |= {"failed": "#b00020", "warning": "#8a6100", "passed": "#1b6e2e"}
 
 
 def quantity(value: float) -> str:

@@ -77,6 +77,19 @@ survive = "N-1"               # "N-2", "N-3", or a list of Regions and of lists 
 # sharing = "traffic_surge"   # for `allocate --fail`: or regional_disaster_recovery, availability_zone_failure,
                               # default; without it what is used now moves, and at most .8 of what is free is given
 
+# The gate for pipelines, `surgetank test`: when this Region fails, is there room for its load? `surgetank test --init`
+# writes the same as JSON; `--init --config FILE.toml` these lines.
+# [test]
+# primary_region = "us-east-1"
+# secondary_regions = ["us-west-2", "eu-west-1"]
+# services = ["ec2", "lambda/L-B99A9384"]          # services, or patterns; every quota is judged by itself
+# scenarios = ["regional_failover", "az_failure", "traffic_surge"]
+# [test.scenario.regional_failover]
+# multiplier = 2.0            # of what the primary Region uses; shipped: 2.0, az_failure 1.3, traffic_surge 3.0
+# duration = "24h"            # how long it lasts; shipped: 24h, 4h, 2h
+# ramp = "30m"                # how long the load takes to arrive, in ten steps; shipped: 30m, 15m, 10m
+# kind = "regional_failover"  # or "az_failure": the load stays in its Region; or "traffic_spike"
+
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
 critical_frac = 0.85          # ... and CRITICAL; a shortfall is always CRITICAL

@@ -19,6 +19,7 @@ from . import (
     _commands_recovery,
     _commands_reserve,
     _commands_store,
+    _commands_test,
 )
 from ._commands import CONFIG, POLICY_NAMES
 from ._table import for_terminal
@@ -157,6 +158,8 @@ def _parser() -> argparse.ArgumentParser:
         "--require", action="append", metavar="PATTERN", help="these must be known (default: all with a value)"
     )
     sub.add_argument("--min-coverage", type=float, metavar="FRACTION", help="share of all quotas that must be known")
+
+    _commands_test.add_test(command)
 
     sub = command(
         "allocate",

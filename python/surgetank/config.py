@@ -10,6 +10,8 @@ from typing import Any
 from ._bridge import duration_s, fraction, number
 from ._template import TEMPLATE as TEMPLATE
 from ._toml import Source
+from .adequacy import AdequacyTest
+from .adequacy.reading import section_of
 from .allocation import Proportional, Survive
 from .backtest.planned import RulePolicy
 from .errors import InvalidInput, invalid, nearest
@@ -26,7 +28,19 @@ from .spikes import DETECTOR_OPTIONS, AdaptiveDetector, Detector, RollingSigma, 
 _SCENARIO_KEYS = tuple(f.name for f in fields(Scenario))
 _THRESHOLD_KEYS = ("warning_frac", "critical_frac")
 _KEYS: dict[str, tuple[str, ...]] = {
-    "": ("store", "scenarios", "scenario", "history", "policy", "thresholds", "costs", "check", "spikes", "allocation"),
+    "": (
+        "store",
+        "scenarios",
+        "scenario",
+        "history",
+        "policy",
+        "thresholds",
+        "costs",
+        "check",
+        "spikes",
+        "allocation",
+        "test",
+    ),
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s", "keep"),
     "check": ("require", "min_coverage"),
@@ -59,12 +73,17 @@ class Config:
     sharing: Proportional = field(default_factory=Proportional)  #: how `allocate --fail` shares a load out
     require: tuple[str, ...] | None = None
     min_coverage: float = 0.0
+    test: AdequacyTest | None = None  #: what `surgetank test` tests
     source: Source | None = None
 
     @staticmethod
     def read(path: Path) -> Config:
         """Read and check a file; `InvalidInput` names the file, the line and what is wrong."""
-        source = Source.read(path)
+        return Config.of(Source.read(path), path.parent)
+
+    @staticmethod
+    def of(source: Source, folder: Path) -> Config:
+        """Check what a file says; other files it names are sought from that folder."""
         top = _table(source, source.body)
         history = _table(source, top.get("history", {}), "history")
         check = _table(source, top.get("check", {}), "check")
@@ -76,7 +95,7 @@ class Config:
         survive, sharing = _allocation(source, _table(source, top.get("allocation", {}), "allocation"))
         policy_name, policies = _policies(source, _mapping(source, top.get("policy", {}), "policy"))
         return Config(
-            store=path.parent / store,
+            store=folder / store,
             scenarios=_scenarios(source, top),
             step_s=_read(source, history, ("history", "step_s"), whole_step),
             stale_after_s=_read(source, history, ("history", "stale_after_s"), _positive),
@@ -90,6 +109,7 @@ class Config:
             sharing=sharing,
             require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
             min_coverage=_read(source, check, ("check", "min_coverage"), fraction) or 0.0,
+            test=section_of(source) if "test" in top else None,
             source=source,
         )
 

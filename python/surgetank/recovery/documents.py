@@ -68,7 +68,7 @@ def _json(name: str, text: str) -> Document:
     except (ValueError, RecursionError) as error:
         raise _unread(name, "JSON", error) from error
     _check_nesting(name, body)
-    return Document(name, body, lambda: _json_lines(text))
+    return Document(name, body, lambda: json_lines(text))
 
 
 def _unread(name: str, language: str, error: Exception) -> InvalidInput:
@@ -97,7 +97,7 @@ def _too_deep(name: str, line: int = 0) -> InvalidInput:
     return InvalidInput(f"{place}: must be nested at most {MOST_NESTING} deep (got more)")
 
 
-def _json_lines(text: str) -> dict[Where, int]:
+def json_lines(text: str) -> dict[Where, int]:
     """Lines of everything in a text that is known to be valid JSON."""
     import json
 
