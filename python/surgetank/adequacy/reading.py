@@ -28,6 +28,7 @@ from .setting import (
 MOST_PROBLEMS = 100
 MOST_IN_KEY = 60
 MOST_DIGITS = 400
+_HOLDS = "must hold a test, as JSON or as a section [test] of TOML; `surgetank test --init` writes one"
 _PRIMARY, _SECONDARIES, _KIND = "primary_region", "secondary_regions", "kind"
 
 
@@ -99,7 +100,7 @@ def read_file(path: Path) -> tuple[AdequacyTest, Source | None]:
     text = text_of(path)
     name = printable(path.name)
     if not text.strip():
-        raise InvalidInput(f"{name}: must hold a test: JSON, or TOML with a section [test] (got an empty file)")
+        raise InvalidInput(f"{name}: {_HOLDS} (got an empty file)", argument=name)
     if text.lstrip().startswith("{"):
         return _of_json(name, text), None
     try:
@@ -109,7 +110,7 @@ def read_file(path: Path) -> tuple[AdequacyTest, Source | None]:
             return _of_json(name, text), None
         raise
     if "test" not in source.body:
-        raise source.error("test: must be stated, as a section [test]; `surgetank test --init` writes one", "none")
+        raise InvalidInput(f"{name}: {_HOLDS} (got TOML without one)", argument=name)
     return section_of(source), source
 
 

@@ -87,7 +87,8 @@ def _dark(rooms: Sequence[Room]) -> list[Room]:
 def why(needed: float, shortfall: float, unknown: Sequence[str], rooms: Sequence[Room], ramp: Ramp) -> str:
     """One row in a sentence or two."""
     if unknown:
-        return f"{'; '.join(unknown)}."
+        text = "; ".join(unknown)
+        return text if text.endswith("?") else f"{text}."
     free = [f"{room.region}{' has room' if not n else ''} for {quantity(room.free)}"
             for n, room in enumerate(room for room in rooms if not room.lacks)]  # fmt: skip
     has = ", ".join(free)
