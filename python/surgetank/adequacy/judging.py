@@ -63,6 +63,9 @@ def adequacy(history: History, test: AdequacyTest, *, now: Instant | None = None
     The ramp brings the load in ten equal steps, each split by `Proportional` over all that is free; it ends at the
     first step that does not fit. The naive answer beside it asks every Region for all of the load.
 
+    What is short is recommended to be raised evenly over the secondary Regions whose quota is adjustable, or not known
+    not to be, in whole units where quotas and usage are whole: with it the scenario passes.
+
     Examples
     --------
     >>> import surgetank
