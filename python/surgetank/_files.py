@@ -20,12 +20,12 @@ def replace_text(place: Path, text: str) -> None:
         The file cannot be written; what was there stays.
     """
     name = None
-    place = Path(os.path.realpath(place))
     try:
         if place.exists() and not place.is_file():
             with place.open("w", encoding="utf-8") as file:
                 file.write(text)
             return
+        place = Path(os.path.realpath(place))
         handle, name = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:40]}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
