@@ -19,10 +19,9 @@ def world(values, reserved=None, **more):
     values = dict(sorted(values.items(), key=lambda one: (one[0].quota_name, one[0].account, one[0].region)))
     usage = [[math.nan if u is None else u for u, _ in values.values()]] * 3
     quotas = {k: Quota(key=k, value=math.nan if q is None else q, **more) for k, (_, q) in values.items()}
-    made = History(keys=tuple(values), start_s=0, step_s=300.0, usage=np.array(usage), quotas=quotas)
-    if reserved:
-        object.__setattr__(made, "reserved", reserved)
-    return made
+    return History(
+        keys=tuple(values), start_s=0, step_s=300.0, usage=np.array(usage), quotas=quotas, reserved=reserved or {}
+    )
 
 
 def of(*, secondaries=(WEST, EU), services=("ec2",), scenarios=SHIPPED, **more):

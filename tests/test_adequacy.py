@@ -123,7 +123,6 @@ def test_what_is_recommended_is_enough(found, in_place, some_fixed):
     if some_fixed and "r2" in regions:
         quotas = {**history.quotas, key("r2"): replace(history.quotas[key("r2")], adjustable=False)}
         history = replace(history, quotas=quotas)
-        object.__setattr__(history, "reserved", reserved)
     scenario = AdequacyScenario("one", multiplier, kind="az_failure" if in_place else "regional_failover")
     test = AdequacyTest(
         primary_region="r0", secondary_regions=list(regions)[1:], services=["ec2"], scenarios=[scenario, "mine"]
@@ -139,7 +138,6 @@ def test_what_is_recommended_is_enough(found, in_place, some_fixed):
             assert not whole or any(held % 1 for held in reserved.values()) or one.raised.is_integer()
             raised[where] = replace(raised[where], value=one.raised)
     history = replace(history, quotas=raised)
-    object.__setattr__(history, "reserved", reserved)
     after = adequacy(history, test)
     for old, new in zip(before.cases, after.cases, strict=True):
         assert new.status == ("passed" if old.status in ("failed", "warning") else old.status)

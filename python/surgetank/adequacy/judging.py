@@ -123,7 +123,7 @@ class _World:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.reserved: Mapping[QuotaKey, float] = getattr(history, "reserved", {})
+        self.reserved: Mapping[QuotaKey, float] = history.reserved
         self.usage = dict(zip(history.keys, last_usage(history).tolist(), strict=True))
         self.account_wide = {_nowhere(key) for key, quota in history.quotas.items() if quota.is_global}
         self.several = len({key.account for key in history.keys}) > 1

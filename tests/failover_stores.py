@@ -1,11 +1,41 @@
-"""An evening on the sample world: time goes on, and load moves from one Region to the others."""
+"""Stores for failovers: three Regions in a few samples, and an evening on the sample world."""
 
 from dataclasses import replace
 
 import numpy as np
 
 import surgetank
+from surgetank import History, QuotaKey, Store
 from surgetank.demo import sample_world
+
+REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
+NOW = "2026-01-01T00:10Z"
+EAST, WEST, EU = (QuotaKey(region=region, service_code="ec2", quota_code="L-1") for region in REGIONS)
+
+
+def filled(path, used, quota=100.0, start="2026-01-01T00:00Z"):
+    made = Store(path, create=True)
+    world = History.from_array(
+        [used] * 3, start=start, step_s=300, regions=REGIONS, service_code="ec2", quota_code="L-1", quota=quota
+    )
+    made.import_quotas(world.quotas)
+    made.add_samples(world.samples())
+    return made
+
+
+def used_later(store, used, start):
+    world = History.from_array([used], start=start, step_s=300, regions=REGIONS, service_code="ec2", quota_code="L-1")
+    store.add_samples(world.samples())
+
+
+def held(store, now=NOW):
+    return {key.region: amount for key, amount in store.reserved(at=now).items()}
+
+
+def everything(store, now=NOW):
+    """What a dry run must leave as it is."""
+    return store.failovers(), store.failover_events(), store.audit(), store.reservations(ended=True, now=now).to_dict()
+
 
 BEGIN = np.datetime64("2026-01-29T18:00:00")
 FAILED, OTHERS = "us-east-1", ("us-west-2", "eu-west-1")
