@@ -19,6 +19,7 @@ from surgetank import (
     recover_failover,
     replan_failover,
 )
+from surgetank.demo import sample_world
 from surgetank.failover.life import standing, standing_text
 
 
@@ -275,3 +276,20 @@ def test_with_histories_whose_room_is_promised(store):
     assert (free.shared["ec2/L-1"].shortfall, own.shared["ec2/L-1"].shortfall) == (0, pytest.approx(60 - 0.8 * 20))
     assert own.shared["ec2/L-1"].utilization_after["us-west-2"] == pytest.approx((30 + 8) / 100)
     assert surgetank.allocate(history).headroom.sum() > surgetank.allocate(replace(history, reserved={})).headroom.sum()
+
+
+def test_a_recovery_waits_for_room_that_is_promised_to_others():
+    world = sample_world()
+    west = next(key for key in world.keys if (key.region, key.service_code) == ("us-west-2", "ec2"))
+    fits, quotas = [], []
+    for reserved in (0.0, 900.0, 1200.0):
+        made = surgetank.plan(replace(world, reserved={west: reserved}))
+        found = surgetank.estimate_recovery(
+            surgetank.shipped_runbook("region-evacuation"), trials=2000,
+            capacity=surgetank.Capacity(made, event="us-east-1 fails"),
+        )  # fmt: skip
+        fits.append(found.shortage.fits_frac)
+        at = found.shortage.coupling.covered.index(west)
+        quotas.append((found.shortage.coupling.quota[at], found.shortage.coupling.reserved[at]))
+    assert fits[0] > fits[1] > fits[2]
+    assert quotas == [(2000, 0), (1100, 900), (800, 1200)]

@@ -45,7 +45,9 @@ def test_published_scripts_stay_as_they_are():
     assert digests == PUBLISHED
 
 
-def test_a_kept_store_of_version_1_is_brought_up_to_date_and_keeps_everything(old):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_kept_store_of_every_version_is_brought_up_to_date_and_keeps_everything(tmp_path, version):
+    old = Path(shutil.copy(KEPT.with_name(f"store_v{version}.bin"), tmp_path / "fleet.db"))
     before = rows(old, *TABLES)
     for _ in range(2):
         with Store(old) as store:
@@ -59,7 +61,7 @@ def test_a_kept_store_of_version_1_is_brought_up_to_date_and_keeps_everything(ol
             assert [r["added"] for r in store.imports()] == [143]
             assert store.check().sound
     after = rows(old, *TABLES)
-    assert (before.pop("version"), after.pop("version")) == (1, len(schema.MIGRATIONS))
+    assert (before.pop("version"), after.pop("version")) == (version, len(schema.MIGRATIONS))
     widths = {t: len(before[t][0]) for t in TABLES}
     assert {t: [row[: widths[t]] for row in after[t]] for t in TABLES} == before
 
