@@ -1,10 +1,12 @@
-"""Targets: the TOML file, runbooks, Region switch plans, and what `tune` keeps."""
+"""Targets: the TOML file, runbooks, Region switch plans, the gate's tests, and what `tune` keeps."""
 
 import json
 import re
+import xml.etree.ElementTree as ET
 
 import numpy as np
 
+from surgetank import AdequacyTest, History, Quota, QuotaKey, adequacy
 from surgetank.config import Config
 from surgetank.recovery import Runbook
 from surgetank.recovery.reading import parse_runbook, read_runbook, runbook_toml
@@ -85,6 +87,49 @@ def _runbook(data, name):
     text, _ = answer(lambda: runbook_toml(found))  # half characters, which JSON has, are refused
     if text is not None:
         assert parse_runbook(text) == found
+
+
+GATES = ("test.json", "surgetank.toml", "test")
+
+
+def gate(data):
+    """A test in JSON or in the TOML file: what it says is what is asked, and every answer can be sent on."""
+    name = GATES[data[0] % len(GATES)] if data else "test"
+    path = at_path(data[1:], name)
+    found, error = answer(lambda: AdequacyTest.read(path))
+    again, other = answer(lambda: AdequacyTest.read(path))
+    if error is not None:
+        assert (str(error), error.others) == (str(other), other.others)
+        assert all(text.isprintable() for text in (str(error), *error.others))
+        assert name in str(error)
+        return
+    assert repr(found) == repr(again)
+    said = _plain_test(path.read_text(encoding="utf-8-sig"))
+    assert found.primary_region == said[0]
+    assert list(found.secondary_regions) == said[1]
+    judged = adequacy(_world(), found)
+    assert judged.exit_code in (0, 1, 2, 3)
+    if not (found.secondary_regions and found.services and found.scenarios):
+        assert judged.exit_code == 3
+    json.dumps(judged.to_dict(), allow_nan=False)
+    ET.fromstring(judged.to_junit())
+    str(judged)
+
+
+def _plain_test(text):
+    """Primary and secondary Regions as the standard library reads them."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = tomllib.loads(text)["test"]
+    return body["primary_region"], body["secondary_regions"]
+
+
+def _world():
+    keys = [QuotaKey("1", region, service, code) for service, code in (("ec2", "L-1"), ("rds", "L-2"))
+            for region in ("us-east-1", "us-west-2", "eu-west-1")]  # fmt: skip
+    quotas = {key: Quota(key=key, value=100.0) for key in keys[:-1]}
+    return History(keys=tuple(keys), start_s=0, step_s=300.0, usage=np.full((3, 6), 60.0), quotas=quotas)
 
 
 def state(data):

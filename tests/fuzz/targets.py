@@ -48,6 +48,7 @@ _ALL = (
     Target("settings", "toml", "", "toml.dict"),
     Target("settings", "runbook", "", "runbook.dict"),
     Target("settings", "region_switch", "NAMES", "plan.dict"),
+    Target("settings", "gate", "GATES", "json.dict"),
     Target("settings", "state", "", "json.dict"),
 )
 TARGETS = {target.name: target for target in _ALL}
