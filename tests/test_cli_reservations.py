@@ -151,7 +151,8 @@ def test_an_emergency_as_it_is_typed(run, found):
     assert "why: must say what the emergency is" in run(*call, code=3).err
     done = found(*call, "--why", "fire", "--yes")
     assert (done["before"], done["after"], done["done"]) == ("normal", "active", True)
-    assert found("failover", "status")[0]["emergency"] is True
+    assert found("failover", "status", *AT)[0]["emergency"] is True
+    assert "EXPIRED" in run("failover", "status", code=2).out
 
 
 def test_exit_codes(run):

@@ -26,7 +26,8 @@ from surgetank import (
     recover_failover,
     replan_failover,
 )
-from surgetank.failover.life import WAYS, Failover, standing, standing_text
+from surgetank.failover.life import WAYS, Failover
+from surgetank.failover.standing import standing, standing_text
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ ACTIONS = {
 ALLOWED = {
     "normal": {"prepare": "preparing", "emergency": "active"},
     "preparing": {"activate": "active", "emergency": "active", "replan": "preparing", "cancel": "normal"},
-    "active": {"replan": "active", "recover": "recovering"},
+    "active": {"emergency": "active", "replan": "active", "recover": "recovering"},
     "recovering": {"activate": "active", "emergency": "active", "recover": "recovering"},
 }
 
@@ -148,22 +149,22 @@ def test_unknown_usage_is_never_no_load(store):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda s: prepare_failover(s, "us-east"), ("failed", "must be Regions of the", "'us-east-1'")),
-        (lambda s: prepare_failover(s, []), ("failed", "must name 1 to 50 Regions")),
-        (lambda s: prepare_failover(s, ["r"] * 3 + [5]), ("failed", "must be a sequence of texts")),
-        (lambda s: prepare_failover(s, "us-east-1", name="a\nb"), ("name", "one line")),
-        (lambda s: prepare_failover(s, "us-east-1", rule="fast"), ("name", "must be one of")),
-        (lambda s: prepare_failover(s, "us-east-1", rule=0.8), ("rule", "must be Proportional")),
-        (lambda s: prepare_failover(s, "us-east-1", critical=1.5), ("critical", "1.5")),
-        (lambda s: prepare_failover(s, "us-east-1", eligible={"mars": ["us-west-2"]}), ("eligible", "mars")),
-        (lambda s: prepare_failover(s, "us-east-1", eligible=["us-west-2"]), ("eligible", "must map Regions")),
-        (lambda s: prepare_failover(s, "us-east-1", failback=3), ("failback", "must be Failback")),
-        (lambda s: prepare_failover(s, "us-east-1", now="yesterday"), ("now", "must be an instant")),
-        (lambda s: prepare_failover(s, "us-east-1", why="x" * 1001), ("why", "at most 1000")),
-        (lambda s: prepare_failover(None, "us-east-1"), ("store", "must be a Store")),
-        (lambda s: activate_failover(s, "us-east-1", emergency=True), ("why", "must say what the emergency is")),
-        (lambda s: activate_failover(s, "us-east-1"), ("failover", "must be one that was prepared")),
-        (lambda s: replan_failover(s, "nobody"), ("failover", "must be one that was prepared")),
+        (lambda s: prepare_failover(s, "us-east", act=True), ("failed", "must be Regions of the", "'us-east-1'")),
+        (lambda s: prepare_failover(s, [], act=True), ("failed", "must name 1 to 50 Regions")),
+        (lambda s: prepare_failover(s, ["r"] * 3 + [5], act=True), ("failed", "must be a sequence of texts")),
+        (lambda s: prepare_failover(s, "us-east-1", name="a\nb", act=True), ("name", "one line")),
+        (lambda s: prepare_failover(s, "us-east-1", rule="fast", act=True), ("name", "must be one of")),
+        (lambda s: prepare_failover(s, "us-east-1", rule=0.8, act=True), ("rule", "must be Proportional")),
+        (lambda s: prepare_failover(s, "us-east-1", critical=1.5, act=True), ("critical", "1.5")),
+        (lambda s: prepare_failover(s, "us-east-1", eligible={"mars": ["us-west-2"]}, act=True), ("eligible", "mars")),
+        (lambda s: prepare_failover(s, "us-east-1", eligible=["us-west-2"], act=True), ("eligible", "must map")),
+        (lambda s: prepare_failover(s, "us-east-1", failback=3, act=True), ("failback", "must be Failback")),
+        (lambda s: prepare_failover(s, "us-east-1", now="yesterday", act=True), ("now", "must be an instant")),
+        (lambda s: prepare_failover(s, "us-east-1", why="x" * 1001, act=True), ("why", "at most 1000")),
+        (lambda s: prepare_failover(None, "us-east-1", act=True), ("store", "must be a Store")),
+        (lambda s: activate_failover(s, "us-east-1", emergency=True, act=True), ("why", "must say what the emergency")),
+        (lambda s: activate_failover(s, "us-east-1", act=True), ("failover", "must be one that was prepared")),
+        (lambda s: replan_failover(s, "nobody", act=True), ("failover", "must be one that was prepared")),
         (lambda s: Failback(shares=(0.5, 0.5, 1.0)), ("shares", "must ascend")),
         (lambda s: Failback(shares=()), ("shares", "must ascend")),
         (lambda s: Failback(holds_s=(60,)), ("holds_s", "must be 2")),

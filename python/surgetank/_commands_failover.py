@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._commands import _config, _open, _text
-from ._commands_reserve import actor_options, by_whom, stale_after
+from ._commands_reserve import REFUSED, actor_options, amounts_of, by_whom, stale_after
 from ._table import for_terminal
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def run_replan(args: argparse.Namespace) -> int:
 
     config = _config(args)
     with _open(args, config) as store:
-        move = replan_failover(store, args.name, stale_after_s=stale_after(args, config), **_words(args))
+        landed = amounts_of(store, args.landed) if args.landed else None
+        move = replan_failover(store, args.name, landed=landed, stale_after_s=stale_after(args, config), **_words(args))
     return _print(move, args)
 
 
@@ -75,12 +76,12 @@ def run_cancel(args: argparse.Namespace) -> int:
 
 def run_status(args: argparse.Namespace) -> int:
     """Say where each failover stands, and how it came there."""
-    from .failover.life import standing, standing_text
+    from .failover.standing import standing, standing_text
 
     with _open(args, _config(args)) as store:
         found = standing(store, args.name, args.now)
     print(json.dumps(found, indent=2) if args.json else for_terminal(standing_text(found)))
-    return 0
+    return REFUSED if any(one["lapsed"] for one in found) else 0
 
 
 def _words(args: argparse.Namespace) -> dict[str, Any]:
@@ -145,6 +146,8 @@ def add_failover(commands: Any, where: argparse.ArgumentParser) -> None:
 
     sub = task("replan", run_replan, "share out again what has not landed, by what is used now", acting, placing)
     sub.add_argument("name", metavar="NAME", help="of a failover")
+    help = "what has landed in a quota (default: what its usage has grown by); may be repeated"
+    sub.add_argument("--landed", action="append", default=[], metavar="QUOTA=AMOUNT", help=help)
 
     help = "the next step of the failback: 10, 50, then 100 % of the load; releases that share; exit 2 before it is due"
     sub = task("recover", run_recover_step, help.replace("%", "%%"), acting)
@@ -154,5 +157,9 @@ def add_failover(commands: Any, where: argparse.ArgumentParser) -> None:
     sub = task("cancel", run_cancel, "give up what was prepared, and the room that is held for it", acting)
     sub.add_argument("name", metavar="NAME", help="of a failover")
 
-    sub = task("status", run_status, "where each failover stands, and who brought it there, when and why")
+    sub = task(
+        "status",
+        run_status,
+        "where each failover stands, and who brought it there, when and why; exit 2 where its room has expired",
+    )
     sub.add_argument("name", nargs="?", metavar="NAME", help="one alone")

@@ -181,9 +181,9 @@ def add_reservations(commands: Any, where: argparse.ArgumentParser) -> None:
         if name == "resize":
             sub.add_argument("coordination", metavar="COORDINATION", help="whose")
         sub.add_argument("amounts", nargs="+", metavar="QUOTA=AMOUNT", help=amounts)
-        sub.add_argument(
-            "--hold", default="24h" if name == "reserve" else None, metavar="TIME", help="for how long (default: 24h)"
-        )
+        usual = "24h" if name == "reserve" else None
+        said = usual or "as long as it is held anyway"
+        sub.add_argument("--hold", default=usual, metavar="TIME", help=f"for how long from now on (default: {said})")
         if name == "reserve":
             sub.add_argument("--coordination", metavar="NAME", help="what to call it (default: a random name)")
             sub.add_argument("--token", metavar="TEXT", help="the same claim under the same token is made once")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._bridge import Duration, duration_s
 from .._table import span
+from ..errors import invalid
 from ..history import QuotaKey
 from ..history.reservations import HOLD_S, NORMAL, Claim
 from ..history.samples import instant
@@ -49,7 +49,7 @@ class Acting:
                 state, body = self.store.failover(name)
                 one = Failover.of(name, state, body)
                 if state == NORMAL and new is not None:
-                    one = new
+                    one = replace(new, revision=one.revision)
                 elif not body:
                     known_name(name, self.store.failovers())
                 made.append(decide(one))
@@ -62,8 +62,15 @@ class Acting:
     def place(self, one: Failover, needs: Mapping[str, float] | None, stated: Amounts | None = None) -> Move:
         """Share out what has not landed yet, and hold room for it. Without ``needs``: what is used now."""
         state = one.after(self.action)
-        scene = self._scene(one)
+        scene, closed = self._scene(one), self._closed(one)
         scene.check(one.failed)
+        for region in one.failed:
+            if region in closed:
+                rule = f"must not be given up twice; {closed[region]} does it, and is not normal yet"
+                raise invalid("failed", rule, region)
+        for key in stated or {}:
+            if key not in {a.key for a in one.landings}:
+                raise invalid("landed", f"must name quotas on which load of {one.name} lands", str(key))
         known = {} if needs is None else {(a.service, a.key): _landed(a, scene, stated or {}) for a in one.landings}
         there: dict[str, float] = {}
         for landing in known.values():
@@ -72,7 +79,7 @@ class Acting:
         must = {s: _of_rest(one.critical, need, there.get(s, 0.0)) for s, need in (needs or {}).items()}
         placing = place(
             scene, one.failed, None if needs is None else left, one.rule, eligible=one.eligible,
-            closed=self._closed(one), critical=one.critical, critical_of=must, emergency=one.emergency,
+            closed=closed, critical=one.critical, critical_of=must, emergency=one.emergency,
         )  # fmt: skip
         landings = _assigned(placing, known)
         after = replace(
@@ -80,13 +87,20 @@ class Acting:
             state=state,
             since_s=self.now_s if state != one.state else one.since_s,
             step=0,
-            needs={p.service: p.need for p in placing.placed} if needs is None else needs,
+            needs={p.service: p.need for p in placing.placed} | dict(needs or {}),
             landings=landings,
         )
-        if self.action == "prepare" and not landings:
-            because = "no room can be held, for no load is known or nothing is free"
-            move = Move(action=self.action, before=one, after=one, granted=False, done=False, because=because,
-                        now_s=self.now_s)  # fmt: skip
+        refused = ""
+        if placing.gone:
+            refused = f"the store has no {', '.join(placing.gone)} any more, whose load moves; import the quota again"
+        elif self.action == "prepare" and not landings:
+            refused = "no room can be held, for no load is known or nothing is free"
+        if refused:
+            held = self._held(one)
+            move = Move(
+                action=self.action, before=one, after=one, granted=False, done=False, because=refused,
+                rows=_rows(scene, one, held, held), now_s=self.now_s,
+            )  # fmt: skip
         else:
             move = self.hold(one, after, {a.key: a.waiting for a in landings if a.waiting > 0}, scene)
         return replace(
@@ -140,10 +154,13 @@ class Acting:
                     short=() if claim is None else claim.short, now_s=self.now_s)  # fmt: skip
         if not granted:
             return replace(move, after=before, because="there is no room for what must be held")
-        after = replace(after, coordination=coordination if amounts else "")
+        until_s = min((r.expires_s for r in claim.reservations if r.status == "active"), default=0) if claim else 0
+        after = replace(
+            after, coordination=coordination if amounts else "", revision=before.revision + 1, held_until_s=until_s
+        )
         self.store.move_failover(
-            after.name, before=before.state, after=after.state, body=after.to_dict(), action=self.action, by=self.by,
-            why=self.why, now_s=self.now_s,
+            after.name, before=(before.state, before.revision), after=after.state, body=after.to_dict(),
+            action=self.action, by=self.by, why=self.why, now_s=self.now_s,
         )  # fmt: skip
         return replace(move, after=after)
 
@@ -154,8 +171,8 @@ class Acting:
     def _held(self, one: Failover) -> dict[QuotaKey, float]:
         if not one.coordination:
             return {}
-        found = self.store.reservations(now=self.now_s).found
-        return {r.key: r.amount for r in found if r.coordination == one.coordination}
+        found = self.store.reservations(coordination=one.coordination, now=self.now_s).found
+        return {r.key: r.amount for r in found}
 
     def _claim(self, one: Failover, amounts: Amounts, holds: bool) -> tuple[Claim | None, str]:
         why = f"{self.action} {one.name[:150]}" + (f": {self.why[:800]}" if self.why else "")
@@ -167,17 +184,21 @@ class Acting:
             return changed, one.coordination
         if not amounts:
             return None, ""
-        name = f"{one.name[:150]}-{secrets.token_hex(4)}"
+        # The same move claims once, and under a name by which it is found again.
+        name = f"failover {one.name[:150]} {one.revision}"
         made = self.store.reserve(
-            amounts, coordination=name, by=self.by, why=why, now=self.now_s, stale_after_s=self.stale_after_s
-        )
+            amounts, coordination=name, token=name, by=self.by, why=why, now=self.now_s,
+            stale_after_s=self.stale_after_s,
+        )  # fmt: skip
         return made, name
 
     def _closed(self, one: Failover) -> dict[str, str]:
-        """Region → the failover by which it is being given up, other than this one: nothing may land there."""
-        moving = ("preparing", "active")
-        others = {name: body for name, (state, body) in self.store.failovers().items() if state in moving}
-        return {region: name for name, body in others.items() if name != one.name for region in body["failed"]}
+        """Region → the failover by which it is being given up, other than this one: nothing may land there.
+
+        Where load goes back to, there is no room either: it is needed for what comes.
+        """
+        found = (Failover.of(name, *kept) for name, kept in self.store.failovers().items() if name != one.name)
+        return {region: other.name for other in found if other.state != NORMAL for region in other.failed}
 
 
 def _landed(landing: Landing, scene: Scene, stated: Amounts) -> Landing:

@@ -125,11 +125,12 @@ def activate_failover(
     name : str
         The failover; in an emergency also one that nobody prepared, whose Regions are ``failed`` or else the name.
     emergency : bool, default False
-        Also from normal. What is critical may take all that is free, beyond what the rule gives away; what finds no
-        room is shed, the non-critical part first. Needs ``why``.
-    failed, rule, eligible, critical, failback : optional
-        As for `prepare_failover`, in an emergency; those of a prepared failover are its own, but for ``rule`` and
-        ``critical``.
+        Also from normal, and from active, to take more. What is critical may take all that is free, beyond what the
+        rule gives away; what finds no room is shed, the non-critical part first. Needs ``why``.
+    failed : Region or Regions, optional
+        What an emergency gives up; of a failover that was prepared, the same as then.
+    rule, eligible, critical, failback : optional
+        As for `prepare_failover`; what is stated replaces what was prepared.
     act, by, why, stale_after_s, now
         As for `prepare_failover`.
 
@@ -146,23 +147,31 @@ def activate_failover(
     if emergency and not why.strip():
         raise invalid("why", "must say what the emergency is", why)
     acting = _acting("activate", store, act, by, why, now, stale_after_s)
+    gone = None if failed is None else _regions(failed)
     new = None
     if emergency:
-        gone = _regions(name.split("+") if failed is None else failed)
-        new = Failover(
-            name=named(name, "name"), failed=gone, failback=_failback(failback), eligible=_eligible(eligible)
-        )
+        new = Failover(name=named(name, "name"), failed=gone or _regions(name.split("+")))
+    chosen = None if rule is None else _rule(rule)
+    share = None if critical is None else _bridge.fraction(critical, "critical")
+    back, to = None if failback is None else _failback(failback), _eligible(eligible)
 
     def activate(one: Failover) -> Move:
-        if one.state == NORMAL and not emergency:
-            raise invalid("failover", f"{name} is normal: prepare it first, or activate it as an emergency", "activate")
+        if one.state in (NORMAL, "active") and not emergency:
+            how = "prepare it first, or activate" if one.state == NORMAL else "activate"
+            raise invalid("failover", f"{name} is {one.state}: {how} it as an emergency", "activate")
+        if gone is not None and set(gone) != set(one.failed):
+            raise invalid("failed", f"must be what {name} gives up, {', '.join(one.failed)}", list(gone))
+        urgent = emergency or (one.emergency and one.state != NORMAL)
+        needs = None if one.state == NORMAL else one.needs
         one = replace(
             one,
-            rule=one.rule if rule is None else _rule(rule),
-            critical=one.critical if critical is None else _bridge.fraction(critical, "critical"),
-            emergency=emergency or (one.emergency and one.state != NORMAL),
+            emergency=urgent,
+            rule=chosen or one.rule,
+            critical=one.critical if share is None else share,
+            failback=back or one.failback,
+            eligible=one.eligible if to is None else to,
         )
-        return acting.place(one, None if one.state == NORMAL else one.needs)
+        return acting.place(one, needs)
 
     return acting.run(name, activate, new)
 

@@ -8,20 +8,20 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import _bridge
-from .._bridge import Duration, Instant
+from .._bridge import Duration
 from ..allocation import Proportional
-from ..errors import InvalidInput, StoreError, invalid, nearest, printable
+from ..errors import StoreError, invalid, nearest
 from ..history import QuotaKey
-from ..history.reservations import NORMAL, clock_s
+from ..history.reservations import NORMAL
 from ..history.samples import instant
 
 if TYPE_CHECKING:
-    from ..history.sqlite import Store
+    pass
 
-#: Action → state in which it may be taken → state it leads to. `activate` from normal is an emergency.
+#: Action → state in which it may be taken → state it leads to. `activate` from normal and active is for emergencies.
 WAYS: Mapping[str, Mapping[str, str]] = {
     "prepare": {NORMAL: "preparing"},
-    "activate": {"preparing": "active", "recovering": "active", NORMAL: "active"},
+    "activate": {"preparing": "active", "recovering": "active", NORMAL: "active", "active": "active"},
     "replan": {"preparing": "preparing", "active": "active"},
     "recover": {"active": "recovering", "recovering": "recovering"},
     "cancel": {"preparing": NORMAL},
@@ -90,6 +90,8 @@ class Failover:
     since_s: int = 0  #: when it came into that state
     stepped_s: int = 0  #: when it last went a step back
     step: int = 0  #: steps of the failback that are done
+    revision: int = 0  #: moves so far: two who act on the same one are told apart
+    held_until_s: int = 0  #: when the room that is held expires, unless something is done before; 0: nothing is held
     coordination: str = ""  #: what holds its room; empty: nothing
     rule: Proportional = Proportional()  # noqa: RUF009 - frozen
     failback: Failback = Failback()
@@ -128,6 +130,8 @@ class Failover:
             "since_s": self.since_s,
             "stepped_s": self.stepped_s,
             "step": self.step,
+            "revision": self.revision,
+            "held_until_s": self.held_until_s,
             "coordination": self.coordination,
             "rule": asdict(self.rule),
             "failback": {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self.failback).items()},
@@ -156,7 +160,7 @@ class Failover:
             if given["eligible"] is not None:
                 given["eligible"] = {region: tuple(to) for region, to in given["eligible"].items()}
             return replace(Failover(**given), name=name, state=state)
-        except (KeyError, TypeError, InvalidInput) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:  # InvalidInput is a ValueError
             raise StoreError(f"failover {name}: is damaged ({error})") from error
 
 
@@ -165,39 +169,3 @@ def known_name(name: str, known: Mapping[str, object]) -> str:
     if name not in known:
         raise invalid("failover", f"must be one that was prepared or activated{nearest(name, known)}", name)
     return name
-
-
-def standing(store: Store, name: str | None = None, now: Instant | None = None) -> list[dict[str, Any]]:
-    """Where failovers stand, as plain values: what each holds, what comes next, and how it came there."""
-    found = store.failovers()
-    names = list(found) if name is None else [known_name(name, found)]
-    now_s, result = clock_s(now), []
-    held = store.reservations(now=now_s).found
-    for one in (Failover.of(each, *found[each]) for each in names):
-        own = [r for r in held if one.coordination and r.coordination == one.coordination]
-        events = [{k: v for k, v in event.items() if k != "body"} for event in store.failover_events(one.name)]
-        until = instant(min(r.expires_s for r in own)) if own else None
-        due = None if one.due_s is None else instant(one.due_s)
-        lapsed = bool(one.coordination) and not own
-        result.append({**one.to_dict(), "holds": len(own), "until": until, "lapsed": lapsed, "next_step": due,
-                       "events": events})  # fmt: skip
-    return result
-
-
-def standing_text(found: list[dict[str, Any]]) -> str:
-    """The same for a person."""
-    lines = [] if found else ["No failover was ever prepared or activated."]
-    for one in found:
-        lines.append(f"{one['name']}: {one['state']} since {one['since']}")
-        if one["holds"]:
-            held = f"room in {one['holds']} quota{'' if one['holds'] == 1 else 's'} until {one['until']}"
-            lines.append(f"  holds {held} (coordination {one['coordination']})")
-        if one["lapsed"]:
-            lines.append("  its reservations have EXPIRED and hold nothing: replan it")
-        if one["next_step"]:
-            lines.append(f"  the next step back is due {one['next_step']}")
-        for event in one["events"]:
-            by = f" by {event['by']}" if event["by"] else ""
-            why = f": {event['why']}" if event["why"] else ""
-            lines.append(f"  {event['at']} {event['action']} ({event['before']} → {event['after']}){by}{why}")
-    return "\n".join(printable(line, 2000) for line in lines)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -59,18 +59,13 @@ class Move(Tabular):
     done: bool  #: False: a dry run, or not granted
     because: str = ""
     rows: tuple[Row, ...] = ()
-    unplaced: Mapping[str, float] = None  # type: ignore[assignment]  #: service → load that nobody takes
-    critical_unplaced: Mapping[str, float] = None  # type: ignore[assignment]  #: of that, what must not be shed
+    unplaced: Mapping[str, float] = field(default_factory=dict)  #: service → load that nobody takes
+    critical_unplaced: Mapping[str, float] = field(default_factory=dict)  #: of that, what must not be shed
     shed: tuple[Shed, ...] = ()
     short: tuple[Short, ...] = ()  #: quotas in which a claim had no room
     unknown: tuple[str, ...] = ()  #: services of which nothing can be said, and why
     left_out: tuple[str, ...] = ()  #: quotas whose room is not known, and counts as none
     now_s: int = 0
-
-    def __post_init__(self) -> None:
-        """Nothing is unplaced where nothing was placed."""
-        for name in ("unplaced", "critical_unplaced"):
-            object.__setattr__(self, name, dict(getattr(self, name) or {}))
 
     @property
     def ok(self) -> bool:
@@ -153,6 +148,8 @@ class Move(Tabular):
                 for r in warm[:MOST_NOTES]
             ]
             lines += [f"… and {len(warm) - MOST_NOTES} more to pre-warm."] if len(warm) > MOST_NOTES else []
+        if self.granted and self.after.held_until_s and self.after.coordination:
+            lines.append(f"Held until {instant(self.after.held_until_s)}; every step holds it for 24 h again.")
         if self.left_out:
             more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
             lines.append(f"No room is counted on where it is not known: {'; '.join(self.left_out[:5])}{more}.")
@@ -170,8 +167,11 @@ class Move(Tabular):
         after = [
             (row.usage + row.reserved + row.held_after) / row.quota if row.quota > 0 else math.nan for row in self.rows
         ]
+        several = len({row.key.account for row in self.rows}) > 1
         return [
-            Column("service", [row.service for row in self.rows], "Service/quota", numeric=False),
+            Column("service", [row.service for row in self.rows], numeric=False),
+            Column("account", [row.key.account for row in self.rows], "Account" if several else "", numeric=False),
+            Column("quota_name", [row.key.quota_name for row in self.rows], "Service/quota", numeric=False),
             Column("region", [row.key.region for row in self.rows], "Region", numeric=False),
             Column("usage", numbers("usage"), "Usage", quantity, priority=2),
             Column("quota", numbers("quota"), "Quota", quantity, priority=2),

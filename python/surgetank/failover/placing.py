@@ -12,6 +12,7 @@ from ..allocation.event import Shared
 from ..allocation.given import eligible_shares
 from ..errors import invalid, nearest
 from ..history import QuotaKey
+from ..history.keys import UNSTATED
 from ..history.reservations import Room
 
 if TYPE_CHECKING:
@@ -32,11 +33,9 @@ class Scene:
         keys = list(dict.fromkeys((*quotas, *store.keys_with_usage())))
         keys = [k for k in keys if k not in quotas or not quotas[k].is_global]  # no Region's failure takes those away
         rooms = store.rooms(keys, but=but or None, stale_after_s=stale_after_s, now=now_s)
-        several = len({key.account for key in keys}) > 1
         services: dict[str, dict[str, Room]] = {}
         for key in sorted(keys):
-            name = f"{key.account}/{key.quota_name}" if several else key.quota_name
-            services.setdefault(name, {})[key.region] = rooms[key]
+            services.setdefault(service_of(key), {})[key.region] = rooms[key]
         return Scene(services=services, regions=tuple(dict.fromkeys(key.region for key in keys)))
 
     def check(self, failed: tuple[str, ...]) -> None:
@@ -49,6 +48,11 @@ class Scene:
         """The last usage of a quota; NaN where not known."""
         found = (rooms[key.region] for rooms in self.services.values() if key.region in rooms)
         return next((room.usage for room in found if room.key == key), math.nan)
+
+
+def service_of(key: QuotaKey) -> str:
+    """What a failover calls a quota, whatever the Region: the same for as long as it lasts, whoever comes and goes."""
+    return key.quota_name if key.account == UNSTATED else f"{key.account}/{key.quota_name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +89,7 @@ class Placing:
 
     placed: tuple[Placed, ...]
     unknown: tuple[str, ...]  #: services of which a failed Region's usage is not known, and why
+    gone: tuple[str, ...]  #: services that are to be placed, and that the store does not know any more
     left_out: tuple[str, ...]  #: Region/service whose room is not known, and counts as none
 
 
@@ -95,15 +100,15 @@ def place(
 ) -> Placing:  # fmt: skip
     """Share loads out over what is free.
 
-    Without ``needs`` the load is what the failed Regions use now, times the rule's multiplier. In an emergency the
-    critical share, of some services their own, may take what the rule keeps back. Nothing goes where ``closed`` says
-    that another failover gives up that Region.
+    What is not in ``needs`` moves as much as the failed Regions use now, times the rule's multiplier. In an emergency
+    the critical share, of some services their own, may take what the rule keeps back. Nothing goes where ``closed``
+    says that another failover gives up that Region.
     """
     may = eligible_shares(eligible, scene.regions)
     number = {region: i for i, region in enumerate(scene.regions)}
     placed, unknown, left_out = [], [], []
     for service, rooms in scene.services.items():
-        if needs is None:
+        if needs is None or service not in needs:
             sources = [rooms[region].usage for region in failed if region in rooms]
             if not sources:
                 continue
@@ -113,7 +118,7 @@ def place(
                 continue
             need = rule.multiplier * math.fsum(sources)
         else:
-            need = needs.get(service, 0.0)
+            need = needs[service]
         if not need > 0:
             continue
         others = {region: room for region, room in rooms.items() if region not in failed}
@@ -130,9 +135,10 @@ def place(
         share = critical_of.get(service, critical)
         must = share * need
         if emergency and need - shared.shortfall < must:
-            shared = _shared(must, open_to, replace(rule, room_cap=1.0))
+            shared = _shared(must, open_to, replace(rule, room_cap=1.0, share_cap=1.0))
         placed.append(Placed(service=service, shared=shared, rooms=open_to, need=need, critical=share))
-    return Placing(placed=tuple(placed), unknown=tuple(unknown), left_out=tuple(left_out))
+    gone = tuple(service for service, need in (needs or {}).items() if need > 0 and service not in scene.services)
+    return Placing(placed=tuple(placed), unknown=tuple(unknown), gone=gone, left_out=tuple(left_out))
 
 
 def _shared(need: float, rooms: Mapping[str, Room], rule: Proportional) -> Shared:

@@ -48,7 +48,7 @@ def size_headroom(
         is the Region.
     quota : (R,) or (S, R) numbers, optional
         Applied quota values; a single number serves all. NaN: not known. A History brings its own, and what of them
-        is reserved: that is not free.
+        is reserved, which is not free; where they are stated, nothing of them is.
     step_s : float (seconds) or timedelta
         One step; History and frames know their own.
     policy : QuantilePolicy, ClassicPolicy or RulePolicy, optional

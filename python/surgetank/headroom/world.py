@@ -90,7 +90,9 @@ class World:
         shape = (len(history.keys),)
         known = [history.quotas.get(key) for key in history.keys]
         fixed = np.array([q is not None and q.adjustable is False for q in known])
+        held = np.zeros(len(history.keys))  # a quota that is stated is stated as what there is
         if quota is None:
+            held = np.array([history.reserved.get(key, 0.0) for key in history.keys])
             if not history.quotas:
                 raise invalid("quota", "must be given: the History holds none", None)
             quota = [math.nan if q is None else q.value for q in known]
@@ -107,7 +109,7 @@ class World:
             step_s=history.step_s,
             start_s=history.start_s,
             quota=_bridge.per_series(quota, "quota", shape),
-            reserved=np.array([history.reserved.get(key, 0.0) for key in history.keys]),
+            reserved=held,
             adjustable=_bridge.switches(adjustable, "adjustable", shape) & ~fixed,
             regions=names,
             region=np.array([number[key.region] for key in history.keys], dtype=np.int64),

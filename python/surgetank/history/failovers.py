@@ -42,14 +42,15 @@ class Failovers:
             return {name: (state, read_body(sound, body)) for name, sound, state, body in self._db.execute(query)}
 
     def move_failover(
-        self, name: str, *, before: str, after: str, body: Mapping[str, Any], action: str, by: str, why: str, now_s: int
-    ) -> None:
-        """Bring one from a state to the next, with a line about it; refused where it is not in that state any more."""
+        self, name: str, *, before: tuple[str, int], after: str, body: Mapping[str, Any], action: str, by: str,
+        why: str, now_s: int,
+    ) -> None:  # fmt: skip
+        """Bring one from a state and revision to the next, with a line about it; refused where somebody was first."""
         text = json.dumps(body)
         with self.transaction():
-            state, _ = self.failover(name)
-            if state != before:
-                raise invalid("failover", f"{name} must still be {before}: somebody moved it meanwhile", state)
+            state, kept = self.failover(name)
+            if (state, kept.get("revision", 0)) != before:
+                raise invalid("failover", f"{name} must still be {before[0]}: somebody moved it meanwhile", state)
             known = self._db.execute("SELECT 1 FROM failover WHERE name = ?", (name,)).fetchone()
             row = (
                 "UPDATE failover SET state = ?2, body = ?3 WHERE name = ?1"
@@ -60,7 +61,7 @@ class Failovers:
             fields = "failover, at, action, state_before, state_after, actor, why, body"
             self._db.execute(
                 f"INSERT INTO failover_event ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (name, now_s, action, before, after, by, why, text),
+                (name, now_s, action, before[0], after, by, why, text),
             )
 
     def failover_events(self, name: str | None = None) -> list[dict[str, Any]]:

@@ -118,6 +118,10 @@ class Store(Upkeep, Claims, Failovers):
         with self._explained(), transaction(self._db):
             yield
 
+    def snapshot(self) -> contextlib.AbstractContextManager[None]:
+        """Everything read inside is of one moment."""
+        return self._snapshot()
+
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:
         """Everything read inside is of one moment, and what cannot be understood is damage."""

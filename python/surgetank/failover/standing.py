@@ -1,0 +1,58 @@
+"""Where failovers stand, for people and programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .._bridge import Instant
+from ..errors import printable
+from ..history.reservations import clock_s
+from ..history.samples import instant
+from .life import WAYS, Failover, known_name
+
+if TYPE_CHECKING:
+    from ..history.sqlite import Store
+
+
+def standing(store: Store, name: str | None = None, now: Instant | None = None) -> list[dict[str, Any]]:
+    """Where failovers stand, as plain values: what each holds, what comes next, and how it came there."""
+    now_s, result = clock_s(now), []
+    with store.snapshot():
+        found = store.failovers()
+        names = list(found) if name is None else [known_name(name, found)]
+        for one in (Failover.of(each, *found[each]) for each in names):
+            held = store.reservations(coordination=one.coordination, now=now_s) if one.coordination else None
+            own = held.found if held else ()
+            events = [{k: v for k, v in event.items() if k != "body"} for event in store.failover_events(one.name)]
+            result.append(
+                {
+                    **one.to_dict(),
+                    "holds": len(own),
+                    "until": instant(min(r.expires_s for r in own)) if own else None,
+                    "lapsed": bool(one.coordination) and not own,
+                    "next_step": None if one.due_s is None else instant(one.due_s),
+                    "next": [action for action, ways in WAYS.items() if ways.get(one.state)],
+                    "events": events,
+                }
+            )
+    return result
+
+
+def standing_text(found: list[dict[str, Any]]) -> str:
+    """The same for a person."""
+    lines = [] if found else ["No failover was ever prepared or activated."]
+    for one in found:
+        lines.append(f"{one['name']}: {one['state']} since {one['since']}")
+        if one["holds"]:
+            held = f"room in {one['holds']} quota{'' if one['holds'] == 1 else 's'} until {one['until']}"
+            lines.append(f"  holds {held} (coordination {one['coordination']!r})")
+        if one["lapsed"]:
+            again = "replan" if "replan" in one["next"] else "activate"
+            lines.append(f"  the room it held has EXPIRED, and is anybody's; {again} it to claim it again")
+        if one["next_step"]:
+            lines.append(f"  the next step back is due {one['next_step']}")
+        for event in one["events"]:
+            by = f" by {event['by']}" if event["by"] else ""
+            why = f": {event['why']}" if event["why"] else ""
+            lines.append(f"  {event['at']} {event['action']} ({event['before']} → {event['after']}){by}{why}")
+    return "\n".join(printable(line, 2000) for line in lines)
