@@ -282,10 +282,10 @@ def _store_path(args: argparse.Namespace, config: Config) -> Path:
     return args.store or config.store
 
 
-def _open(args: argparse.Namespace, config: Config) -> Store:
+def _open(args: argparse.Namespace, config: Config, *, timeout_s: float = 5.0) -> Store:
     from .history.sqlite import Store
 
-    return Store(_store_path(args, config))
+    return Store(_store_path(args, config), timeout_s=timeout_s)
 
 
 def _columns(given: Sequence[str]) -> dict[str, str]:

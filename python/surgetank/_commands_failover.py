@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ._commands import _config, _open, _text
-from ._commands_reserve import REFUSED, actor_options, amounts_of, by_whom, stale_after
+from ._commands_reserve import PATIENCE_S, REFUSED, actor_options, amounts_of, by_whom, stale_after
 from ._table import for_terminal
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def run_prepare(args: argparse.Namespace) -> int:
     from .failover import prepare_failover
 
     config = _config(args)
-    with _open(args, config) as store:
+    with _open(args, config, timeout_s=PATIENCE_S) as store:
         move = prepare_failover(
             store, args.regions, name=args.name, rule=_sharing(args, config), eligible=_eligible(config),
             critical=_critical(args, config), stale_after_s=stale_after(args, config), **_words(args),
@@ -35,7 +35,7 @@ def run_activate(args: argparse.Namespace) -> int:
     from .failover import activate_failover
 
     config = _config(args)
-    with _open(args, config) as store:
+    with _open(args, config, timeout_s=PATIENCE_S) as store:
         move = activate_failover(
             store, args.name, emergency=args.emergency, failed=args.fail,
             rule=_sharing(args, config) if args.sharing or args.emergency else None, eligible=_eligible(config),
@@ -50,7 +50,7 @@ def run_replan(args: argparse.Namespace) -> int:
     from .failover import replan_failover
 
     config = _config(args)
-    with _open(args, config) as store:
+    with _open(args, config, timeout_s=PATIENCE_S) as store:
         landed = amounts_of(store, args.landed) if args.landed else None
         move = replan_failover(store, args.name, landed=landed, stale_after_s=stale_after(args, config), **_words(args))
     return _print(move, args)
@@ -60,7 +60,7 @@ def run_recover_step(args: argparse.Namespace) -> int:
     """Take the next step of the failback."""
     from .failover import recover_failover
 
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         move = recover_failover(store, args.name, early=args.early, **_words(args))
     return _print(move, args)
 
@@ -69,7 +69,7 @@ def run_cancel(args: argparse.Namespace) -> int:
     """Give up what was prepared."""
     from .failover import cancel_failover
 
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         move = cancel_failover(store, args.name, **_words(args))
     return _print(move, args)
 
@@ -78,7 +78,7 @@ def run_status(args: argparse.Namespace) -> int:
     """Say where each failover stands, and how it came there."""
     from .failover.standing import standing, standing_text
 
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         found = standing(store, args.name, args.now)
     print(json.dumps(found, indent=2) if args.json else for_terminal(standing_text(found)))
     return REFUSED if any(one["lapsed"] for one in found) else 0

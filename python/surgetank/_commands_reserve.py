@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from .history.sqlite import Store
 
 REFUSED = 2
+PATIENCE_S = 60.0  #: what must not fail because an import is under way waits for it
 
 
 def run_reserve(args: argparse.Namespace) -> int:
     """Claim room in all the quotas that are named, or in none; exit 2 where that does not fit."""
     config = _config(args)
-    with _open(args, config) as store:
+    with _open(args, config, timeout_s=PATIENCE_S) as store:
         found = store.reserve(
             amounts_of(store, args.amounts), hold_s=time_of(args.hold, "--hold"), coordination=args.coordination,
             token=args.token, by=by_whom(args), why=args.why, force=args.force, dry_run=args.dry_run,
@@ -35,7 +36,7 @@ def run_resize(args: argparse.Namespace) -> int:
     """Change what a coordination holds; exit 2 where more does not fit."""
     config = _config(args)
     hold = None if args.hold is None else time_of(args.hold, "--hold")
-    with _open(args, config) as store:
+    with _open(args, config, timeout_s=PATIENCE_S) as store:
         found = store.resize(
             args.coordination, amounts_of(store, args.amounts), hold_s=hold, by=by_whom(args), why=args.why,
             force=args.force, dry_run=args.dry_run, stale_after_s=stale_after(args, config), now=args.now,
@@ -46,7 +47,7 @@ def run_resize(args: argparse.Namespace) -> int:
 
 def run_renew(args: argparse.Namespace) -> int:
     """Hold it longer; exit 2 where nothing is held any more."""
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         found = store.renew(
             args.coordination, hold_s=time_of(args.hold, "--hold"), by=by_whom(args), why=args.why, now=args.now
         )
@@ -56,7 +57,7 @@ def run_renew(args: argparse.Namespace) -> int:
 
 def run_release(args: argparse.Namespace) -> int:
     """Give back what a coordination holds, or its part in some quotas."""
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         keys = [key_of(store, pattern) for pattern in args.quota] if args.quota else None
         found = store.release(args.coordination, keys, by=by_whom(args), why=args.why, now=args.now)
     _print(found, args)
@@ -65,7 +66,7 @@ def run_release(args: argparse.Namespace) -> int:
 
 def run_expire(args: argparse.Namespace) -> int:
     """Note what is overdue as expired, and with --purge forget what has ended long ago."""
-    with _open(args, _config(args)) as store, store.transaction():
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store, store.transaction():
         found = store.expire(now=args.now)
         purged = store.purge_reservations(by=by_whom(args), now=args.now) if args.purge else 0
     if args.json:
@@ -77,7 +78,7 @@ def run_expire(args: argparse.Namespace) -> int:
 
 def run_list(args: argparse.Namespace) -> int:
     """Say who holds what, until when; exit 2 where usage and reservations exceed a quota."""
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         found = store.reservations(coordination=args.coordination, ended=args.all, now=args.now)
     _print(found, args)
     return REFUSED if found.over else 0
@@ -87,7 +88,7 @@ def run_audit(args: argparse.Namespace) -> int:
     """Say who changed which reservation, when and why."""
     from .history.reservations import audit_text
 
-    with _open(args, _config(args)) as store:
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         lines = store.audit(coordination=args.coordination)
     if args.json:
         print(json.dumps([line.to_dict() for line in lines], indent=2))
