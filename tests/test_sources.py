@@ -290,7 +290,8 @@ def test_ctrl_c_leaves_nothing_half_done(here, wait_s):
     if (here / "surgetank.db").exists():
         with Store("surgetank.db") as store:
             kept = len(store.keys_with_usage())
-        assert kept == (100 if started.returncode == 0 else 0)
+        # Interrupted between the end of the import and its own, it is there all the same: all of it.
+        assert kept in ((100,) if started.returncode == 0 else (0, 100))
     if b"Traceback" not in err:  # before there was a program to interrupt, it is Python's own
         assert started.returncode in (0, 130, -signal.SIGINT)
     assert {path.name for path in here.iterdir()} <= {"u.csv", "surgetank.db"}
