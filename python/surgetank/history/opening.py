@@ -167,10 +167,12 @@ def one_moment(db: sqlite3.Connection) -> Iterator[None]:
 @contextlib.contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
+    inner = db.in_transaction
     begin, end, undo = (
-        ("SAVEPOINT inner", "RELEASE inner", "ROLLBACK TO inner")
-        if db.in_transaction
-        else ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
+        # What is undone is released as well, or the next to be undone would only go back to here.
+        ("SAVEPOINT inner", "RELEASE inner", ("ROLLBACK TO inner", "RELEASE inner"))
+        if inner
+        else ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
     )
     db.execute(begin)
     try:
@@ -178,7 +180,8 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         db.execute(end)
     except BaseException:
         if db.in_transaction:
-            db.execute(undo)
+            for statement in undo:
+                db.execute(statement)
         raise
 
 
