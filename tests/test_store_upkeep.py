@@ -99,6 +99,7 @@ DAMAGE = [
     (["UPDATE import SET report = '[]'"], "import, 1: is not what was written"),
     (["DELETE FROM quota_key WHERE service_code = 'rds'"], "quota: 1 row of a quota that is not in quota_key"),
     (["DELETE FROM quota_key WHERE id = 2"], "usage_day: 4 rows of a quota that is not in quota_key"),
+    (["PRAGMA user_version = 2"], "audit: is there, and the schema version says 2"),
     (["DROP TRIGGER plan_made"], "plan_made: is not as this schema version defines it"),
     (["DROP TABLE plan"], "plan: cannot be read (no such table: plan)"),
     (["UPDATE scenario SET name = CAST(X'1b5bff' AS TEXT)"], "scenario, \\x1b[\N{REPLACEMENT CHARACTER}: is not what"),

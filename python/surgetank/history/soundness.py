@@ -227,6 +227,8 @@ def _schema(db: sqlite3.Connection, version: int, damage: list[Damage]) -> None:
         return  # the pages say so already
     changed = [name for name, sql in expected.items() if found.get(name, "") != sql]
     damage += [Damage(table=name, reason="is not as this schema version defines it") for name in changed]
+    later = sorted(found.keys() & (tables_of(len(MIGRATIONS)).keys() - expected.keys()))
+    damage += [Damage(table=name, reason=f"is there, and the schema version says {version}") for name in later]
 
 
 def _references(db: sqlite3.Connection, damage: list[Damage]) -> int:
