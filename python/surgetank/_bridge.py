@@ -193,7 +193,7 @@ def instant_s(value: Instant, argument: str, tz: dt.tzinfo | None = None) -> int
     if isinstance(value, np.datetime64):
         if np.isnat(value):
             raise invalid(argument, rule, value)
-        return int(value.astype("datetime64[s]").astype(np.int64))
+        value = int(value.astype("datetime64[s]").astype(np.int64))
     if isinstance(value, str):
         try:
             value = dt.datetime.fromisoformat(value.strip().replace("Z", "+00:00"))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 from ..errors import invalid
 from .keys import QuotaKey
 from .ledger import Ledger, Words, require
-from .reservations import Claim, Request, Reservation, short_of
+from .reservations import Claim, Request, Reservation, after, short_of
 from .schema import SOUND
 
 
@@ -41,8 +40,8 @@ def claim(book: Ledger, asked: Request, stale_after_s: float | None) -> Claim:
     made = tuple(
         Reservation(
             coordination=name, key=key, amount=amount, created_s=asked.now_s,
-            expires_s=asked.now_s + math.ceil(asked.hold_s), purge_s=asked.now_s + math.ceil(asked.purge_s),
-            status="active", forced=key in over,
+            expires_s=after(asked.now_s, asked.hold_s, "hold_s"),
+            purge_s=after(asked.now_s, asked.purge_s, "purge_s"), status="active", forced=key in over,
         )
         for key, amount in asked.amounts.items()
     )  # fmt: skip
@@ -52,7 +51,7 @@ def claim(book: Ledger, asked: Request, stale_after_s: float | None) -> Claim:
 
 
 def resize(
-    book: Ledger, name: str, wanted: Mapping[QuotaKey, float], hold: float | None, stale_after_s: float | None,
+    book: Ledger, name: str, wanted: Mapping[QuotaKey, float], until_s: int | None, stale_after_s: float | None,
     force: bool, now_s: int, words: Words,
 ) -> Claim:  # fmt: skip
     """Write what a coordination holds from now on, where all that is more fits or is forced."""
@@ -68,7 +67,7 @@ def resize(
         return Claim(coordination=name, granted=False, reservations=tuple(known.values()), short=short, now_s=now_s)
     over = {one.key for one in short}
     first = next(iter(held.values()))
-    until = first.expires_s if hold is None else max(first.expires_s, now_s + math.ceil(hold))
+    until_s = max(first.expires_s, until_s or first.expires_s)
     changes: list[tuple[Reservation | None, Reservation]] = []
     for key in dict.fromkeys((*held, *wanted)):
         amount, was = wanted.get(key, 0.0), known.get(key)
@@ -82,7 +81,7 @@ def resize(
         became = replace(base, amount=amount, forced=forced)
         if key not in held:  # one that had ended begins anew
             became = replace(became, status="active", ended_s=None, created_s=now_s)
-        changes.append((was, held_until(became, until)))
+        changes.append((was, held_until(became, until_s)))
     book.save([(was, new) for was, new in changes if was != new], "resize", name, now_s, words)
     return Claim(coordination=name, granted=True, reservations=tuple(book.of(name)), short=short,
                  forced=bool(short), now_s=now_s)  # fmt: skip

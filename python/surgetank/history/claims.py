@@ -7,7 +7,6 @@ transaction that it has expired: a clock that is then put back does not bring it
 from __future__ import annotations
 
 import contextlib
-import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from .._bridge import Duration, Instant, duration_s
 from ..errors import invalid
 from .claiming import claim, held_until, resize
 from .keys import QuotaKey
-from .ledger import Change, Ledger
+from .ledger import ALL, HELD, HELD_THEN, OF, OLD, Ledger, by_coordination
 from .reservations import (
     HOLD_S,
     PURGE_S,
@@ -26,12 +25,15 @@ from .reservations import (
     Claim,
     Reservations,
     Room,
+    after,
     amounts_of,
     clock_s,
+    keys_of,
     named,
     over_of,
     request,
     said,
+    total,
 )
 
 
@@ -163,13 +165,13 @@ class Claims:
             Names the argument, the rule and the value; also a coordination that holds nothing any more.
         """
         wanted = {} if isinstance(amounts, Mapping) and not amounts else amounts_of(amounts, above=False)
-        hold = None if hold_s is None else duration_s(hold_s, "hold_s", above=True)
         limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
         name, now_s, words = named(coordination, "coordination"), clock_s(now), (said(by, "by"), said(why, "why"))
         if force and not why.strip():
             raise invalid("why", "must say why room is claimed that is not there (force=True)", why)
+        until_s = None if hold_s is None else after(now_s, duration_s(hold_s, "hold_s", above=True), "hold_s")
         with self._changing(dry_run) as answer:
-            found = resize(self._book, name, wanted, hold, limit, bool(force), now_s, words)
+            found = resize(self._book, name, wanted, until_s, limit, bool(force), now_s, words)
             answer.append(replace(found, done=not dry_run))
         result: Claim = answer[0]
         return result
@@ -190,12 +192,13 @@ class Claims:
         InvalidInput
             Names the argument, the rule and the value; also a coordination that the store does not know.
         """
-        name, now_s, hold = named(coordination, "coordination"), clock_s(now), duration_s(hold_s, "hold_s", above=True)
+        name, now_s = named(coordination, "coordination"), clock_s(now)
+        until_s = after(now_s, duration_s(hold_s, "hold_s", above=True), "hold_s")
         words = (said(by, "by"), said(why, "why"))
         with self.transaction():
             self._book.note_overdue(now_s)
             held = [(r, r) for r in self._book.of(name) if r.status == "active"]
-            later = [(was, held_until(was, now_s + math.ceil(hold))) for was, _ in held]
+            later = [(was, held_until(was, until_s)) for was, _ in held]
             self._book.save(later, "renew", name, now_s, words)
         return Reservations(found=tuple(new for _, new in later), now_s=now_s)
 
@@ -216,7 +219,7 @@ class Claims:
             A coordination that the store does not know, or a quota in which it never held anything.
         """
         name, now_s, words = named(coordination, "coordination"), clock_s(now), (said(by, "by"), said(why, "why"))
-        chosen = None if keys is None else list(keys)
+        chosen = None if keys is None else keys_of(keys)
         with self.transaction():
             self._book.note_overdue(now_s)
             known = self._book.of(name)
@@ -238,14 +241,10 @@ class Claims:
         """Forget reservations that have ended and are old enough; gives how many. The audit trail stays."""
         now_s, word = clock_s(now), said(by, "by")
         with self.transaction():
-            gone = self._book.read("status != 'active' AND purge <= ?", (now_s,))
-            for name in dict.fromkeys(r.coordination for r in gone):
-                lines: list[Change] = [(r, None) for r in gone if r.coordination == name]
-                self._book.note(lines, "purge", name, now_s, (word, ""))
-                self._db.execute("DELETE FROM reservation WHERE coordination = ? AND status != 'active' AND purge <= ?",
-                                 (name, now_s))  # fmt: skip
-                self._db.execute("DELETE FROM coordination WHERE id = ? AND id NOT IN (SELECT coordination FROM"
-                                 " reservation)", (name,))  # fmt: skip
+            self._book.note_overdue(now_s)
+            gone = self._book.read(OLD, (now_s,))
+            for name, of_name in by_coordination(gone).items():
+                self._book.forget(of_name, name, now_s, (word, ""))
         return len(gone)
 
     # What anybody may ask.
@@ -262,23 +261,25 @@ class Claims:
             forced.
         """
         now_s = clock_s(now)
-        where, values = ("coordination = ?", (named(coordination, "coordination"),)) if coordination else ("1", ())
+        chosen: tuple[str, tuple[Any, ...]] = (ALL, ()) if ended else (HELD, (now_s,))
+        if coordination is not None:
+            chosen = OF, (named(coordination, "coordination"),)
         with self._snapshot():
-            found = [r for r in self._book.read(where, values) if ended or r.status_at(now_s) == "active"]
+            found = [r for r in self._book.read(*chosen) if ended or r.status_at(now_s) == "active"]
             held = sorted({r.key for r in found if r.status_at(now_s) == "active"})
             over = over_of(self._book.rooms(held, now_s, None).values())
         return Reservations(found=tuple(found), now_s=now_s, over=over)
 
     def reserved(self, *, but: str | None = None, at: Instant | None = None) -> dict[QuotaKey, float]:
         """Key → what is reserved of it at that moment (default: the clock's now), but for one's own coordination."""
-        then_s = clock_s(at, "at")
+        then_s, own = clock_s(at, "at"), None if but is None else named(but, "but")
         amounts: dict[QuotaKey, list[float]] = {}
         with self._snapshot():
-            where = "status = 'active' AND expires > ?" if at is None else "created <= ?"
+            where = HELD if at is None else HELD_THEN
             for r in self._book.read(where, (then_s,)):
-                if r.coordination != but and (r.held_at(then_s) if at is not None else True):
+                if r.coordination != own and (r.held_at(then_s) if at is not None else True):
                     amounts.setdefault(r.key, []).append(r.amount)
-        return {key: math.fsum(held) for key, held in amounts.items()}
+        return {key: total(held) for key, held in amounts.items()}
 
     def rooms(
         self, keys: Sequence[QuotaKey], *, but: str | None = None, stale_after_s: Duration | None = None,
@@ -286,13 +287,15 @@ class Claims:
     ) -> dict[QuotaKey, Room]:  # fmt: skip
         """Key → what a claim would find there: quota, last usage, and what others hold."""
         limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
+        asked, now_s, own = keys_of(keys), clock_s(now), None if but is None else named(but, "but")
         with self._snapshot():
-            return self._book.rooms(keys, clock_s(now), limit, but)
+            return self._book.rooms(asked, now_s, limit, own)
 
     def audit(self, *, coordination: str | None = None) -> list[AuditLine]:
         """Every change of reservations, oldest first: who, when, why, and what was and became of each amount."""
+        name = None if coordination is None else named(coordination, "coordination")
         with self._snapshot():
-            return self._book.audit(coordination)
+            return self._book.audit(name)
 
     # How it is done.
 

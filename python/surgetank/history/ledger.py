@@ -25,6 +25,14 @@ _AUDIT = "id, at, action, coordination, actor, why, forced, body"
 Change = tuple[Reservation | None, Reservation | None]
 Words = tuple[str, str]  # by whom, and why
 
+# What `Ledger.read` may be asked for. An index alone must choose: a row that is damaged cannot hide.
+ALL = "1"
+OF = "coordination = ?"
+HELD = "status = 'active' AND expires > ?"
+DUE = "status = 'active' AND expires <= ?"
+OLD = "status != 'active' AND purge <= ?"
+HELD_THEN = f"NOT {SOUND['reservation']} OR (created <= ?1 AND expires > ?1 AND (ended IS NULL OR ended > ?1))"
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -35,15 +43,23 @@ class Ledger:
 
     def note_overdue(self, now_s: int) -> list[Reservation]:
         """Note what is overdue as expired; gives it."""
-        due = self.read("status = 'active' AND expires <= ?", (now_s,))
-        gone = [(r, replace(r, status="expired", ended_s=r.expires_s)) for r in due]
-        for name in dict.fromkeys(r.coordination for r in due):
-            self.save([pair for pair in gone if pair[0].coordination == name], "expire", name, now_s, ("", ""))
-        return [new for _, new in gone]
+        due = self.read(DUE, (now_s,))
+        gone = {id(r): replace(r, status="expired", ended_s=r.expires_s) for r in due}
+        for name, of_name in by_coordination(due).items():
+            self.save([(r, gone[id(r)]) for r in of_name], "expire", name, now_s, ("", ""))
+        return list(gone.values())
+
+    def forget(self, ended: Sequence[Reservation], name: str, now_s: int, words: Words) -> None:
+        """Delete rows of a coordination, and it with the last of them."""
+        self.note([(r, None) for r in ended], "purge", name, now_s, words)
+        gone = [(name, self.key_id(r.key)) for r in ended]
+        self.db.executemany("DELETE FROM reservation WHERE (coordination, key_id) = (?, ?)", gone)
+        left = "SELECT 1 FROM reservation WHERE coordination = coordination.id"
+        self.db.execute(f"DELETE FROM coordination WHERE id = ? AND NOT EXISTS ({left})", (name,))
 
     def of(self, name: str) -> list[Reservation]:
         """Everything that a coordination holds or held; refused where there is none of that name."""
-        found = self.read("coordination = ?", (name,))
+        found = self.read(OF, (name,))
         if not found:
             query = "SELECT DISTINCT coordination FROM reservation ORDER BY created DESC LIMIT 1000"
             known = [row[0] for row in self.db.execute(query)]
@@ -54,7 +70,7 @@ class Ledger:
         """Reservations of which the SQL holds, oldest first."""
         query = (
             f"SELECT r.sound, k.sound, r.coordination, {_FIELDS}, {_KEY} FROM"
-            f" (SELECT *, {SOUND['reservation']} AS sound FROM reservation WHERE {where}) AS r LEFT JOIN"
+            f" {_chosen('reservation', where)} AS r LEFT JOIN"
             f" (SELECT *, {SOUND['quota_key']} AS sound FROM quota_key) AS k ON k.id = r.key_id"
             " ORDER BY r.created, r.coordination, r.key_id"
         )
@@ -99,12 +115,14 @@ class Ledger:
                 continue
             sound, key_id, *stated = row
             require(sound, "the name of a quota")
-            quota = math.nan if stated[len(key)] is None else read_quota(tuple(stated)).value
-            usage, usage_s = self._last_usage(key_id, now_s, stale_after_s)
-            query = f"SELECT {SOUND['reservation']}, coordination, amount FROM reservation"
-            held = self.db.execute(
-                f"{query} WHERE key_id = ? AND status = 'active' AND expires > ?", (key_id, now_s)
-            ).fetchall()
+            try:
+                quota = math.nan if stated[len(key)] is None else read_quota(tuple(stated)).value
+                usage, usage_s = self._last_usage(key_id, now_s, stale_after_s)
+            except (ValueError, TypeError) as error:
+                raise sqlite3.DatabaseError(f"malformed: {error}") from error
+            chosen = _chosen("reservation", "key_id = ?1 AND status = 'active' AND expires > ?2")
+            query = f"SELECT sound AND key_id = ?1, coordination, amount FROM {chosen}"
+            held = self.db.execute(query, (key_id, now_s)).fetchall()
             require(all(sound for sound, *_ in held), "a reservation")
             amounts = tuple(amount for _, name, amount in held if name != but)
             result[key] = Room(key=key, quota=quota, usage=usage, usage_s=usage_s, now_s=now_s, reserved=amounts)
@@ -112,7 +130,12 @@ class Ledger:
 
     def audit(self, coordination: str | None) -> list[AuditLine]:
         """The audit trail, of all or of one, oldest first."""
-        query = f"SELECT {SOUND['audit']}, {_AUDIT} FROM audit WHERE coordination = ?1 OR ?1 IS NULL ORDER BY id"
+        if coordination is None:
+            rows = self.db.execute(f"SELECT {SOUND['audit']}, {_AUDIT} FROM audit ORDER BY id")
+            lines = [audit_line(row) for row in rows]
+            require([line.number for line in lines] == list(range(1, len(lines) + 1)), "the audit trail")
+            return lines
+        query = f"SELECT sound AND coordination = ?1, {_AUDIT} FROM {_chosen('audit', 'coordination = ?1')} ORDER BY id"
         return [audit_line(row) for row in self.db.execute(query, (coordination,))]
 
     def _last_usage(self, key_id: int, now_s: int, stale_after_s: float | None) -> tuple[float, int | None]:
@@ -128,6 +151,22 @@ class Ledger:
         last_s = int(time_s[-1])
         stale = is_stale(now_s - last_s, time_s) if stale_after_s is None else now_s - last_s > stale_after_s
         return math.nan if stale else float(value[-1]), last_s
+
+
+def _chosen(table: str, where: str) -> str:
+    """SQL for rows, chosen by an index and then looked up by number: one that cannot be found is not sound."""
+    if where in (ALL, HELD_THEN):
+        return f"(SELECT *, {SOUND[table]} AS sound FROM {table} WHERE {where})"
+    numbers = f"(SELECT rowid AS number FROM {table} WHERE {where})"
+    return f"({numbers} LEFT JOIN (SELECT *, rowid AS own, {SOUND[table]} AS sound FROM {table}) ON own = number)"
+
+
+def by_coordination(found: Iterable[Reservation]) -> dict[str, list[Reservation]]:
+    """Coordination → its reservations, in their order."""
+    result: dict[str, list[Reservation]] = {}
+    for one in found:
+        result.setdefault(one.coordination, []).append(one)
+    return result
 
 
 def claim_queries() -> dict[str, str]:

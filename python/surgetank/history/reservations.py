@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import secrets
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from .._bridge import Duration, Floats, Instant, duration_s, instant_s, number
+from .._bridge import MOST_SECONDS, Duration, Floats, Instant, duration_s, instant_s, number
 from .._bridge import name as text
-from .._table import Column, Tabular, quantity, span
+from .._table import Column, Tabular, for_json, quantity, span
 from ..errors import InvalidInput, invalid, printable
 from .history import STEPS_TO_STALE
 from .keys import QuotaKey
@@ -113,7 +114,7 @@ class Short:
     @property
     def missing(self) -> float:
         """What is lacking; NaN where that is not known."""
-        return self.asked - max(0.0, self.free)
+        return self.asked - _not_below_0(self.free)
 
     def __str__(self) -> str:
         """Give the quota, and what is lacking."""
@@ -146,7 +147,7 @@ class Claim(Tabular):
             "forced": self.forced,
             "repeated": self.repeated,
             "done": self.done,
-            "short": [{**_named(s.key), "asked": s.asked, "free": _plain(s.free), "because": s.because}
+            "short": [{**_named(s.key), "asked": s.asked, "free": for_json(s.free), "because": s.because}
                       for s in self.short],
             "reservations": [record(r, self.now_s) for r in self.reservations],
         }  # fmt: skip
@@ -259,17 +260,19 @@ def request(
     why: str, force: bool, now: Instant | None,
 ) -> Request:  # fmt: skip
     """Check what was asked for."""
-    hold = duration_s(hold_s, "hold_s", above=True)
+    hold, now_s = duration_s(hold_s, "hold_s", above=True), clock_s(now)
+    purge = duration_s(purge_s, "purge_s", least=hold)
+    after(now_s, hold, "hold_s"), after(now_s, purge, "purge_s")
     checked = Request(
         amounts=amounts_of(amounts),
         hold_s=hold,
-        purge_s=duration_s(purge_s, "purge_s", least=hold),
+        purge_s=purge,
         coordination=f"c-{secrets.token_hex(8)}" if coordination is None else named(coordination, "coordination"),
         token=f"t-{secrets.token_hex(16)}" if token is None else named(token, "token"),
         by=said(by, "by"),
         why=said(why, "why"),
         force=bool(force),
-        now_s=clock_s(now),
+        now_s=now_s,
         generated=coordination is None,
     )
     if checked.force and not checked.why.strip():
@@ -290,6 +293,15 @@ def amounts_of(given: Amounts, *, least: float = 0.0, above: bool = True) -> dic
     return result
 
 
+def keys_of(given: Iterable[QuotaKey]) -> list[QuotaKey]:
+    """Quotas, checked."""
+    keys = list(given) if isinstance(given, Iterable) else [given]
+    for key in keys:
+        if not isinstance(key, QuotaKey) or not all(isinstance(part, str) for part in key):
+            raise invalid("keys", "must be QuotaKeys", key)
+    return keys
+
+
 def named(value: object, argument: str) -> str:
     """A name of one line, for people and programs."""
     word = text(value, argument)
@@ -302,12 +314,32 @@ def said(value: object, argument: str) -> str:
     """A text for the audit trail."""
     if not isinstance(value, str) or len(value) > MOST_TEXT:
         raise invalid(argument, f"must be a text of at most {MOST_TEXT} characters", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise invalid(argument, "must be valid Unicode", value) from error
     return value
 
 
 def clock_s(now: Instant | None, argument: str = "now") -> int:
     """Epoch seconds of that moment; default: the clock."""
     return int(time.time()) if now is None else instant_s(now, argument)
+
+
+def after(now_s: int, duration: float, argument: str) -> int:
+    """The instant so long after now, in whole seconds; refused where no instant is so late."""
+    end_s = now_s + math.ceil(duration)
+    if end_s > MOST_SECONDS:
+        raise invalid(argument, "must end within 30,000 years of 1970", duration)
+    return end_s
+
+
+def total(amounts: Iterable[float]) -> float:
+    """The sum, rounded once; at most the largest float64."""
+    try:
+        return math.fsum(amounts)
+    except OverflowError:
+        return sys.float_info.max
 
 
 def is_stale(age_s: float, recent: Ints) -> bool:
@@ -321,8 +353,8 @@ def short_of(room: Room, amount: float) -> Short:
     """Why that amount does not fit."""
     if room.unknown:
         return Short(key=room.key, asked=amount, free=math.nan, because=room.unknown)
-    held = f", {quantity(math.fsum(room.reserved))} reserved" if room.reserved else ""
-    have = f"{quantity(max(0.0, room.free))} of {quantity(room.quota)} are free ({quantity(room.usage)} used{held})"
+    held = f", {quantity(total(room.reserved))} reserved" if room.reserved else ""
+    have = f"{quantity(_not_below_0(room.free))} of {quantity(room.quota)} are free ({quantity(room.usage)} used{held})"
     return Short(key=room.key, asked=amount, free=room.free, because=f"{quantity(amount)} asked, {have}")
 
 
@@ -330,7 +362,7 @@ def over_of(rooms: Iterable[Room]) -> tuple[str, ...]:
     """Quotas in which usage and reservations exceed the quota."""
     beyond = [room for room in rooms if not room.unknown and room.reserved and room.free < 0]
     return tuple(
-        f"{room.key}: {quantity(room.usage)} used and {quantity(math.fsum(room.reserved))} reserved, "
+        f"{room.key}: {quantity(room.usage)} used and {quantity(total(room.reserved))} reserved, "
         f"{quantity(-room.free)} beyond the quota of {quantity(room.quota)}"
         for room in beyond
     )
@@ -365,9 +397,9 @@ def record(r: Reservation, now_s: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _not_below_0(free: float) -> float:
+    return 0.0 if free < 0 else free  # what is not known stays so
+
+
 def _named(key: QuotaKey) -> dict[str, str]:
     return dict(key._asdict())
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -124,13 +124,15 @@ MIGRATIONS = (
         checksum INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (coordination, key_id)
     );
-    CREATE INDEX reservation_held ON reservation (key_id, expires) WHERE status = 'active';
-    CREATE INDEX reservation_due ON reservation (expires) WHERE status = 'active';
+    CREATE INDEX reservation_held ON reservation (key_id, expires, status) WHERE status = 'active';
+    CREATE INDEX reservation_due ON reservation (expires, status) WHERE status = 'active';
+    CREATE INDEX reservation_old ON reservation (purge, status) WHERE status != 'active';
     CREATE TABLE audit (
         id INTEGER PRIMARY KEY, at INTEGER NOT NULL, action TEXT NOT NULL, coordination TEXT NOT NULL,
         actor TEXT NOT NULL, why TEXT NOT NULL, forced INTEGER NOT NULL, body TEXT NOT NULL,
         checksum INTEGER NOT NULL DEFAULT 0
     );
+    CREATE INDEX audit_of ON audit (coordination);
     CREATE TABLE failover (
         name TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL, checksum INTEGER NOT NULL DEFAULT 0
     );
@@ -207,10 +209,14 @@ def unpack_day(row: tuple[Any, ...]) -> tuple[Ints, Floats]:
     return seconds + day * DAY_S, np.frombuffer(usage, dtype="<f8").astype(np.float64)
 
 
+#: What SQLite says of a damaged file; what is referred to, or is to be unique, is looked for before it is written.
+_DAMAGE = ("malformed", "corrupt", "decode", "no such table", "no such column", "FOREIGN KEY", "UNIQUE")
+
+
 def is_damage(error: Exception) -> bool:
     """Whether that is what reading a damaged file raises."""
     text = str(error)
-    return any(word in text for word in ("malformed", "corrupt", "decode", "no such table", "no such column"))
+    return any(word in text for word in _DAMAGE)
 
 
 def explain(error: Exception, timeout_s: float) -> str:

@@ -129,6 +129,8 @@ class Store(Upkeep, Claims, Failovers):
             try:
                 with one_moment(self._db):
                     yield
+            except UnicodeEncodeError:  # a name that was asked for, nothing that was read
+                raise
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 reason = f"is damaged ({type(error).__name__}: {error})"
                 raise StoreError(f"store {shown_path(self.path)}: {reason}; {REMEDY}") from error
