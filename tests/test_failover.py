@@ -81,6 +81,13 @@ def test_an_evening(tmp_path):
     used = {key: room.usage for key, room in store.rooms(list(wanted), now=at(20)).items()}
     move = replan_failover(store, FAILED, act=True, now=at(20))
     landed = {key: min(max(0.0, used[key] - before[key].usage), wanted[key]) for key in wanted}
+    for service in {key.service_code for key in wanted}:  # in all no more than the share that us-east-1 has lost
+        own = [key for key in landed if key.service_code == service]
+        source = next(key for key in evening.world.keys if (key.region, key.service_code) == (FAILED, service))
+        now_there = store.rooms([source], now=at(20))[source].usage
+        most = sum(wanted[key] for key in own) * (1 - now_there / before[source].usage)
+        there = sum(landed[key] for key in own)
+        landed |= {key: landed[key] * min(1.0, most / there) for key in own}
     assert {row.key: row.landed for row in move.rows} == pytest.approx(landed)
     for service in {key.service_code for key in wanted}:
         need = sum(amount for key, amount in wanted.items() if key.service_code == service)

@@ -8,6 +8,7 @@ import surgetank
 from clear import clear_error
 from failover_stores import (
     EAST,
+    EU,
     NOW,
     REGIONS,
     WEST,
@@ -126,8 +127,12 @@ def test_what_was_not_known_when_it_was_prepared_moves_as_soon_as_it_is(store):
 def test_landed_names_what_lands(store):
     prepare_failover(store, "us-east-1", act=True, now=NOW)
     activate_failover(store, "us-east-1", act=True, now=NOW)
-    with clear_error(InvalidInput, "landed: must name quotas on which load of us-east-1 lands", "us-east-1 ec2/L-1"):
+    with clear_error(InvalidInput, "landed: must name quotas on which load of us-east-1 can land", "us-east-1 ec2/L-1"):
         replan_failover(store, "us-east-1", landed={EAST: 5.0}, act=True, now=NOW)
+    with clear_error(InvalidInput, "landed: of ec2/L-1 must be at most what moves, 60", "65"):
+        replan_failover(store, "us-east-1", landed={WEST: 40.0, EU: 25.0}, act=True, now=NOW)
+    with clear_error(InvalidInput, "landed: of us-west-2 ec2/L-1 must be finite and 0 or more", "-1"):
+        replan_failover(store, "us-east-1", landed={WEST: -1.0}, act=True, now=NOW)
 
 
 def test_headroom_that_is_stated_is_stated_as_free(store):
@@ -138,3 +143,86 @@ def test_headroom_that_is_stated_is_stated_as_free(store):
     assert (
         surgetank.probability_enough(history, 60.0, scenarios="N-1").probability.tolist() == free.probability.tolist()
     )
+
+
+def test_what_grows_before_the_load_moves_has_not_landed(store):
+    prepare_failover(store, "us-east-1", eligible={"us-east-1": ["us-west-2"]}, act=True, now=NOW)
+    used_later(store, (60.0, 40.0, 50.0), "2026-01-01T00:20Z")
+    move = activate_failover(store, "us-east-1", act=True, now="2026-01-01T00:21Z")
+    # 60 are to move; us-west-2 has 60 free by now, of which 48 may be taken.
+    assert held(store, "2026-01-01T00:21Z") == {"us-west-2": pytest.approx(48)}
+    assert move.unplaced == {"ec2/L-1": pytest.approx(12)}
+
+
+def test_what_was_pre_warmed_may_be_stated(store):
+    prepare_failover(store, "us-east-1", act=True, now=NOW)
+    used_later(store, (60.0, 65.0, 75.0), "2026-01-01T00:20Z")  # all of it, as instances that wait
+    now = "2026-01-01T00:21Z"
+    assert activate_failover(store, "us-east-1", now=now).unplaced
+    move = activate_failover(store, "us-east-1", landed={WEST: 35.0, EU: 25.0}, act=True, now=now)
+    assert (move.unplaced, held(store, now)) == ({}, {})
+    used_later(store, (0.0, 65.0, 75.0), "2026-01-01T00:30Z")
+    assert replan_failover(store, "us-east-1", act=True, now="2026-01-01T00:31Z").unplaced == {}
+
+
+def test_what_grows_where_it_fails_moves_as_well(store):
+    prepare_failover(store, "us-east-1", act=True, now=NOW)
+    used_later(store, (66.0, 30.0, 50.0), "2026-01-01T00:20Z")
+    activate_failover(store, "us-east-1", act=True, now="2026-01-01T00:21Z")
+    assert sum(held(store, "2026-01-01T00:21Z").values()) == pytest.approx(66)
+
+
+def test_a_region_that_is_dark_moves_what_was_prepared(store):
+    prepare_failover(store, "us-east-1", act=True, now=NOW)
+    used_later(store, (0.0, 30.0, 50.0), "2026-01-01T00:20Z")
+    activate_failover(store, "us-east-1", act=True, now="2026-01-01T00:21Z")
+    assert sum(held(store, "2026-01-01T00:21Z").values()) == pytest.approx(60)
+
+
+def test_growth_in_one_region_is_not_counted_by_two_failovers(tmp_path):
+    """30 of each of two move to the third, which has 90 free; those of the first that land are not the second's."""
+    with filled(tmp_path / "fleet.db", (30.0, 30.0, 10.0)) as store:
+        rule = Proportional(room_cap=1.0)
+        for region in ("us-east-1", "us-west-2"):
+            prepare_failover(store, region, rule=rule, eligible={region: ["eu-west-1"]}, act=True, now=NOW)
+        activate_failover(store, "us-east-1", act=True, now=NOW)
+        used_later(store, (0.0, 30.0, 40.0), "2026-01-01T00:20Z")
+        now = "2026-01-01T00:21Z"
+        replan_failover(store, "us-east-1", act=True, now=now)
+        assert held(store, now) == {"eu-west-1": pytest.approx(30)}
+        activate_failover(store, "us-west-2", act=True, now=now)
+        assert held(store, now) == {"eu-west-1": pytest.approx(30)}
+        assert not store.reserve({EU: 31.0}, now=now).granted
+        assert store.reserve({EU: 30.0}, now=now).granted
+
+
+def test_growth_of_its_own_is_no_load_that_has_not_left(store):
+    prepare_failover(store, "us-east-1", act=True, now=NOW)
+    activate_failover(store, "us-east-1", act=True, now=NOW)
+    used_later(store, (45.0, 60.0, 60.0), "2026-01-01T00:20Z")  # a quarter has left; 30 and 10 came
+    move = replan_failover(store, "us-east-1", act=True, now="2026-01-01T00:21Z")
+    assert {row.key: row.landed for row in move.rows} == {WEST: pytest.approx(11.25), EU: pytest.approx(3.75)}
+    assert sum(held(store, "2026-01-01T00:21Z").values()) + sum(move.unplaced.values()) == pytest.approx(45)
+
+
+def test_what_landed_in_a_region_that_fails_next_is_that_failovers(store):
+    """us-east-1 into us-west-2, which then fails into eu-west-1: nothing is to be placed twice."""
+    rule = Proportional(room_cap=1.0)
+    prepare_failover(store, "us-east-1", rule=rule, eligible={"us-east-1": ["us-west-2"]}, act=True, now=NOW)
+    activate_failover(store, "us-east-1", act=True, now=NOW)
+    used_later(store, (0.0, 90.0, 5.0), "2026-01-01T00:20Z")
+    replan_failover(store, "us-east-1", act=True, now="2026-01-01T00:21Z")
+    prepare_failover(store, "us-west-2", rule=rule, act=True, now="2026-01-01T00:22Z")
+    activate_failover(store, "us-west-2", act=True, now="2026-01-01T00:22Z")
+    used_later(store, (0.0, 0.0, 95.0), "2026-01-01T00:30Z")
+    for name in ("us-east-1", "us-west-2"):
+        move = replan_failover(store, name, act=True, now="2026-01-01T00:31Z")
+        assert (move.unplaced, move.ok) == ({}, True), name
+    assert held(store, "2026-01-01T00:31Z") == {}
+
+
+def test_a_region_that_uses_nothing_has_nothing_to_move(tmp_path):
+    with filled(tmp_path / "fleet.db", (0.0, 30.0, 50.0)) as store:
+        move = prepare_failover(store, "us-east-1", act=True, now=NOW)
+        assert (move.granted, move.unknown) == (False, ())
+        assert move.because == "us-east-1: no load is known that could move"

@@ -307,4 +307,4 @@ def test_by_default_it_is_now(store):
     assert store.reserved() == {EAST: 1.0}
     assert (len(store.reservations()), len(store.renew(claim.coordination))) == (1, 1)
     assert (len(store.expire()), len(store.release(claim.coordination)), store.purge_reservations()) == (0, 1, 0)
-    assert store.rooms([EAST])[EAST].unknown.startswith("its usage is not known: last observed ")
+    assert store.rooms([EAST])[EAST].unknown.startswith("its usage is not known, last observed ")

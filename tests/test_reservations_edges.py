@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clear import clear_error
 from reservation_stores import DAY_S, EAST, EU, KINDS, NOW, WEST, content, fill, opened, store
 from surgetank import History, Quota, QuotaKey, StoreError
-from surgetank.history.reservations import Room
+from surgetank.history.room import Room
 
 __all__ = ["opened", "store"]  # fixtures
 
@@ -119,7 +119,8 @@ def test_what_is_not_known_has_no_room_and_says_why(opened):
     store.import_quotas([Quota(key=EU, value=math.nan, default_value=50.0)])
     claim = reserve(store, {EAST: 1, WEST: 1, EU: 1, NEW: 1})
     assert [s.because for s in claim.short] == [
-        "its quota is not known", "its usage is not known", "its quota is not known", "its quota is not known",
+        "its quota is not known", "its usage is not known, never observed", "its quota is not known",
+        "its quota is not known",
     ]  # fmt: skip
     assert all(math.isnan(s.free) and math.isnan(s.missing) for s in claim.short)
     assert claim.to_dict()["short"][0]["free"] is None
@@ -150,7 +151,7 @@ def test_usage_that_is_old_says_nothing(opened, step_s, age_s, stale_after_s, kn
     claim = reserve(store, {EAST: 1}, "a", **how)
     assert claim.granted == known
     if not known:
-        assert "its usage is not known: last observed " in claim.short[0].because
+        assert "its usage is not known, last observed " in claim.short[0].because
         assert claim.short[0].because.endswith(" ago, 2026-01-01T00:15:00Z")
         reserve(store, {EAST: 1}, "a", now=NOW)
     assert store.resize("a", {EAST: 2}, **how).granted == known

@@ -40,6 +40,7 @@ def run_activate(args: argparse.Namespace) -> int:
             store, args.name, emergency=args.emergency, failed=args.fail,
             rule=_sharing(args, config) if args.sharing or args.emergency else None, eligible=_eligible(config),
             critical=_critical(args, config) if args.critical is not None or args.emergency else None,
+            landed=amounts_of(store, args.landed) if args.landed else None,
             stale_after_s=stale_after(args, config), **_words(args),
         )  # fmt: skip
     return _print(move, args)
@@ -127,6 +128,9 @@ def add_failover(commands: Any, where: argparse.ArgumentParser) -> None:
         return sub
 
     placing = argparse.ArgumentParser(add_help=False)
+    help = "what of the load counts in a quota's usage already (default: nothing, once active its growth); repeatable"
+    landing = argparse.ArgumentParser(add_help=False)
+    landing.add_argument("--landed", action="append", default=[], metavar="QUOTA=AMOUNT", help=help)
     placing.add_argument("--stale-after", metavar="TIME", help="older usage is not known (default: 1h, or 12 steps)")
     sharing = argparse.ArgumentParser(add_help=False)
     sharing.add_argument("--sharing", metavar="NAME", help="how, such as regional_disaster_recovery")
@@ -137,17 +141,19 @@ def add_failover(commands: Any, where: argparse.ArgumentParser) -> None:
     sub.add_argument("regions", nargs="+", metavar="REGION", help="what is given up; several fail together")
     sub.add_argument("--name", help="what to call the failover (default: its Regions, joined by +)")
 
-    sub = task("activate", run_activate, "send the load over, into the room that is held", acting, placing, sharing)
+    sub = task(
+        "activate", run_activate, "send the load over, into the room that is held", acting, placing, landing, sharing
+    )
     sub.add_argument("name", metavar="NAME", help="of a failover; in an emergency, of a Region")
     help = "without preparation; what is critical takes all there is, the rest is shed first; needs --why"
     sub.add_argument("--emergency", action="store_true", help=help)
     help = "with --emergency: what is given up (default: the name)"
     sub.add_argument("--fail", action="append", metavar="REGION", help=help)
 
-    sub = task("replan", run_replan, "share out again what has not landed, by what is used now", acting, placing)
+    sub = task(
+        "replan", run_replan, "share out again what has not landed, by what is used now", acting, placing, landing
+    )
     sub.add_argument("name", metavar="NAME", help="of a failover")
-    help = "what has landed in a quota (default: what its usage has grown by); may be repeated"
-    sub.add_argument("--landed", action="append", default=[], metavar="QUOTA=AMOUNT", help=help)
 
     help = "the next step of the failback: 10, 50, then 100 % of the load; releases that share; exit 2 before it is due"
     sub = task("recover", run_recover_step, help.replace("%", "%%"), acting)

@@ -13,6 +13,7 @@ from ..errors import invalid
 from ..history import QuotaKey
 from ..history.reservations import HOLD_S, NORMAL, Claim
 from ..history.samples import instant
+from .landing import landings_of, loads_of
 from .life import Failover, Landing, known_name
 from .move import Move, Row, Shed
 from .placing import Placing, Scene, place
@@ -59,8 +60,8 @@ class Acting:
             pass
         return replace(made[0], done=self.act and made[0].granted)
 
-    def place(self, one: Failover, needs: Mapping[str, float] | None, stated: Amounts | None = None) -> Move:
-        """Share out what has not landed yet, and hold room for it. Without ``needs``: what is used now."""
+    def place(self, one: Failover, *, seen: bool, stated: Amounts | None = None) -> Move:
+        """Share out what has not landed yet, and hold room for it. ``seen``: it moves, and usage shows what landed."""
         state = one.after(self.action)
         scene, closed = self._scene(one), self._closed(one)
         scene.check(one.failed)
@@ -68,18 +69,14 @@ class Acting:
             if region in closed:
                 rule = f"must not be given up twice; {closed[region]} does it, and is not normal yet"
                 raise invalid("failed", rule, region)
-        for key in stated or {}:
-            if key not in {a.key for a in one.landings}:
-                raise invalid("landed", f"must name quotas on which load of {one.name} lands", str(key))
-        known = {} if needs is None else {(a.service, a.key): _landed(a, scene, stated or {}) for a in one.landings}
-        there: dict[str, float] = {}
-        for landing in known.values():
-            there[landing.service] = there.get(landing.service, 0.0) + landing.landed
-        left = {s: max(0.0, need - there.get(s, 0.0)) for s, need in (needs or {}).items()}
-        must = {s: _of_rest(one.critical, need, there.get(s, 0.0)) for s, need in (needs or {}).items()}
+        loads = loads_of(scene, one, self.action, seen)
+        known = landings_of(scene, one, loads, closed, stated or {}, seen)
+        there = {s: math.fsum(a.landed for (service, _), a in known.items() if service == s) for s in loads}
         placing = place(
-            scene, one.failed, None if needs is None else left, one.rule, eligible=one.eligible,
-            closed=closed, critical=one.critical, critical_of=must, emergency=one.emergency,
+            scene, one.failed, {s: max(0.0, load.need - there[s]) for s, load in loads.items()}, one.rule,
+            eligible=one.eligible, closed=closed,
+            critical={s: _of_rest(one.critical, load.need, there[s]) for s, load in loads.items()},
+            emergency=one.emergency,
         )  # fmt: skip
         landings = _assigned(placing, known)
         after = replace(
@@ -87,14 +84,15 @@ class Acting:
             state=state,
             since_s=self.now_s if state != one.state else one.since_s,
             step=0,
-            needs={p.service: p.need for p in placing.placed} | dict(needs or {}),
+            loads={service: load for service, load in loads.items() if load.need > 0},
             landings=landings,
         )
         refused = ""
         if placing.gone:
             refused = f"the store has no {', '.join(placing.gone)} any more, whose load moves; import the quota again"
         elif self.action == "prepare" and not landings:
-            refused = "no room can be held, for no load is known or nothing is free"
+            moving = any(load.need > 0 for load in loads.values())
+            refused = "nothing is free" if moving else f"{' and '.join(one.failed)}: no load is known that could move"
         if refused:
             held = self._held(one)
             move = Move(
@@ -199,16 +197,6 @@ class Acting:
         """
         found = (Failover.of(name, *kept) for name, kept in self.store.failovers().items() if name != one.name)
         return {region: other.name for other in found if other.state != NORMAL for region in other.failed}
-
-
-def _landed(landing: Landing, scene: Scene, stated: Amounts) -> Landing:
-    """With what of it is usage by now."""
-    if landing.key in stated:
-        return replace(landing, landed=stated[landing.key], assigned=max(landing.assigned, stated[landing.key]))
-    used = scene.used(landing.key)
-    if math.isnan(used):
-        return landing
-    return replace(landing, landed=min(max(0.0, used - landing.base), landing.assigned))
 
 
 def _of_rest(critical: float, need: float, there: float) -> float:

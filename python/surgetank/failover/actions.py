@@ -11,7 +11,7 @@ from .._bridge import Duration, Instant
 from ..allocation import Proportional
 from ..errors import invalid
 from ..history import QuotaKey
-from ..history.reservations import NORMAL, clock_s, named, said
+from ..history.reservations import NORMAL, amounts_of, clock_s, named, said
 from .acting import Acting
 from .life import Failback, Failover
 from .move import Move
@@ -98,7 +98,7 @@ def prepare_failover(
         eligible=_eligible(eligible),
     )
     acting = _acting("prepare", store, act, by, why, now, stale_after_s)
-    return acting.run(one.name, lambda one: acting.place(one, None), new=one)
+    return acting.run(one.name, lambda one: acting.place(one, seen=False), new=one)
 
 
 def activate_failover(
@@ -111,13 +111,14 @@ def activate_failover(
     eligible: Mapping[str, Iterable[str]] | None = None,
     critical: float | None = None,
     failback: Failback | None = None,
+    landed: Mapping[QuotaKey, float] | None = None,
     act: bool = False,
     by: str = "",
     why: str = "",
     stale_after_s: Duration | None = None,
     now: Instant | None = None,
 ) -> Move:
-    """Send the load over: the prepared room is held on, and what landed since is counted.
+    """Send the load over, into room that is held: what was prepared, or more where more is used by now.
 
     Parameters
     ----------
@@ -131,6 +132,8 @@ def activate_failover(
         What an emergency gives up; of a failover that was prepared, the same as then.
     rule, eligible, critical, failback : optional
         As for `prepare_failover`; what is stated replaces what was prepared.
+    landed : mapping of QuotaKey to number, optional
+        What counts in usage already, as capacity does that was pre-warmed. Default: nothing, before it is active.
     act, by, why, stale_after_s, now
         As for `prepare_failover`.
 
@@ -153,7 +156,7 @@ def activate_failover(
         new = Failover(name=named(name, "name"), failed=gone or _regions(name.split("+")))
     chosen = None if rule is None else _rule(rule)
     share = None if critical is None else _bridge.fraction(critical, "critical")
-    back, to = None if failback is None else _failback(failback), _eligible(eligible)
+    back, to, amounts = None if failback is None else _failback(failback), _eligible(eligible), _landed(landed)
 
     def activate(one: Failover) -> Move:
         if one.state in (NORMAL, "active") and not emergency:
@@ -162,7 +165,6 @@ def activate_failover(
         if gone is not None and set(gone) != set(one.failed):
             raise invalid("failed", f"must be what {name} gives up, {', '.join(one.failed)}", list(gone))
         urgent = emergency or (one.emergency and one.state != NORMAL)
-        needs = None if one.state == NORMAL else one.needs
         one = replace(
             one,
             emergency=urgent,
@@ -171,7 +173,7 @@ def activate_failover(
             failback=back or one.failback,
             eligible=one.eligible if to is None else to,
         )
-        return acting.place(one, needs)
+        return acting.place(one, seen=one.state in ("active", "recovering"), stated=amounts)
 
     return acting.run(name, activate, new)
 
@@ -194,8 +196,9 @@ def replan_failover(
     store, name, act, by, why, stale_after_s, now
         As for `prepare_failover`.
     landed : mapping of QuotaKey to number, optional
-        What of the load has landed in a quota. Default: what its usage has grown by since the beginning, at most what
-        was assigned to it; its own growth counts as landed.
+        What of the load counts in the usage of a quota. Default: nothing while preparing; once active, what usage has
+        grown by since then, at most what was assigned there, and in all at most the share that the failed Regions have
+        lost. Growth of its own counts as landed within that.
 
     Returns
     -------
@@ -204,9 +207,8 @@ def replan_failover(
         landed: that is usage, and no room is held for it any more.
     """
     acting = _acting("replan", store, act, by, why, now, stale_after_s)
-    rule = "must be 0 or more"
-    stated = {key: _bridge.number(value, "landed", rule=rule, least=0) for key, value in (landed or {}).items()}
-    return acting.run(name, lambda one: acting.place(one, None if one.state == "preparing" else one.needs, stated))
+    amounts = _landed(landed)
+    return acting.run(name, lambda one: acting.place(one, seen=one.state == "active", stated=amounts))
 
 
 def recover_failover(
@@ -246,7 +248,7 @@ def cancel_failover(
     acting = _acting("cancel", store, act, by, why, now)
 
     def cancel(one: Failover) -> Move:
-        after = replace(one, state=one.after("cancel"), since_s=acting.now_s, landings=(), needs=None)
+        after = replace(one, state=one.after("cancel"), since_s=acting.now_s, landings=(), loads={})
         return acting.hold(one, after, {})
 
     return acting.run(name, cancel)
@@ -290,3 +292,7 @@ def _eligible(given: Mapping[str, Iterable[str]] | None) -> dict[str, tuple[str,
     if not isinstance(given, Mapping):
         raise invalid("eligible", "must map Regions to Regions", given)
     return {_bridge.name(region, "eligible"): _bridge.names(to, "eligible") for region, to in given.items()}
+
+
+def _landed(given: Mapping[QuotaKey, float] | None) -> dict[QuotaKey, float]:
+    return {} if not given else amounts_of(given, argument="landed", above=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import _bridge
@@ -63,6 +63,14 @@ class Failback:
         object.__setattr__(self, "holds_s", holds)
 
 
+@dataclass(frozen=True, order=True)
+class Load:
+    """What moves of one service, in the quota's unit."""
+
+    need: float = 0.0  #: what must be placed
+    source: float = 0.0  #: what the failed Regions used when that was counted
+
+
 @dataclass(frozen=True, kw_only=True)
 class Landing:
     """One quota on which load lands."""
@@ -98,7 +106,7 @@ class Failover:
     critical: float = 1.0  #: the share of every load that must be placed; the rest is shed first
     eligible: Mapping[str, tuple[str, ...]] | None = None
     emergency: bool = False
-    needs: Mapping[str, float] | None = None  #: service → the load that moves
+    loads: Mapping[str, Load] = field(default_factory=dict)  #: by service
     landings: tuple[Landing, ...] = ()
 
     def after(self, action: str) -> str:
@@ -138,7 +146,7 @@ class Failover:
             "critical": self.critical,
             "eligible": None if self.eligible is None else {r: list(to) for r, to in self.eligible.items()},
             "emergency": self.emergency,
-            "needs": self.needs,
+            "loads": {service: asdict(load) for service, load in self.loads.items()},
             "landings": [{**asdict(one), "key": list(one.key)} for one in self.landings],
         }
 
@@ -156,6 +164,7 @@ class Failover:
             back = given["failback"]
             given["failback"] = Failback(back["stable_s"], tuple(back["shares"]), tuple(back["holds_s"]))
             given["failed"] = tuple(given["failed"])
+            given["loads"] = {service: Load(**load) for service, load in given["loads"].items()}
             given["landings"] = tuple(Landing(**{**one, "key": QuotaKey(*one["key"])}) for one in given["landings"])
             if given["eligible"] is not None:
                 given["eligible"] = {region: tuple(to) for region, to in given["eligible"].items()}

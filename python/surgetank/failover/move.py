@@ -12,7 +12,7 @@ import numpy as np
 from .._table import Column, Tabular, for_json, percent, quantity, span
 from ..errors import InvalidInput, printable
 from ..history import QuotaKey
-from ..history.reservations import Short
+from ..history.room import Short
 from ..history.samples import instant
 from .life import Failover
 

@@ -13,7 +13,7 @@ from ..allocation.given import eligible_shares
 from ..errors import invalid, nearest
 from ..history import QuotaKey
 from ..history.keys import UNSTATED
-from ..history.reservations import Room
+from ..history.room import Room, total
 
 if TYPE_CHECKING:
     from ..history.sqlite import Store
@@ -43,6 +43,12 @@ class Scene:
         for region in failed:
             if region not in self.regions:
                 raise invalid("failed", f"must be Regions of the store{nearest(region, self.regions)}", region)
+
+    def used_by(self, regions: tuple[str, ...], service: str) -> float:
+        """What Regions use of a service together; NaN where that is not known, or none of them has it."""
+        rooms = self.services.get(service, {})
+        there = [rooms[region].usage for region in regions if region in rooms]
+        return total(there) if there else math.nan
 
     def used(self, key: QuotaKey) -> float:
         """The last usage of a quota; NaN where not known."""
@@ -94,33 +100,25 @@ class Placing:
 
 
 def place(
-    scene: Scene, failed: tuple[str, ...], needs: Mapping[str, float] | None, rule: Proportional, *,
-    eligible: Mapping[str, tuple[str, ...]] | None, closed: Mapping[str, str], critical: float,
-    critical_of: Mapping[str, float], emergency: bool,
+    scene: Scene, failed: tuple[str, ...], needs: Mapping[str, float], rule: Proportional, *,
+    eligible: Mapping[str, tuple[str, ...]] | None, closed: Mapping[str, str], critical: Mapping[str, float],
+    emergency: bool,
 ) -> Placing:  # fmt: skip
     """Share loads out over what is free.
 
-    What is not in ``needs`` moves as much as the failed Regions use now, times the rule's multiplier. In an emergency
-    the critical share, of some services their own, may take what the rule keeps back. Nothing goes where ``closed``
-    says that another failover gives up that Region.
+    What a failed Region uses of a service that is not in ``needs`` is not known. In an emergency the critical share may
+    take what the rule keeps back. Nothing goes where ``closed`` says that another failover gives up that Region.
     """
     may = eligible_shares(eligible, scene.regions)
     number = {region: i for i, region in enumerate(scene.regions)}
     placed, unknown, left_out = [], [], []
     for service, rooms in scene.services.items():
-        if needs is None or service not in needs:
-            sources = [rooms[region].usage for region in failed if region in rooms]
-            if not sources:
-                continue
-            if any(math.isnan(usage) for usage in sources):
-                unseen = next(r for r in failed if r in rooms and math.isnan(rooms[r].usage))
-                unknown.append(f"{service}: what {unseen} uses is not known; {rooms[unseen].no_usage}")
-                continue
-            need = rule.multiplier * math.fsum(sources)
-        else:
-            need = needs[service]
-        if not need > 0:
+        if service not in needs and any(region in rooms for region in failed):
+            unseen = next(region for region in failed if region in rooms and math.isnan(rooms[region].usage))
+            unknown.append(f"{service}: what {unseen} uses is not known; {rooms[unseen].no_usage}")
+        if not needs.get(service, 0.0) > 0:
             continue
+        need, share = needs[service], critical[service]
         others = {region: room for region, room in rooms.items() if region not in failed}
         left_out += [f"{region}/{service}: {room.unknown}" for region, room in others.items() if room.unknown]
         left_out += [f"{region}/{service}: given up by {closed[region]}" for region in others if region in closed]
@@ -132,12 +130,11 @@ def place(
             and all(may[number[source], number[region]] for source in failed)
         }
         shared = _shared(need, open_to, rule)
-        share = critical_of.get(service, critical)
         must = share * need
         if emergency and need - shared.shortfall < must:
             shared = _shared(must, open_to, replace(rule, room_cap=1.0, share_cap=1.0))
         placed.append(Placed(service=service, shared=shared, rooms=open_to, need=need, critical=share))
-    gone = tuple(service for service, need in (needs or {}).items() if need > 0 and service not in scene.services)
+    gone = tuple(service for service, need in needs.items() if need > 0 and service not in scene.services)
     return Placing(placed=tuple(placed), unknown=tuple(unknown), gone=gone, left_out=tuple(left_out))
 
 
@@ -145,5 +142,5 @@ def _shared(need: float, rooms: Mapping[str, Room], rule: Proportional) -> Share
     nobody = {"-": 0.0}  # where no Region is left, all of it is short
     usage = {region: room.usage for region, room in rooms.items()} or nobody
     quota = {region: room.quota for region, room in rooms.items()} or nobody
-    held = {region: math.fsum(room.reserved) for region, room in rooms.items()}
+    held = {region: total(room.reserved) for region, room in rooms.items()}
     return rule.share(need, usage=usage, quota=quota, reserved=held)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from ..errors import invalid
 from .keys import QuotaKey
 from .ledger import Ledger, Words, require
-from .reservations import Claim, Request, Reservation, after, short_of
+from .reservations import Claim, Request, Reservation, after
+from .room import short_of
 from .schema import SOUND
 
 

@@ -24,17 +24,15 @@ from .reservations import (
     AuditLine,
     Claim,
     Reservations,
-    Room,
     after,
     amounts_of,
     clock_s,
     keys_of,
     named,
-    over_of,
     request,
     said,
-    total,
 )
+from .room import Room, over_of, total
 
 
 class _Undone(Exception):

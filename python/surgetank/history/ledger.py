@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import invalid, nearest
 from .keys import KEY_FIELDS, QuotaKey
-from .reservations import STATES, AuditLine, Reservation, Room, is_stale
+from .reservations import STATES, AuditLine, Reservation
+from .room import Room, is_stale
 from .schema import SOUND, read_body, read_quota, unpack_day
 
 _KEY = ", ".join(KEY_FIELDS)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import math
 import secrets
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,11 +15,11 @@ import numpy as np
 
 from .._bridge import MOST_SECONDS, Duration, Floats, Instant, duration_s, instant_s, number
 from .._bridge import name as text
-from .._table import Column, Tabular, for_json, quantity, span
+from .._table import Column, Tabular, for_json, quantity
 from ..errors import InvalidInput, invalid, printable
-from .history import STEPS_TO_STALE
 from .keys import QuotaKey
-from .samples import Ints, instant
+from .room import Short
+from .samples import instant
 
 DAY_S = 86_400.0
 #: How long a reservation holds, and after how long one that has ended may be forgotten.
@@ -55,70 +54,6 @@ class Reservation:
         """Whether it held its room at that moment, which may lie in the past."""
         end_s = self.expires_s if self.ended_s is None else min(self.ended_s, self.expires_s)
         return self.created_s <= then_s < end_s
-
-
-@dataclass(frozen=True, kw_only=True)
-class Room:
-    """What there is of one quota for a claim."""
-
-    key: QuotaKey
-    quota: float  #: NaN: not known
-    usage: float  #: the last observed; NaN: not known
-    usage_s: int | None = None  #: when that was
-    now_s: int = 0
-    reserved: tuple[float, ...] = ()  #: what others hold
-
-    @property
-    def free(self) -> float:
-        """The largest amount with which usage and all reservations stay within the quota; NaN where not known.
-
-        Below 0 where they are beyond it already.
-        """
-        free = self._left()
-        return math.nextafter(free, -math.inf) if free > 0 and not self.holds(free) else free
-
-    def holds(self, amount: float) -> bool:
-        """Whether that much more fits, to the last bit; False where quota or usage is not known."""
-        return self._left(amount) >= 0
-
-    def _left(self, *more: float) -> float:
-        try:
-            return math.fsum((self.quota, *(-amount for amount in (self.usage, *self.reserved, *more))))
-        except OverflowError:  # more is held than float64 can say
-            return -math.inf
-
-    @property
-    def unknown(self) -> str:
-        """Why nothing can be said of it; empty where it is known."""
-        if math.isnan(self.quota):
-            return "its quota is not known"
-        return f"its usage is not known, {self.no_usage}" if math.isnan(self.usage) else ""
-
-    @property
-    def no_usage(self) -> str:
-        """Since when its usage is not known."""
-        if self.usage_s is None:
-            return "never observed"
-        return f"last observed {span(self.now_s - self.usage_s)} ago, {instant(self.usage_s)}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Short:
-    """A quota that has not the room asked for."""
-
-    key: QuotaKey
-    asked: float
-    free: float  #: NaN where quota or usage is not known
-    because: str
-
-    @property
-    def missing(self) -> float:
-        """What is lacking; NaN where that is not known."""
-        return self.asked - _not_below_0(self.free)
-
-    def __str__(self) -> str:
-        """Give the quota, and what is lacking."""
-        return f"{self.key}: {self.because}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -280,16 +215,16 @@ def request(
     return checked
 
 
-def amounts_of(given: Amounts, *, least: float = 0.0, above: bool = True) -> dict[QuotaKey, float]:
+def amounts_of(given: Amounts, *, argument: str = "amounts", above: bool = True) -> dict[QuotaKey, float]:
     """Amounts by key, checked."""
     if not isinstance(given, Mapping) or not given:
-        raise invalid("amounts", "must map at least one QuotaKey to an amount", given)
+        raise invalid(argument, "must map at least one QuotaKey to an amount", given)
     rule = "must be finite and above 0" if above else "must be finite and 0 or more"
     result = {}
     for key, amount in given.items():
         if not isinstance(key, QuotaKey) or not all(isinstance(part, str) for part in key):
-            raise invalid("amounts", "must be keyed by QuotaKey", key)
-        result[key] = number(amount, "amounts", rule=f"of {key} {rule}", least=least, above=above)
+            raise invalid(argument, "must be keyed by QuotaKey", key)
+        result[key] = number(amount, argument, rule=f"of {key} {rule}", least=0, above=above)
     return result
 
 
@@ -334,40 +269,6 @@ def after(now_s: int, duration: float, argument: str) -> int:
     return end_s
 
 
-def total(amounts: Iterable[float]) -> float:
-    """The sum, rounded once; at most the largest float64."""
-    try:
-        return math.fsum(amounts)
-    except OverflowError:
-        return sys.float_info.max
-
-
-def is_stale(age_s: float, recent: Ints) -> bool:
-    """Whether usage so old says nothing: older than an hour, and than twelve of its steps."""
-    steps = np.diff(recent)
-    step_s = float(np.median(steps)) if len(steps) else 0.0
-    return age_s > max(3600.0, STEPS_TO_STALE * step_s)
-
-
-def short_of(room: Room, amount: float) -> Short:
-    """Why that amount does not fit."""
-    if room.unknown:
-        return Short(key=room.key, asked=amount, free=math.nan, because=room.unknown)
-    held = f", {quantity(total(room.reserved))} reserved" if room.reserved else ""
-    have = f"{quantity(_not_below_0(room.free))} of {quantity(room.quota)} are free ({quantity(room.usage)} used{held})"
-    return Short(key=room.key, asked=amount, free=room.free, because=f"{quantity(amount)} asked, {have}")
-
-
-def over_of(rooms: Iterable[Room]) -> tuple[str, ...]:
-    """Quotas in which usage and reservations exceed the quota."""
-    beyond = [room for room in rooms if not room.unknown and room.reserved and room.free < 0]
-    return tuple(
-        f"{room.key}: {quantity(room.usage)} used and {quantity(total(room.reserved))} reserved, "
-        f"{quantity(-room.free)} beyond the quota of {quantity(room.quota)}"
-        for room in beyond
-    )
-
-
 def reservation_columns(found: Iterable[Reservation], now_s: int) -> list[Column]:
     """The columns of a table of reservations."""
     found = tuple(found)
@@ -395,10 +296,6 @@ def record(r: Reservation, now_s: int) -> dict[str, Any]:
         "created": instant(r.created_s), "expires": instant(r.expires_s), "purge": instant(r.purge_s),
         "ended": ended, "forced": r.forced,
     }  # fmt: skip
-
-
-def _not_below_0(free: float) -> float:
-    return 0.0 if free < 0 else free  # what is not known stays so
 
 
 def _named(key: QuotaKey) -> dict[str, str]:
