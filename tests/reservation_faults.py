@@ -1,6 +1,6 @@
 """Processes that reserve, and are killed as they do: run in a process of its own, whose children they are.
 
-``python reservation_faults.py FOLDER OPERATIONS SEED [FAULT]`` lets eight work on one store, each by its own clock, until
+``python reservation_faults.py FOLDER OPERATIONS SEED [FAULT]`` lets eight work on a store, each by its own clock, until
 so many calls were answered; kills one after the other at random moments, and starts it again. Each notes what it is
 about to do before a call, and the answer after it. Says what is wrong, and how long calls took. With a FAULT that is
 planted something must be.

@@ -47,7 +47,7 @@ FAULT = {
     "oversell": "is oversold by",  # every claim is said to fit
     "revived": "is oversold by",  # nobody notes what has expired, and a clock that is behind brings it back
     "half": "is there by half",  # a part of a claim is committed before the rest
-    "silent": "the line says",  # a change without a line of the trail
+    "silent": "does not come to the rows",  # a change without a line of the trail
     "twice": "was claimed twice",  # tokens are forgotten
     "lost": "is in the trail: False",  # a claim is answered, and then undone
 }
