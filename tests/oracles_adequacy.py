@@ -44,7 +44,8 @@ def ramp(primary, secondaries, multiplier, *, in_place):
     usage, quota, reserved = primary
     if in_place:
         rooms = [free(0, quota, reserved)]
-        loads = [Fraction(usage) * (1 + (Fraction(multiplier) - 1) * k / 10) for k in range(1, 11)]
+        last = Fraction(multiplier)  # below 1 it is at once what it will be
+        loads = [Fraction(usage) * (min(1, last) * (10 - k) + last * k) / 10 for k in range(1, 11)]
     else:
         rooms = [free(*region) or Fraction(0) for region in secondaries]
         loads = [Fraction(usage) * Fraction(multiplier) * k / 10 for k in range(1, 11)]

@@ -58,11 +58,18 @@ class Twin:
         if math.isnan(self.quota.get(key, math.nan)) or not self.usage.get(key):
             return None
         times = sorted(self.usage[key])
-        step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
-        if now - times[-1] > (max(3600.0, 12 * step) if stale_after is None else stale_after):
+        past = [t for t in times if t <= now]
+        step = float(np.median(np.diff(past))) if len(past) > 1 else 0.0
+        if past and now - past[-1] > (max(3600.0, 12 * step) if stale_after is None else stale_after):
             return None
         held = [r for (name, k), r in self.rows.items() if k == key and name != but and r.holds(now)]
-        return Fraction(self.quota[key]) - Fraction(self.usage[key][times[-1]]) - sum(Fraction(r.amount) for r in held)
+        return Fraction(self.quota[key]) - Fraction(self.used(key, now)) - sum(Fraction(r.amount) for r in held)
+
+    def used(self, key, now):
+        """What was used last; what comes later counts where it is more."""
+        times = self.usage[key]
+        last = max((t for t in times if t <= now), default=min(times))
+        return max(used for t, used in times.items() if t >= last)
 
     def fits(self, key, amount, *where):
         left = self.left(key, *where)
@@ -193,7 +200,9 @@ class Twin:
             return
         was = {key: self.rows.get((name, key)) for key in rows}
         said = {key: (held(was[key]), held(row)) for key, row in rows.items()}
-        self.lines.append((action, name, said, any(row.forced for row in rows.values())))
+        # It is told of the change that takes room which is not there, and of none after it.
+        forced = any(row.forced and row.status == "active" and said[key][1] > said[key][0] for key, row in rows.items())
+        self.lines.append((action, name, said, forced))
         self.rows.update({(name, key): row for key, row in rows.items()})
 
 

@@ -20,7 +20,7 @@ from reservation_trail import verify
 from surgetank import History, QuotaKey, Store, StoreError
 from surgetank.history import claims, opening
 from surgetank.history.ledger import Ledger
-from surgetank.history.reservations import Room
+from surgetank.history.room import Room
 
 START = 1767225600
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-south-1")

@@ -162,3 +162,37 @@ def test_exit_codes(run):
     run("reservations", "reserve", f"{WEST}=60", f"{EU}=40", *AT)
     assert "find no room" in run("failover", "prepare", "us-east-1", *AT, code=2).out
     assert "failover: must be one that was prepared" in run("failover", "cancel", "us-east-1", code=3).err
+
+
+def test_a_claim_that_is_repeated_after_its_end_says_so(run, found):
+    call = ("reservations", "reserve", f"{WEST}=5", "--token", "t", "--hold", "1h")
+    run(*call, *AT)
+    later = ("--now", "2026-01-01T02:00:00Z", "--stale-after", "1d")
+    again = run(*call, *later, code=2).out
+    assert "was reserved before, and holds nothing any more" in again
+    assert found(*call, *later, code=2)["stands"] is False
+
+
+def test_a_coordination_that_nobody_knows(run):
+    run("reservations", "reserve", f"{WEST}=5", "--coordination", "drill", *AT)
+    for call in (("reservations", "list"), ("reservations", "audit"), ("plan",), ("allocate",), ("check",)):
+        answer = run(*call, "--coordination", "dril", code=3)
+        assert answer.err == (
+            "surgetank: --coordination: must be one of the store's; did you mean 'drill'? (got 'dril')\n"
+        )
+
+
+def test_an_instant_that_is_none_is_no_damage(run):
+    for call in (("plan",), ("allocate",), ("reservations", "list"), ("failover", "status")):
+        err = run(*call, "--now", "yesterday", code=3).err
+        assert "must be an instant" in err
+        assert "damaged" not in err
+
+
+def test_what_is_not_known_to_be_oversold_is_said(run):
+    run("reservations", "reserve", f"{WEST}=5", "--hold", "30d", *AT)
+    late = run("reservations", "list", "--now", "2026-01-02T00:10:00Z", code=3).out
+    assert (
+        "Not known whether it is oversold: us-west-2 ec2/L-1: its usage is not known, last observed 24 h ago"
+        in " ".join(late.split()).replace("1 d ago", "24 h ago")
+    )

@@ -86,7 +86,7 @@ def test_the_same_token_is_one_claim_however_often_it_is_sent(opened, store):
     store.release(claims[0].coordination, now=NOW)
     again = reserve(store, {EAST: 40}, token="t")
     assert (again.granted, again.repeated, again.reservations[0].status) == (True, True, "released")
-    assert "was reserved before, and stands so" in again.table()
+    assert "was reserved before, and holds nothing any more" in again.table()
     with clear_error(InvalidInput, "token: belongs to another claim", claims[0].coordination, "'t'"):
         reserve(store, {EAST: 39}, token="t")
     with clear_error(InvalidInput, "token: belongs to another claim"):

@@ -258,3 +258,15 @@ def test_forgetting_many_takes_no_longer_for_each(opened, store):
     assert content(store)[0] == ()
     assert [line.action for line in store.audit()] == ["reserve"] * 1500 + ["expire"] * 1500 + ["purge"] * 1500
     assert store.check().sound
+
+
+def test_a_sample_of_a_year_that_is_not_there_yet_makes_no_room(opened):
+    """It is the last of all by its date; what was used counts where it is more, and grows old all the same."""
+    store = opened()
+    fill(store)
+    for year, used in (("2027", 0.0), ("2028", 70.0)):
+        late = History.from_array([[used]], start=f"{year}-01-01T00:00Z", step_s=300, regions=["us-east-1"])
+        store.add_samples(late.samples())
+        room = store.rooms([EAST], now=NOW)[EAST]
+        assert room.usage == max(60.0, used)
+    assert store.rooms([EAST], now=NOW + DAY_S)[EAST].unknown

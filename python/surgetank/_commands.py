@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .plan import Plan
 
 CONFIG = "surgetank.toml"
+FAILED = 3  #: usage error, bad input or crash; for `check` also: something that must be known is not
 POLICY_NAMES = ("quantile", "classic", "rule")  # config's, which a call for help need not import
 PROGRESS_AFTER_S = 0.5
 DEMO_RUNBOOK = "region-evacuation"
@@ -227,6 +228,7 @@ def _policy(args: argparse.Namespace, config: Config, name: str | None = None) -
 def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
     step_s = config.step_s if args.step is None else args.step
     with _progress("reading the store") as progress:
+        known_coordination(store, args)
         history = store.history(step_s=step_s, until=args.now, progress=progress, coordination=args.coordination)
         history = history.complete()
     config.check(history.keys)
@@ -286,6 +288,14 @@ def _open(args: argparse.Namespace, config: Config, *, timeout_s: float = 5.0) -
     from .history.sqlite import Store
 
     return Store(_store_path(args, config), timeout_s=timeout_s)
+
+
+def known_coordination(store: Store, args: argparse.Namespace) -> None:
+    """Refuse a coordination on the command line that the store never heard of."""
+    if args.coordination is not None and not store.audit(coordination=args.coordination):
+        names = {line.coordination for line in store.audit()}
+        rule = f"must be one of the store's{nearest(args.coordination, names)}"
+        raise InvalidInput(f"--coordination: {rule} (got {args.coordination!r})")
 
 
 def _columns(given: Sequence[str]) -> dict[str, str]:

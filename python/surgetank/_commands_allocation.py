@@ -7,7 +7,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ._commands import _busy, _config, _open, _progress, _text
+from ._commands import _busy, _config, _open, _progress, _text, known_coordination
 from .errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def run_allocate(args: argparse.Namespace) -> int:
     config = _config(args)
     with _open(args, config) as store, _progress("reading the store") as progress:
         step_s = config.step_s if args.step is None else args.step
+        known_coordination(store, args)
         history = store.history(step_s=step_s, until=args.now, progress=progress, coordination=args.coordination)
         history = history.complete()
     config.check(history.keys)

@@ -7,7 +7,7 @@ import getpass
 import json
 from typing import TYPE_CHECKING, Any
 
-from ._commands import _config, _count, _open, _text
+from ._commands import FAILED, _config, _count, _open, _text, known_coordination
 from ._table import for_terminal
 from .errors import InvalidInput, nearest
 
@@ -29,7 +29,7 @@ def run_reserve(args: argparse.Namespace) -> int:
             stale_after_s=stale_after(args, config), now=args.now,
         )  # fmt: skip
     _print(found, args)
-    return 0 if found.granted else REFUSED
+    return 0 if found.granted and (found.stands or not found.done) else REFUSED
 
 
 def run_resize(args: argparse.Namespace) -> int:
@@ -77,11 +77,12 @@ def run_expire(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace) -> int:
-    """Say who holds what, until when; exit 2 where usage and reservations exceed a quota."""
+    """Say who holds what, until when; exit 2 where usage and reservations exceed a quota, 3 where that is not known."""
     with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
+        known_coordination(store, args)
         found = store.reservations(coordination=args.coordination, ended=args.all, now=args.now)
     _print(found, args)
-    return REFUSED if found.over else 0
+    return REFUSED if found.over else FAILED if found.unknown else 0
 
 
 def run_audit(args: argparse.Namespace) -> int:
@@ -89,6 +90,7 @@ def run_audit(args: argparse.Namespace) -> int:
     from .history.reservations import audit_text
 
     with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
+        known_coordination(store, args)
         lines = store.audit(coordination=args.coordination)
     if args.json:
         print(json.dumps([line.to_dict() for line in lines], indent=2))
@@ -203,7 +205,7 @@ def add_reservations(commands: Any, where: argparse.ArgumentParser) -> None:
     sub = task("expire", run_expire, "note what is overdue as expired; its room is free already", acting)
     sub.add_argument("--purge", action="store_true", help="and forget what has ended, 7 days after it was made")
 
-    sub = task("list", run_list, "who holds what, until when; exit 2 where a quota is oversold")
+    sub = task("list", run_list, "who holds what, until when; exit 2 where a quota is oversold, 3 where not known")
     sub.add_argument("--coordination", metavar="NAME", help="of one alone")
     sub.add_argument("--all", action="store_true", help="what has ended as well")
 

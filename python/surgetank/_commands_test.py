@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._commands import CONFIG, _busy, _config, _open, _progress, _text
+from ._commands import CONFIG, _busy, _config, _open, _progress, _text, known_coordination
 from ._table import for_terminal
 from .errors import InvalidInput
 
@@ -28,6 +28,7 @@ def add_test(command: Callable[..., argparse.ArgumentParser]) -> None:
         help=f"what to test: JSON, or a TOML file's [test] (default: {CONFIG} where it has one, or {TEST_FILE})",
     )  # fmt: skip
     sub.add_argument("--store", type=Path, metavar="FILE", help="the store (default: the config's, or surgetank.db)")
+    sub.add_argument("--coordination", metavar="NAME", help="whose reservations are your own, and free to you")
     sub.add_argument("--now", metavar="INSTANT", help="test as of that moment (default: the last sample)")
     sub.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")
     sub.add_argument("--ramp", action="store_true", help="also every step in which the load arrives, and who takes it")
@@ -49,7 +50,8 @@ def run_test(args: argparse.Namespace) -> int:
     test, config = _test(args)
     step_s = config.step_s if args.step is None else args.step
     with _open(args, config) as store, _progress("reading the store") as progress:
-        history = store.history(step_s=step_s, until=args.now, progress=progress)
+        known_coordination(store, args)
+        history = store.history(step_s=step_s, until=args.now, progress=progress, coordination=args.coordination)
     with _busy("testing"):
         found = adequacy(history, test, now=args.now)
     if args.json:

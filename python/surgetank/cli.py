@@ -21,12 +21,9 @@ from . import (
     _commands_store,
     _commands_test,
 )
-from ._commands import CONFIG, POLICY_NAMES
+from ._commands import CONFIG, FAILED, POLICY_NAMES
 from ._table import for_terminal
 from .errors import SurgetankError
-
-#: Usage error, bad input or crash; for `check` also: something that must be known is not.
-FAILED = 3
 
 
 class _Parser(argparse.ArgumentParser):

@@ -197,7 +197,8 @@ def _case(world: _World, test: AdequacyTest, scenario: AdequacyScenario, service
         unknown = ("The need is beyond what can be computed",)
     climb = Ramp(ramp_s=float(scenario.ramp_s))  # type: ignore[arg-type]
     if needed < MOST and known:
-        first = home.usage if scenario.in_place else 0.0
+        # Load that is there grows from what it is; one that becomes less is at once what it will be.
+        first = min(home.usage, needed) if scenario.in_place else 0.0
         climb = ramp(first, needed, climb.ramp_s, rooms)
     status = _status(needed, short, certain=not unknown, complete=len(known) == len(rooms))
     key = next(iter(group.values()), QuotaKey())

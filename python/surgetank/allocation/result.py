@@ -292,6 +292,7 @@ class Allocation(Tabular):
     def _columns(self) -> list[Column]:
         count, width = self.given.shape
         at_peak, least = self.given.extremes()
+        held = self.given.reserved
         deciding = wording.deciding(self)
         names = np.repeat(np.array(self.services, dtype=object), width)
         several = not self.given.single
@@ -299,7 +300,14 @@ class Allocation(Tabular):
             Column("service", names, "Service/quota" if several else "", numeric=False),
             Column("region", list(self.regions) * count, "Region", numeric=False),
             Column("load", at_peak, "Load" if len(self.given.load) == 1 else "Peak load", quantity, priority=4),
-            Column("existing", least, "Free" if len(self.given.existing) == 1 else "Least free", quantity, priority=3),
+            Column("reserved", held, "Reserved" if (held > 0).any() else "", quantity, priority=4),
+            Column(
+                "existing",
+                least - held,
+                "Free" if len(self.given.existing) == 1 else "Least free",
+                quantity,
+                priority=3,
+            ),
             Column("headroom", np.ravel(self.headroom), "Raise by", quantity),
             *self._new_quota(),
             Column("cost_per_unit", self.given.cost, "Unit cost", quantity, priority=5),

@@ -43,7 +43,7 @@ class ClassicPolicy:
     needed = max(base, failover, spike, minimum) over the last 30 days, with base the largest of two standard
     deviations, the week's trend, 1.2 × (maximum − usage) and 20 % of usage; failover at least 100 % of usage; spike
     50 % of usage where no spikes were seen. Required headroom is that, capped by cost and clipped to the smaller of
-    half the quota and three times usage.
+    half the quota (of what of it is not reserved) and three times usage.
 
     Parameters
     ----------
@@ -134,7 +134,8 @@ class ClassicPolicy:
             return [headroom.reason[row]]
         figures = {name: quantity(float(getattr(headroom, name)[row])) for name in _FIGURES}
         terms = ", ".join(f"{name} {figures[name]}" for name in ("base", "failover", "spike", "minimum"))
-        clip = f"Clipped to {figures['maximum']}, the smaller of half the quota and three times usage: "
+        half = "half the quota" if not headroom.reserved[row] > 0 else "half of what of the quota is not reserved"
+        clip = f"Clipped to {figures['maximum']}, the smaller of {half} and three times usage: "
         return [
             f"In use: {figures['usage']}. Terms: {terms}; the largest, {headroom.attribution[row]}, is needed.",
             f"{clip}{figures['required']} would be reserved. Free: {figures['available']}.",
@@ -198,7 +199,8 @@ def _why_classic_differs(row: Row) -> list[str]:
         return []
     figure = f'The classic utilization of {percent(row["classic_utilization"])} ("healthy") hides this:'
     if row["maximum"] < row["needed"] and row["classic_required"] == row["maximum"]:
-        clip = "half the quota" if row["maximum"] == 0.5 * row["quota"] else "three times usage"
+        half = "half of what of the quota is not reserved" if row["reserved"] > 0 else "half the quota"
+        clip = half if row["maximum"] < 3 * row["usage"] else "three times usage"
         clipped = f"it first clips the need to {quantity(row['maximum'])}, {clip}"
         return [f"{figure} {clipped}, and compares that with what is free."]
     if row["classic_required"] < row["needed"]:

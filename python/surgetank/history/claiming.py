@@ -23,7 +23,9 @@ def claim(book: Ledger, asked: Request, stale_after_s: float | None) -> Claim:
         require(row[2], "a coordination")
         if row[1] != asked.digest:
             raise invalid("token", f"belongs to another claim, {row[0]}; every claim needs its own", asked.token)
-        return Claim(coordination=row[0], granted=True, repeated=True, reservations=tuple(book.of(row[0])),
+        known = tuple(book.of(row[0]))
+        forced = any(r.forced for r in known)
+        return Claim(coordination=row[0], granted=True, repeated=True, reservations=known, forced=forced,
                      now_s=asked.now_s)  # fmt: skip
     if book.db.execute("SELECT 1 FROM coordination WHERE id = ?", (name,)).fetchone():
         raise invalid("coordination", "must be new; `resize` changes what one holds", name)

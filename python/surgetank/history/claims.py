@@ -19,7 +19,6 @@ from .keys import QuotaKey
 from .ledger import ALL, HELD, HELD_THEN, OF, OLD, Ledger, by_coordination
 from .reservations import (
     HOLD_S,
-    PURGE_S,
     Amounts,
     AuditLine,
     Claim,
@@ -33,6 +32,9 @@ from .reservations import (
     said,
 )
 from .room import Room, over_of, total
+
+#: Reservations may be made by a clock that is a little ahead.
+CLOCKS_DIFFER_S = 60
 
 
 class _Undone(Exception):
@@ -59,7 +61,7 @@ class Claims:
     # What a coordinator does.
 
     def reserve(
-        self, amounts: Amounts, *, hold_s: Duration = HOLD_S, purge_s: Duration = PURGE_S,
+        self, amounts: Amounts, *, hold_s: Duration = HOLD_S, purge_s: Duration | None = None,
         coordination: str | None = None, token: str | None = None, by: str = "", why: str = "", force: bool = False,
         dry_run: bool = False, stale_after_s: Duration | None = None, now: Instant | None = None,
     ) -> Claim:  # fmt: skip
@@ -71,8 +73,9 @@ class Claims:
             How much of each quota, above 0, in its unit.
         hold_s : float (seconds) or timedelta, default 24 h
             For how long. From then on the room is free again, whether or not anybody cleans up.
-        purge_s : float (seconds) or timedelta, default 7 d
-            After how long `purge_reservations` may forget it, once it has ended; at least ``hold_s``.
+        purge_s : float (seconds) or timedelta, optional
+            After how long `purge_reservations` may forget it, once it has ended; at least ``hold_s``. Default: the
+            longer of 7 d and ``hold_s``.
         coordination : str, optional
             What these reservations are called together; must be new. Default: a random name.
         token : str, optional
@@ -256,7 +259,7 @@ class Claims:
         -------
         Reservations
             ``found``, oldest first; ``over``: quotas in which usage has grown into what is reserved, or a claim was
-            forced.
+            forced; ``unknown``: quotas of which that is not known.
         """
         now_s = clock_s(now)
         chosen: tuple[str, tuple[Any, ...]] = (ALL, ()) if ended else (HELD, (now_s,))
@@ -265,17 +268,22 @@ class Claims:
         with self._snapshot():
             found = [r for r in self._book.read(*chosen) if ended or r.status_at(now_s) == "active"]
             held = sorted({r.key for r in found if r.status_at(now_s) == "active"})
-            over = over_of(self._book.rooms(held, now_s, None).values())
-        return Reservations(found=tuple(found), now_s=now_s, over=over)
+            rooms = self._book.rooms(held, now_s, None).values()
+        unknown = tuple(f"{room.key}: {room.unknown}" for room in rooms if room.unknown)
+        return Reservations(found=tuple(found), now_s=now_s, over=over_of(rooms), unknown=unknown)
 
     def reserved(self, *, but: str | None = None, at: Instant | None = None) -> dict[QuotaKey, float]:
-        """Key → what is reserved of it at that moment (default: the clock's now), but for one's own coordination."""
+        """Key → what is reserved of it at that moment (default: the clock's now), but for one's own coordination.
+
+        Of a past moment: what was held then, in the amounts that were held last, and as far as it was not purged;
+        `audit` has every amount there ever was. The last minute is now, by whosever clock.
+        """
         then_s, own = clock_s(at, "at"), None if but is None else named(but, "but")
+        past = at is not None and then_s < clock_s(None) - CLOCKS_DIFFER_S
         amounts: dict[QuotaKey, list[float]] = {}
         with self._snapshot():
-            where = HELD if at is None else HELD_THEN
-            for r in self._book.read(where, (then_s,)):
-                if r.coordination != own and (r.held_at(then_s) if at is not None else True):
+            for r in self._book.read(HELD_THEN if past else HELD, (then_s,)):
+                if r.coordination != own and (r.held_at(then_s) or not past):
                     amounts.setdefault(r.key, []).append(r.amount)
         return {key: total(held) for key, held in amounts.items()}
 

@@ -33,13 +33,16 @@ class Failovers:
         with self._snapshot():
             query = f"SELECT {SOUND['failover']}, state, body FROM failover WHERE name = ?"
             row = self._db.execute(query, (name,)).fetchone()
-            return (NORMAL, {}) if row is None else (row[1], read_body(row[0], row[2]))
+            return (NORMAL, {}) if row is None else (row[1], read_body(row[0], row[2], "a failover"))
 
     def failovers(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Name → state and body of each, in the order in which they were first begun."""
         with self._snapshot():
             query = f"SELECT name, {SOUND['failover']}, state, body FROM failover ORDER BY rowid"
-            return {name: (state, read_body(sound, body)) for name, sound, state, body in self._db.execute(query)}
+            return {
+                name: (state, read_body(sound, body, "a failover"))
+                for name, sound, state, body in self._db.execute(query)
+            }
 
     def move_failover(
         self, name: str, *, before: tuple[str, int], after: str, body: Mapping[str, Any], action: str, by: str,
@@ -72,6 +75,12 @@ class Failovers:
             query = f"SELECT {SOUND['failover_event']}, {fields} FROM failover_event"
             query += " WHERE failover = ?1 OR ?1 IS NULL ORDER BY id"
             return [
-                dict(zip(names, (row[0], instant(row[1]), *row[2:-1], read_body(sound, row[-1])), strict=True))
+                dict(
+                    zip(
+                        names,
+                        (row[0], instant(row[1]), *row[2:-1], read_body(sound, row[-1], "a failover")),
+                        strict=True,
+                    )
+                )
                 for sound, *row in self._db.execute(query, (name,))
             ]

@@ -15,7 +15,7 @@ from ..errors import invalid, nearest
 from .keys import KEY_FIELDS, QuotaKey
 from .reservations import STATES, AuditLine, Reservation
 from .room import Room, is_stale
-from .schema import SOUND, read_body, read_quota, unpack_day
+from .schema import DAY_S, SOUND, read_body, read_quota, unpack_day
 
 _KEY = ", ".join(KEY_FIELDS)
 _FIELDS = "amount, created, expires, purge, status, ended, forced"
@@ -96,7 +96,7 @@ class Ledger:
     def note(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
         """Write a line of the audit trail."""
         body = json.dumps([_change(was, new) for was, new in changes])
-        forced = any(new is not None and new.forced for _, new in changes)
+        forced = any(_forces(was, new) for was, new in changes)
         fields = "at, action, coordination, actor, why, forced, body"
         self.db.execute(
             f"INSERT INTO audit ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?)", (now_s, action, name, *words, forced, body)
@@ -142,16 +142,20 @@ class Ledger:
     def _last_usage(self, key_id: int, now_s: int, stale_after_s: float | None) -> tuple[float, int | None]:
         """The last sample, NaN where it is too old to say anything; and when it was.
 
-        One from after ``now_s`` counts as well: a clock that is put back makes nobody's usage less.
+        What lies after ``now_s`` counts where it is more: a clock that is put back makes nobody's usage less, nor does
+        a sample of a year that is not there yet.
         """
-        query = "SELECT * FROM usage_day WHERE key_id = ? ORDER BY day DESC LIMIT 2"
-        days = [unpack_day(row) for row in self.db.execute(query, (key_id,))][::-1]
-        if not days:
+        days = "SELECT * FROM usage_day WHERE key_id = ?1 AND day {} ?2 ORDER BY day"
+        at = (key_id, now_s // DAY_S)
+        read = [*self.db.execute(days.format("<=") + " DESC LIMIT 2", at)][::-1]
+        read += self.db.execute(days.format(">"), at)
+        if not read:
             return math.nan, None
-        time_s, value = (np.concatenate(parts) for parts in zip(*days, strict=True))
-        last_s = int(time_s[-1])
-        stale = is_stale(now_s - last_s, time_s) if stale_after_s is None else now_s - last_s > stale_after_s
-        return math.nan if stale else float(value[-1]), last_s
+        time_s, value = (np.concatenate(parts) for parts in zip(*map(unpack_day, read), strict=True))
+        upto = int(np.searchsorted(time_s, now_s, side="right"))
+        last_s = int(time_s[max(upto - 1, 0)])
+        stale = is_stale(now_s - last_s, time_s[:upto]) if stale_after_s is None else now_s - last_s > stale_after_s
+        return math.nan if stale else float(value[max(upto - 1, 0) :].max()), last_s
 
 
 def _chosen(table: str, where: str) -> str:
@@ -201,6 +205,13 @@ def require(sound: object, what: str) -> None:
     """Refuse a row that is not what was written."""
     if not sound:
         raise sqlite3.DatabaseError(f"malformed: {what} is not what was written")
+
+
+def _forces(was: Reservation | None, new: Reservation | None) -> bool:
+    """Whether this change took room that was not there; that it was taken once is no news."""
+    if new is None or not new.forced or new.status != "active":
+        return False
+    return was is None or was.status != "active" or new.amount > was.amount
 
 
 def _change(was: Reservation | None, new: Reservation | None) -> dict[str, Any]:

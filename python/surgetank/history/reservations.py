@@ -69,6 +69,11 @@ class Claim(Tabular):
     now_s: int = 0
     done: bool = True  #: False: a dry run
 
+    @property
+    def stands(self) -> bool:
+        """Whether any of it holds room: what was granted before may have ended."""
+        return any(r.status_at(self.now_s) == "active" for r in self.reservations)
+
     def require_met(self) -> None:
         """Raise `InvalidInput` unless the claim was granted."""
         if not self.granted:
@@ -81,6 +86,7 @@ class Claim(Tabular):
             "granted": self.granted,
             "forced": self.forced,
             "repeated": self.repeated,
+            "stands": self.stands,
             "done": self.done,
             "short": [{**_named(s.key), "asked": s.asked, "free": for_json(s.free), "because": s.because}
                       for s in self.short],
@@ -90,9 +96,9 @@ class Claim(Tabular):
     def _caption(self) -> str:
         if not self.granted:
             return f"{self.coordination}: refused, nothing was changed"
-        held = (
-            "was reserved before, and stands so" if self.repeated else "reserved" if self.done else "would be reserved"
-        )
+        held = "reserved" if self.done else "would be reserved"
+        if self.repeated:
+            held = "was reserved before, and " + ("stands so" if self.stands else "holds nothing any more")
         return f"{self.coordination}: {held}"
 
     def _notes(self) -> list[str]:
@@ -117,6 +123,7 @@ class Reservations(Tabular):
     found: tuple[Reservation, ...]
     now_s: int
     over: tuple[str, ...] = ()  #: quotas in which usage and reservations exceed the quota, and by how much
+    unknown: tuple[str, ...] = ()  #: quotas of which that cannot be said, and why
 
     def __len__(self) -> int:
         """Give how many there are."""
@@ -125,7 +132,12 @@ class Reservations(Tabular):
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         found = [record(r, self.now_s) for r in self.found]
-        return {"now": instant(self.now_s), "reservations": found, "oversold": list(self.over)}
+        return {
+            "now": instant(self.now_s),
+            "reservations": found,
+            "oversold": list(self.over),
+            "unknown": list(self.unknown),
+        }
 
     def _caption(self) -> str:
         counts = {s: sum(r.status_at(self.now_s) == s for r in self.found) for s in STATES}
@@ -133,7 +145,8 @@ class Reservations(Tabular):
         return f"Reservations at {instant(self.now_s)}: {said or 'none'}"
 
     def _notes(self) -> list[str]:
-        return [f"OVERSOLD: {printable(line, 300)}." for line in self.over]
+        lines = [f"OVERSOLD: {printable(line, 300)}." for line in self.over]
+        return lines + [f"Not known whether it is oversold: {printable(line, 300)}." for line in self.unknown]
 
     def _columns(self) -> list[Column]:
         return reservation_columns(self.found, self.now_s)
@@ -191,12 +204,12 @@ def audit_text(line: AuditLine) -> str:
 
 
 def request(
-    amounts: Amounts, *, hold_s: Duration, purge_s: Duration, coordination: str | None, token: str | None, by: str,
+    amounts: Amounts, *, hold_s: Duration, purge_s: Duration | None, coordination: str | None, token: str | None, by: str,
     why: str, force: bool, now: Instant | None,
 ) -> Request:  # fmt: skip
     """Check what was asked for."""
     hold, now_s = duration_s(hold_s, "hold_s", above=True), clock_s(now)
-    purge = duration_s(purge_s, "purge_s", least=hold)
+    purge = max(PURGE_S, hold) if purge_s is None else duration_s(purge_s, "purge_s", least=hold)
     after(now_s, hold, "hold_s"), after(now_s, purge, "purge_s")
     checked = Request(
         amounts=amounts_of(amounts),

@@ -186,11 +186,11 @@ def read_keys(rows: Iterable[tuple[Any, ...]]) -> tuple[tuple[QuotaKey, ...], li
     return tuple(keys), list(keys.values())
 
 
-def read_body(sound: object, text: str) -> dict[str, Any]:
-    """Give the JSON of a plan or an import's report, if the row is what was written."""
+def read_body(sound: object, text: str, what: str = "a plan or an import's report") -> dict[str, Any]:
+    """Give the JSON of a row, such as a plan or an import's report, if it is what was written."""
     body = json.loads(text)
     if not sound or not isinstance(body, dict):
-        raise ValueError("a plan or an import's report is not what was written")
+        raise ValueError(f"{what} is not what was written")
     return body
 
 

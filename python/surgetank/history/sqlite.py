@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .._bridge import Duration, Instant, number
-from ..errors import StoreError, invalid
+from .._bridge import Duration, Instant, instant_s, number
+from ..errors import InvalidInput, StoreError, invalid
 from ..scenario import Scenario
 from .batches import Progress
 from .claims import Claims
@@ -129,7 +129,7 @@ class Store(Upkeep, Claims, Failovers):
             try:
                 with one_moment(self._db):
                     yield
-            except UnicodeEncodeError:  # a name that was asked for, nothing that was read
+            except (UnicodeEncodeError, InvalidInput):  # what was asked for, nothing that was read
                 raise
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 reason = f"is damaged ({type(error).__name__}: {error})"
@@ -240,12 +240,13 @@ class Store(Upkeep, Claims, Failovers):
     ) -> History:  # fmt: skip
         """Read everything: usage on its grid (see `History.read` for the arguments), quotas, scenarios, reservations.
 
-        Reservations are those of ``until``, by default of the clock's now. Those of ``coordination`` are one's own, and
-        left out.
+        Reservations are those of ``until``, by default of the clock's now, see `reserved`. Those of ``coordination``
+        are one's own, and left out.
         """
+        moment = None if until is None else instant_s(until, "now")
         with self._snapshot():
             found, quotas, scenarios = self.samples(progress=progress), self.quotas(), self.scenarios()
-            reserved = self.reserved(but=coordination, at=until)
+            reserved = self.reserved(but=coordination, at=moment)
         made = History.from_samples(found, quotas=quotas, step_s=step_s, until=until, scenarios=scenarios)
         return replace(made, reserved=reserved)
 
