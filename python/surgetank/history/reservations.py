@@ -204,8 +204,8 @@ def audit_text(line: AuditLine) -> str:
 
 
 def request(
-    amounts: Amounts, *, hold_s: Duration, purge_s: Duration | None, coordination: str | None, token: str | None, by: str,
-    why: str, force: bool, now: Instant | None,
+    amounts: Amounts, *, hold_s: Duration, purge_s: Duration | None, coordination: str | None, token: str | None,
+    by: str, why: str, force: bool, now: Instant | None,
 ) -> Request:  # fmt: skip
     """Check what was asked for."""
     hold, now_s = duration_s(hold_s, "hold_s", above=True), clock_s(now)
