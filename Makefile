@@ -83,6 +83,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python bench/bench_quantile.py --write
 	$(BIN)/python bench/out_of_sample.py --write
 	$(BIN)/python bench/bench_import.py --write
+	$(BIN)/python bench/bench_reservations.py --write
 
 format: $(VENV)/.check
 	$(BIN)/ruff check --fix .

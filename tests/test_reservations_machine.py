@@ -260,7 +260,7 @@ class Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-Machine.TestCase.settings = settings(max_examples=60 * FAULTS, stateful_step_count=50, deadline=None)
+Machine.TestCase.settings = settings(max_examples=60 * min(FAULTS, 8), stateful_step_count=50, deadline=None)
 TestMachine = Machine.TestCase
 
 

@@ -10,6 +10,7 @@ import pytest
 from clear import clear_error
 from store_faults import FAULTS
 from surgetank import Store, StoreError
+from surgetank.history import opening
 from surgetank.history.soundness import check_store
 from test_store import content, series
 
@@ -55,6 +56,23 @@ def test_a_lock_that_is_not_given_up_is_a_store_error_in_time(store):
             other.communicate("")
             waiting.import_usage(series("b"))  # and goes on when the other is done
     assert len(store.keys_with_usage()) == 2
+
+
+def test_who_waits_for_a_lock_tries_again_soon(store, monkeypatch):
+    """SQLite's own sleeps grow to 0.1 s; between two that write all the time a third would wait for seconds."""
+    slept, sleep = [], time.sleep
+    monkeypatch.setattr(opening.time, "sleep", lambda seconds: (slept.append(seconds), sleep(seconds)))
+    with store.transaction(), Store(store.path, timeout_s=0.3) as waiting:
+        started = time.monotonic()
+        with clear_error(StoreError, "another process", "0.3 s"):
+            waiting.import_usage(series("b"))
+        assert 0.3 <= time.monotonic() - started < 3
+        assert waiting._db.execute("PRAGMA busy_timeout").fetchone() == (300,)
+    assert len(slept) > 20
+    assert max(slept) <= 0.005
+    waiting = Store(store.path, timeout_s=0)
+    with waiting, store.transaction(), clear_error(StoreError, "another process", "0 s"):
+        waiting.import_usage(series("b"))
 
 
 def test_several_processes_make_and_fill_one_store(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,8 @@ from .schema import APPLICATION_ID, REMEDY, checksum, explain, shown_path
 
 #: What reading a damaged file raises: SQLite's own message may hold what is no UTF-8.
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+#: Between two tries to write, chosen by chance up to so much: first, and in the end.
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.001, 0.005
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -174,7 +177,10 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         if inner
         else ("BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",))
     )
-    db.execute(begin)
+    if inner:
+        db.execute(begin)
+    else:
+        _begin(db, begin)
     try:
         yield
         db.execute(end)
@@ -183,6 +189,30 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
             for statement in undo:
                 db.execute(statement)
         raise
+
+
+def _begin(db: sqlite3.Connection, begin: str) -> None:
+    """Begin to write as soon as nobody else does.
+
+    SQLite sleeps ever longer between its tries, up to 0.1 s: who comes again at once is always first, and others may
+    wait for seconds.
+    """
+    timeout_ms = db.execute("PRAGMA busy_timeout").fetchone()[0]
+    deadline, most_s = time.monotonic() + timeout_ms / 1000, SHORTEST_WAIT_S
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                db.execute(begin)
+                return
+            except sqlite3.OperationalError as error:
+                left_s = deadline - time.monotonic()
+                if "locked" not in str(error) or left_s <= 0:
+                    raise
+            time.sleep(min(left_s, random.uniform(0, most_s)))
+            most_s = min(LONGEST_WAIT_S, 1.5 * most_s)
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 
 
 @contextlib.contextmanager
