@@ -14,8 +14,8 @@ from _peers_reservations import KEYS, START, WAYS, Surgetank
 from surgetank import Store
 
 PROCESSES = (1, 2, 4, 8)
-ROUNDS = 3
-SECONDS = 1.8  # of each process in each round
+ROUNDS = 9
+SECONDS = 0.6  # of each process in each round
 
 
 def at_once(way, path, processes, work):

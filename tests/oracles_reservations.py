@@ -58,7 +58,8 @@ class Twin:
         if math.isnan(self.quota.get(key, math.nan)) or not self.usage.get(key):
             return None
         times = sorted(self.usage[key])
-        past = [t for t in times if t <= now]
+        days = sorted({t // 86_400 for t in times if t // 86_400 <= now // 86_400})[-2:]
+        past = [t for t in times if t <= now and t // 86_400 in days]  # its steps are those of the last two days
         step = float(np.median(np.diff(past))) if len(past) > 1 else 0.0
         if past and now - past[-1] > (max(3600.0, 12 * step) if stale_after is None else stale_after):
             return None
