@@ -28,6 +28,7 @@ from surgetank import (
     recover_failover,
     replan_failover,
 )
+from surgetank.failover.standing import standing, standing_text
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_an_active_failover_may_take_more_in_an_emergency(tmp_path):
         prepare_failover(store, "us-east-1", act=True, now=NOW)
         activate_failover(store, "us-east-1", act=True, now=NOW)
         assert sum(held(store).values()) == pytest.approx(72)
-        with clear_error(InvalidInput, "failover", "is active: activate it as an emergency"):
+        with clear_error(InvalidInput, "failover", "is active already, since 2026-01-01T00:10:00Z; replan"):
             activate_failover(store, "us-east-1", act=True, now=NOW)
         move = activate_failover(store, "us-east-1", emergency=True, act=True, why="more", now=NOW)
         assert (move.before.state, move.after.state, move.unplaced) == ("active", "active", {})
@@ -226,3 +227,42 @@ def test_a_region_that_uses_nothing_has_nothing_to_move(tmp_path):
         move = prepare_failover(store, "us-east-1", act=True, now=NOW)
         assert (move.granted, move.unknown) == (False, ())
         assert move.because == "us-east-1: no load is known that could move"
+
+
+def test_room_that_nobody_can_judge_any_more_is_kept(store):
+    """Metrics are lost when they are needed most: what is held is not given back for that."""
+    prepare_failover(store, "us-east-1", act=True, now=NOW)
+    before, late = held(store), "2026-01-01T06:00Z"
+    for act in (activate_failover, replan_failover):
+        move = act(store, "us-east-1", act=True, now=late)
+        assert (held(store, late), move.unplaced) == (before, {})
+        assert set(move.kept) == {WEST, EU}
+        assert "its room is not known now, what was held there is held on" in " ".join(str(move).split())
+    used_later(store, (0.0, 65.0, 75.0), "2026-01-01T06:00Z")
+    assert replan_failover(store, "us-east-1", act=True, now=late).ok
+    assert held(store, late) == {}
+
+
+def test_nothing_goes_back_where_there_is_no_room(store):
+    prepare_failover(store, "us-east-1", act=True, now=NOW)
+    activate_failover(store, "us-east-1", act=True, now=NOW)
+    used_later(store, (0.0, 65.0, 75.0), "2026-01-01T02:10Z")
+    late = "2026-01-01T02:11Z"
+    other = store.reserve({EAST: 97.0}, now=late)
+    move = recover_failover(store, "us-east-1", act=True, now=late)
+    assert (move.granted, move.because) == (
+        False, "ec2/L-1: 6 are to be back in us-east-1, which has room for 3",
+    )  # fmt: skip
+    store.release(other.coordination, now=late)
+    assert recover_failover(store, "us-east-1", act=True, now=late).done
+
+
+def test_what_found_no_room_is_told_again(tmp_path):
+    with filled(tmp_path / "fleet.db", (90.0, 60.0, 50.0)) as store:
+        move = prepare_failover(store, "us-east-1", act=True, now=NOW)
+        assert "ec2/L-1: 18 find no room; 18 more are free, which the sharing rule keeps back." in " ".join(
+            str(move).split()
+        )
+        (found,) = standing(store, now=NOW)
+        assert found["unplaced"] == {"ec2/L-1": pytest.approx(18)}
+        assert "ec2/L-1: 18 found no room" in standing_text([found])

@@ -136,7 +136,7 @@ def test_results_are_ready_for_json(store):
         "expires": "2026-01-02T00:15:00Z", "purge": "2026-01-08T00:15:00Z", "ended": None, "forced": False,
     }  # fmt: skip
     assert found["refused"].to_dict() | {"short": None} == {
-        "coordination": "no", "granted": False, "forced": False, "repeated": False, "stands": False, "done": True,
+        "coordination": "no", "granted": False, "forced": False, "repeated": False, "stands": False, "done": False,
         "short": None, "reservations": [],
     }  # fmt: skip
     assert found["unknown"].to_dict()["short"][0]["free"] is None

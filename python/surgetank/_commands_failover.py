@@ -108,7 +108,11 @@ def _eligible(config: Config) -> Any:
 
 
 def _print(move: Move, args: argparse.Namespace) -> int:
-    print(json.dumps(move.to_dict(), indent=2, allow_nan=False) if args.json else _text(move))
+    if args.json:
+        print(json.dumps(move.to_dict(), indent=2, allow_nan=False))
+    else:
+        done = "done" if move.done else "not done" if not move.granted else "a dry run; --yes does it"
+        print(f"{_text(move)}\nexit {move.exit_code}: {done}{'' if move.ok or not move.granted else ', but see above'}")
     return move.exit_code
 
 
@@ -155,8 +159,8 @@ def add_failover(commands: Any, where: argparse.ArgumentParser) -> None:
     )
     sub.add_argument("name", metavar="NAME", help="of a failover")
 
-    help = "the next step of the failback: 10, 50, then 100 % of the load; releases that share; exit 2 before it is due"
-    sub = task("recover", run_recover_step, help.replace("%", "%%"), acting)
+    help = "the next step of the failback: a tenth, half, then all of the load; exit 2 before it is due"
+    sub = task("recover", run_recover_step, help, acting)
     sub.add_argument("name", metavar="NAME", help="of a failover")
     sub.add_argument("--early", action="store_true", help="before it is due; needs --why")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .._bridge import Duration, duration_s
-from .._table import span
+from .._table import quantity, span
 from ..errors import invalid
 from ..history import QuotaKey
 from ..history.reservations import HOLD_S, NORMAL, Claim
@@ -16,7 +16,7 @@ from ..history.samples import instant
 from .landing import landings_of, loads_of
 from .life import Failover, Landing, known_name
 from .move import Move, Row, Shed
-from .placing import Placing, Scene, place
+from .placing import Placing, Scene, place, service_of
 
 if TYPE_CHECKING:
     from ..history.sqlite import Store
@@ -71,14 +71,21 @@ class Acting:
                 raise invalid("failed", rule, region)
         loads = loads_of(scene, one, self.action, seen)
         known = landings_of(scene, one, loads, closed, stated or {}, seen)
-        there = {s: math.fsum(a.landed for (service, _), a in known.items() if service == s) for s in loads}
+        held = self._held(one)
+        # Room that nobody can judge now is kept: metrics are lost when they are needed most.
+        kept = {key: amount for key, amount in held.items() if scene.is_unknown(key) and key.region not in closed}
+        there = {
+            s: math.fsum(a.landed for (service, _), a in known.items() if service == s)
+            + math.fsum(amount for key, amount in kept.items() if service_of(key) == s)
+            for s in loads
+        }
         placing = place(
-            scene, one.failed, {s: max(0.0, load.need - there[s]) for s, load in loads.items()}, one.rule,
+            scene, one.failed, {s: _left(load.need, there[s]) for s, load in loads.items()}, one.rule,
             eligible=one.eligible, closed=closed,
             critical={s: _of_rest(one.critical, load.need, there[s]) for s, load in loads.items()},
             emergency=one.emergency,
         )  # fmt: skip
-        landings = _assigned(placing, known)
+        landings = _assigned(placing, known, kept, one)
         after = replace(
             one,
             state=state,
@@ -94,7 +101,6 @@ class Acting:
             moving = any(load.need > 0 for load in loads.values())
             refused = "nothing is free" if moving else f"{' and '.join(one.failed)}: no load is known that could move"
         if refused:
-            held = self._held(one)
             move = Move(
                 action=self.action, before=one, after=one, granted=False, done=False, because=refused,
                 rows=_rows(scene, one, held, held), now_s=self.now_s,
@@ -108,8 +114,10 @@ class Acting:
                 p.service: p.critical_unplaced for p in placing.placed if p.critical_unplaced > LEAST_FRAC * p.need
             },
             shed=_shed(placing, one) if one.emergency else (),
+            spare={p.service: p.spare for p in placing.placed},
             unknown=placing.unknown,
             left_out=placing.left_out,
+            kept=tuple(kept),
         )
 
     def step_back(self, one: Failover, early: bool) -> Move:
@@ -118,17 +126,13 @@ class Acting:
         due_s, held = one.due_s or 0, self._held(one)
         if self.now_s < due_s and not early:
             wait = span(due_s - self.now_s)
-            what = "stable" if one.state == "active" else "held"
-            because = f"not before {instant(due_s)}, in {wait}; until then it must be {what} (early=True, --early)"
-            rows = _rows(self._scene(one), one, held, held)
-            return Move(
-                action=self.action, before=one, after=one, granted=False, done=False, because=because, rows=rows,
-                now_s=self.now_s,
-            )  # fmt: skip
+            return self._not_now(one, held, f"not before {instant(due_s)}, in {wait}, unless early")
         if one.state == "active":
             one_held = tuple(replace(a, held=held.get(a.key, 0.0)) for a in one.landings)
             one = replace(one, landings=one_held)
         share = one.failback.shares[one.step]
+        if not early and (lacking := _no_way_back(self._scene(one), one, share)):
+            return self._not_now(one, held, lacking)
         step = one.step + 1
         last = step == len(one.failback.shares)
         after = replace(
@@ -140,6 +144,12 @@ class Acting:
         )
         keep = {a.key: min(held.get(a.key, 0.0), a.held * (1 - share)) for a in one.landings}
         return self.hold(one, after, {key: amount for key, amount in keep.items() if amount > 0}, self._scene(one))
+
+    def _not_now(self, one: Failover, held: Amounts, because: str) -> Move:
+        return Move(
+            action=self.action, before=one, after=one, granted=False, done=False, because=because,
+            rows=_rows(self._scene(one), one, held, held), now_s=self.now_s,
+        )  # fmt: skip
 
     def hold(self, before: Failover, after: Failover, amounts: Amounts, scene: Scene | None = None) -> Move:
         """Make the store hold exactly that for the failover, and write where it stands now."""
@@ -183,7 +193,7 @@ class Acting:
         if not amounts:
             return None, ""
         # The same move claims once, and under a name by which it is found again.
-        name = f"failover {one.name[:150]} {one.revision}"
+        name = f"failover:{one.name[:150]}:{one.revision}"
         made = self.store.reserve(
             amounts, coordination=name, token=name, by=self.by, why=why, now=self.now_s,
             stale_after_s=self.stale_after_s,
@@ -199,21 +209,46 @@ class Acting:
         return {region: other.name for other in found if other.state != NORMAL for region in other.failed}
 
 
+def _left(need: float, there: float) -> float:
+    """What of a load is not there yet; what is rounding counts as there."""
+    return need - there if need - there > LEAST_FRAC * need else 0.0
+
+
 def _of_rest(critical: float, need: float, there: float) -> float:
     """The critical share of what has not landed, where that of the whole is ``critical`` and landed first."""
     rest = need - there
     return 0.0 if rest <= 0 else min(1.0, max(0.0, critical * need - there) / rest)
 
 
-def _assigned(placing: Placing, known: Mapping[tuple[str, QuotaKey], Landing]) -> tuple[Landing, ...]:
-    """Where everything goes now: what has landed stays, what has not is as it was placed."""
+def _assigned(
+    placing: Placing, known: Mapping[tuple[str, QuotaKey], Landing], kept: Amounts, one: Failover
+) -> tuple[Landing, ...]:
+    """Where everything goes now: what has landed stays, what has not is as it was placed, or kept."""
     found = {at: replace(a, assigned=a.landed) for at, a in known.items() if a.landed > 0}
     for p in placing.placed:
         for key, amount in p.amounts.items():
             at = (p.service, key)
             was = known.get(at) or Landing(service=p.service, key=key, base=p.rooms[key.region].usage, assigned=0.0)
             found[at] = replace(was, assigned=was.landed + amount)
+    before = {a.key: a for a in one.landings}
+    for key, amount in kept.items():
+        at = (service_of(key), key)
+        was = known.get(at) or before.get(key) or Landing(service=at[0], key=key, base=0.0, assigned=0.0)
+        found[at] = replace(was, assigned=was.landed + amount)
     return tuple(found.values())
+
+
+def _no_way_back(scene: Scene, one: Failover, share: float) -> str:
+    """Where the failed Regions have no room for the share that is to be back; empty where they have, or none knows."""
+    for service, load in one.loads.items():
+        rooms = [room for region, room in scene.services.get(service, {}).items() if region in one.failed]
+        if not rooms or any(room.unknown for room in rooms):
+            continue
+        room_for, back = math.fsum(room.usage + max(0.0, room.free) for room in rooms), share * load.source
+        if back > room_for * (1 + LEAST_FRAC):
+            where = " and ".join(one.failed)
+            return f"{service}: {quantity(back)} are to be back in {where}, which has room for {quantity(room_for)}"
+    return ""
 
 
 def _shed(placing: Placing, one: Failover) -> tuple[Shed, ...]:

@@ -12,6 +12,7 @@ from ..allocation import Proportional
 from ..errors import invalid
 from ..history import QuotaKey
 from ..history.reservations import NORMAL, amounts_of, clock_s, named, said
+from ..history.samples import instant
 from .acting import Acting
 from .life import Failback, Failover
 from .move import Move
@@ -159,9 +160,11 @@ def activate_failover(
     back, to, amounts = None if failback is None else _failback(failback), _eligible(eligible), _landed(landed)
 
     def activate(one: Failover) -> Move:
-        if one.state in (NORMAL, "active") and not emergency:
-            how = "prepare it first, or activate" if one.state == NORMAL else "activate"
-            raise invalid("failover", f"{name} is {one.state}: {how} it as an emergency", "activate")
+        if one.state == NORMAL and not emergency:
+            raise invalid("failover", f"{name} is normal: prepare it first, or activate it as an emergency", "activate")
+        if one.state == "active" and not emergency:
+            rule = f"{name} is active already, since {instant(one.since_s)}; replan shares out again"
+            raise invalid("failover", rule, "activate")
         if gone is not None and set(gone) != set(one.failed):
             raise invalid("failed", f"must be what {name} gives up, {', '.join(one.failed)}", list(gone))
         urgent = emergency or (one.emergency and one.state != NORMAL)
@@ -233,7 +236,8 @@ def recover_failover(
     Returns
     -------
     Move
-        Not granted before the step is due, unless ``early``.
+        Not granted, unless ``early``, before the step is due, and where the failed Regions have no room for what is to
+        be back. Whether all is stable is for you to judge.
     """
     if early and not why.strip():
         raise invalid("why", "must say why it cannot wait", why)

@@ -61,10 +61,12 @@ class Move(Tabular):
     rows: tuple[Row, ...] = ()
     unplaced: Mapping[str, float] = field(default_factory=dict)  #: service → load that nobody takes
     critical_unplaced: Mapping[str, float] = field(default_factory=dict)  #: of that, what must not be shed
+    spare: Mapping[str, float] = field(default_factory=dict)  #: service → what is free and was not taken
     shed: tuple[Shed, ...] = ()
     short: tuple[Short, ...] = ()  #: quotas in which a claim had no room
     unknown: tuple[str, ...] = ()  #: services of which nothing can be said, and why
     left_out: tuple[str, ...] = ()  #: quotas whose room is not known, and counts as none
+    kept: tuple[QuotaKey, ...] = ()  #: of those, in which what was held before is held on
     now_s: int = 0
 
     @property
@@ -113,6 +115,7 @@ class Move(Tabular):
             ],
             "unknown": list(self.unknown),
             "left_out": list(self.left_out),
+            "kept": [key._asdict() for key in self.kept],
             "next_step": None if self.after.due_s is None else instant(self.after.due_s),
         }  # fmt: skip
 
@@ -120,8 +123,12 @@ class Move(Tabular):
         lines = []
         for service, amount in self.unplaced.items():
             critical = self.critical_unplaced.get(service, 0.0)
-            whole = f", {quantity(critical)} of it critical" if 0 < critical < amount else ""
-            lines.append(f"{service}: {quantity(amount)} find no room{whole}")
+            least = 1e-9 * amount
+            whole = ", all of it critical" if critical > amount - least else f", {quantity(critical)} of it critical"
+            spare = self.spare.get(service, 0.0)
+            more = f"; {quantity(spare)} more are free, which the sharing rule keeps back" if spare > least else ""
+            emergency = self.granted and self.after.emergency
+            lines.append(f"{service}: {quantity(amount)} find no room{whole if emergency and critical else ''}{more}")
         return [*lines, *self.unknown]
 
     def _caption(self) -> str:
@@ -133,7 +140,7 @@ class Move(Tabular):
             return f"{self.before.name} stays {self.before.state}, {self.action} refused: {self.because}"
         if one.state == "recovering":
             where += f", {percent(one.failback.shares[one.step - 1])} of the load back"
-        return where if self.done else f"{where} (dry run: nothing was changed; --yes, act=True, does it)"
+        return where if self.done else f"{where} (dry run: nothing was changed)"
 
     def _notes(self) -> list[str]:
         lines = [f"{line}." for line in self._open()]
@@ -150,6 +157,7 @@ class Move(Tabular):
             lines += [f"… and {len(warm) - MOST_NOTES} more to pre-warm."] if len(warm) > MOST_NOTES else []
         if self.granted and self.after.held_until_s and self.after.coordination:
             lines.append(f"Held until {instant(self.after.held_until_s)}; every step holds it for 24 h again.")
+        lines += [f"{key}: its room is not known now, what was held there is held on." for key in self.kept]
         if self.left_out:
             more = f" and {len(self.left_out) - 5} more" if len(self.left_out) > 5 else ""
             lines.append(f"No room is counted on where it is not known: {'; '.join(self.left_out[:5])}{more}.")

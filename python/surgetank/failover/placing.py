@@ -50,6 +50,11 @@ class Scene:
         there = [rooms[region].usage for region in regions if region in rooms]
         return total(there) if there else math.nan
 
+    def is_unknown(self, key: QuotaKey) -> bool:
+        """Whether nothing can be said of the room in a quota, though the store knows it."""
+        room = self.services.get(service_of(key), {}).get(key.region)
+        return room is not None and bool(room.unknown)
+
     def used(self, key: QuotaKey) -> float:
         """The last usage of a quota; NaN where not known."""
         found = (rooms[key.region] for rooms in self.services.values() if key.region in rooms)
@@ -82,6 +87,11 @@ class Placed:
     def unplaced(self) -> float:
         """What nobody takes."""
         return self.need - self.shared.need + self.shared.shortfall
+
+    @property
+    def spare(self) -> float:
+        """What is free and was not taken: the rule keeps it back."""
+        return total(max(0.0, room.free) for room in self.rooms.values()) - total(self.amounts.values())
 
     @property
     def critical_unplaced(self) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from .._bridge import Instant
+from .._table import quantity
 from ..errors import printable
 from ..history.reservations import clock_s
 from ..history.samples import instant
@@ -29,6 +31,7 @@ def standing(store: Store, name: str | None = None, now: Instant | None = None) 
                     **one.to_dict(),
                     "holds": len(own),
                     "until": instant(min(r.expires_s for r in own)) if own else None,
+                    "unplaced": unplaced_of(one),
                     "lapsed": bool(one.coordination) and not own,
                     "next_step": None if one.due_s is None else instant(one.due_s),
                     "next": [action for action, ways in WAYS.items() if ways.get(one.state)],
@@ -36,6 +39,14 @@ def standing(store: Store, name: str | None = None, now: Instant | None = None) 
                 }
             )
     return result
+
+
+def unplaced_of(one: Failover) -> dict[str, float]:
+    """Service → what of its load is assigned to nobody, while it is prepared or moves."""
+    if one.state not in ("preparing", "active"):
+        return {}
+    taken = {s: math.fsum(a.assigned for a in one.landings if a.service == s) for s in one.loads}
+    return {s: load.need - taken[s] for s, load in one.loads.items() if load.need - taken[s] > 1e-9 * load.need}
 
 
 def standing_text(found: list[dict[str, Any]]) -> str:
@@ -46,6 +57,7 @@ def standing_text(found: list[dict[str, Any]]) -> str:
         if one["holds"]:
             held = f"room in {one['holds']} quota{'' if one['holds'] == 1 else 's'} until {one['until']}"
             lines.append(f"  holds {held} (coordination {one['coordination']!r})")
+        lines += [f"  {service}: {quantity(amount)} found no room" for service, amount in one["unplaced"].items()]
         if one["lapsed"]:
             again = "replan" if "replan" in one["next"] else "activate"
             lines.append(f"  the room it held has EXPIRED, and is anybody's; {again} it to claim it again")

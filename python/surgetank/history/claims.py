@@ -134,7 +134,8 @@ class Claims:
         )  # fmt: skip
         limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
         with self._changing(dry_run) as answer:
-            answer.append(replace(claim(self._book, asked, limit), done=not dry_run))
+            made = claim(self._book, asked, limit)
+            answer.append(replace(made, done=made.granted and not dry_run))
         found: Claim = answer[0]
         return found
 
@@ -173,7 +174,7 @@ class Claims:
         until_s = None if hold_s is None else after(now_s, duration_s(hold_s, "hold_s", above=True), "hold_s")
         with self._changing(dry_run) as answer:
             found = resize(self._book, name, wanted, until_s, limit, bool(force), now_s, words)
-            answer.append(replace(found, done=not dry_run))
+            answer.append(replace(found, done=found.granted and not dry_run))
         result: Claim = answer[0]
         return result
 

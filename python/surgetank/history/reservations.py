@@ -67,7 +67,7 @@ class Claim(Tabular):
     forced: bool = False
     repeated: bool = False  #: the same claim was made before by its token; nothing was claimed again
     now_s: int = 0
-    done: bool = True  #: False: a dry run
+    done: bool = True  #: False: refused, or a dry run
 
     @property
     def stands(self) -> bool:
@@ -146,6 +146,10 @@ class Reservations(Tabular):
 
     def _notes(self) -> list[str]:
         lines = [f"OVERSOLD: {printable(line, 300)}." for line in self.over]
+        if lines and any(r.coordination.startswith("failover:") for r in self.found):
+            lines.append(
+                "Where the load of a failover has landed, `surgetank failover replan` gives back what is usage now."
+            )
         return lines + [f"Not known whether it is oversold: {printable(line, 300)}." for line in self.unknown]
 
     def _columns(self) -> list[Column]:
