@@ -30,9 +30,9 @@ def shared_data():
 def _missing(path):
     """Optional packages that a test file, or one it takes from, imports and that are not installed."""
     text = path.read_text(encoding="utf-8")
-    names = re.findall(r"^import (pandas|polars|pyarrow)\b", text, re.MULTILINE)
+    names = re.findall(r"^import (botocore|pandas|polars|pyarrow)\b", text, re.MULTILINE)
     missing = [name for name in names if importlib.util.find_spec(name) is None]
-    others = re.findall(r"^from (test_\w+) import", text, re.MULTILINE)
+    others = re.findall(r"^from ((?:test|fake)_\w+) import", text, re.MULTILINE)
     return missing + [name for other in others for name in _missing(path.with_name(f"{other}.py"))]
 
 

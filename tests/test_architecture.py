@@ -18,6 +18,7 @@ LAYERS = (
     {"_bridge", "_files", "_table", "_template", "_toml"},
     {"scenario"},
     {"history"},
+    {"collect"},
     {"summary", "spikes"},
     {"headroom", "allocation"},
     {"failover"},
@@ -27,7 +28,14 @@ LAYERS = (
     {"report", "demo", "adequacy"},
     {"verdict", "config"},
     {"_commands"},
-    {"_commands_allocation", "_commands_import", "_commands_recovery", "_commands_store", "_commands_test"},
+    {
+        "_commands_allocation",
+        "_commands_collect",
+        "_commands_import",
+        "_commands_recovery",
+        "_commands_store",
+        "_commands_test",
+    },
     {"_commands_reserve"},
     {"_commands_failover"},
     {"_policy_specs", "_replayable"},
@@ -96,6 +104,22 @@ def test_only_facades_and_the_bridge_use_the_core(path):
         assert "_core" not in imported(path)
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_only_collect_knows_aws(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(node.module.split(".")[0])
+    assert layer_of(path) == "collect" or not names & {"boto3", "botocore"}
+
+
+def test_the_plan_knows_no_collecting():
+    users = {layer_of(path) for path in modules() if "collect" in imported(path)}
+    assert users <= {"collect", "config", "_commands_collect"}
+
+
 def test_backtest_uses_what_it_replays_alone():
     used = {name for path in modules() if layer_of(path) == "backtest" for name in imported(path)}
     assert used <= REPLAYED
@@ -146,7 +170,19 @@ def test_entry_points_hold_no_arithmetic():
 
 def test_import_is_light():
     """A Lambda pays for every import: NumPy, the core, and nothing that a plan does not need."""
-    heavy = ["rich", "pandas", "polars", "pyarrow", "sqlite3", "csv", "tomllib", "tomli", "zoneinfo", "boto3"]
+    heavy = [
+        "rich",
+        "pandas",
+        "polars",
+        "pyarrow",
+        "sqlite3",
+        "csv",
+        "tomllib",
+        "tomli",
+        "zoneinfo",
+        "boto3",
+        "botocore",
+    ]
     heavy += ["matplotlib", "argparse", "sklearn", "scipy", "threadpoolctl"]
     used = "[getattr(surgetank, name) for name in surgetank.__all__ if name != 'Store']"
     code = f"import sys, surgetank; {used}; print([m for m in {heavy!r} if m in sys.modules])"
@@ -169,6 +205,11 @@ def test_what_is_not_used_is_not_loaded():
     assert "surgetank.headroom" not in brought
     other = "not n.isupper() and getattr(surgetank, n).__name__ != n"
     assert run(f"import surgetank; print(*(n for n in surgetank.__all__ if {other}))") == []
+
+
+def test_collecting_loads_botocore_only_to_ask():
+    code = "import sys; from surgetank.collect import *; iam_policy(CollectPlan()); dry_run(CollectPlan())"
+    assert run(f"{code}; print(*[m for m in ('boto3', 'botocore') if m in sys.modules])") == []
 
 
 def test_a_function_is_not_hidden_by_the_module_of_its_name():

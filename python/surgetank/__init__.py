@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from . import _core as _core  # the instruction set is chosen now
-from .errors import InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
+from .errors import CollectError, InvalidInput, MissingExtra, NumericalFailure, StoreError, SurgetankError
 
 if TYPE_CHECKING:
     from .adequacy import Adequacy, AdequacyScenario, AdequacyTest, adequacy
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         grid,
         tune,
     )
+    from .collect import Collected, CollectPlan, collect
     from .failover import (
         Failback,
         Failover,
@@ -98,6 +99,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [  # noqa: RUF022  (in the order of the flow)
+    "collect",
+    "CollectPlan",
+    "Collected",
     "History",
     "ImportReport",
     "Quota",
@@ -197,12 +201,14 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "InvalidInput",
     "NumericalFailure",
     "StoreError",
+    "CollectError",
     "MissingExtra",
     "cpu",
 ]
 
 # A job that imports surgetank pays for what it uses: each name is loaded, with its module, on first use.
 _HOMES = {
+    "collect": ("collect", "CollectPlan", "Collected"),
     "history": ("History", "ImportReport", "Quota", "QuotaKey"),
     "history.sqlite": ("Store",),
     "history.reservations": ("Reservation", "Reservations", "Claim"),

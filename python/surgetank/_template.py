@@ -90,6 +90,18 @@ survive = "N-1"               # "N-2", "N-3", or a list of Regions and of lists 
 # ramp = "30m"                # how long the load takes to arrive, in ten steps; shipped: 30m, 15m, 10m
 # kind = "regional_failover"  # or "az_failure": the load stays in its Region; or "traffic_spike"
 
+# What `surgetank collect` asks AWS for.
+[collect]
+# accounts = ["111122223333"] # or "organization"; default: the credentials' own
+# role = "surgetank-reader"   # to assume in every other account
+# regions = ["us-east-1", "us-west-2"]              # default: the environment's
+# watch = ["ec2", "lambda/L-B99A9384"]              # instead of the usual five quotas
+# deny = ["ec2/L-0*"]         # never these
+backfill = "14d"              # how far back, where the store has no usage yet
+period = "5m"                 # between samples, from 1m to 1h
+workers = 8                   # accounts and Regions at the same time
+rate = 10                     # most calls a second to one account in one Region
+
 [thresholds]
 warning_frac = 0.70           # utilization of the free headroom from which status is WARNING ...
 critical_frac = 0.85          # ... and CRITICAL; a shortfall is always CRITICAL

@@ -14,6 +14,7 @@ from . import (
     _commands,
     _commands_allocation,
     _commands_backtest,
+    _commands_collect,
     _commands_failover,
     _commands_import,
     _commands_recovery,
@@ -130,6 +131,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sub.add_argument("--dry-run", action="store_true", help="read and report, and store nothing")
     sub.add_argument("--json", action="store_true", help="the report as JSON, quota by quota")
+
+    _commands_collect.add_collect(command, where)
 
     planning = argparse.ArgumentParser(add_help=False)
     planning.add_argument(

@@ -14,6 +14,9 @@ from .adequacy import AdequacyTest
 from .adequacy.reading import section_of
 from .allocation import Proportional, Survive
 from .backtest.planned import RulePolicy
+from .collect.planned import CollectPlan
+from .collect.reading import KEYS as COLLECT_KEYS
+from .collect.reading import section_of as collect_of
 from .errors import InvalidInput, invalid, nearest
 from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
 from .headroom.events import events_of
@@ -40,7 +43,9 @@ _KEYS: dict[str, tuple[str, ...]] = {
         "spikes",
         "allocation",
         "test",
+        "collect",
     ),
+    "collect": COLLECT_KEYS,
     "scenario": _SCENARIO_KEYS,
     "history": ("step_s", "stale_after_s", "keep"),
     "check": ("require", "min_coverage"),
@@ -74,6 +79,7 @@ class Config:
     require: tuple[str, ...] | None = None
     min_coverage: float = 0.0
     test: AdequacyTest | None = None  #: what `surgetank test` tests
+    collect: CollectPlan = field(default_factory=CollectPlan)  #: what `surgetank collect` asks AWS for
     source: Source | None = None
 
     @staticmethod
@@ -110,6 +116,7 @@ class Config:
             require=tuple(_texts(source, check["require"], "check", "require")) if "require" in check else None,
             min_coverage=_read(source, check, ("check", "min_coverage"), fraction) or 0.0,
             test=section_of(source) if "test" in top else None,
+            collect=collect_of(source, _table(source, top.get("collect", {}), "collect"), seconds_of),
             source=source,
         )
 

@@ -51,6 +51,25 @@ class StoreError(SurgetankError):
     """The store cannot be read or written: locked, damaged, newer than this program, or not a store at all."""
 
 
+class CollectError(SurgetankError):
+    """AWS did not answer: which service, in which Region and account, why, and whether it may pass by itself."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        service: str = "",
+        region: str = "",
+        account: str = "",
+        reason: str = "",
+        retryable: bool = False,
+    ) -> None:
+        """Keep the parts; the message names no account, which not every log may hold."""
+        super().__init__(message)
+        self.service, self.region, self.account = service, region, account
+        self.reason, self.retryable = reason, retryable
+
+
 class MissingExtra(SurgetankError, ImportError):
     """An optional part is not installed. The message names the extra that installs it."""
 

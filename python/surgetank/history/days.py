@@ -26,6 +26,14 @@ def read_days(db: sqlite3.Connection, key_id: int) -> tuple[Ints, Floats, int]:
     return time_s, np.concatenate([np.empty(0), *(usages for _, usages in days)]), len(days)
 
 
+def last_seconds(db: sqlite3.Connection) -> dict[int, int]:
+    """Epoch seconds of the last sample of each series, by its id; ValueError where a day is damaged."""
+    # With max(), SQLite gives the other columns of that same row.
+    query = "SELECT key_id, day, second, usage, checksum FROM usage_day GROUP BY key_id HAVING day = max(day)"
+    days = ((row[0], unpack_day(row)[0]) for row in db.execute(query))
+    return {key_id: int(seconds[-1]) for key_id, seconds in days if len(seconds)}
+
+
 def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats, report: SeriesReport) -> SeriesReport:
     """Add samples of one series, inside a transaction; give its report, with what the store knew before."""
     if not len(value):

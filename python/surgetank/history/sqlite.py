@@ -21,7 +21,7 @@ from ..errors import InvalidInput, StoreError, invalid
 from ..scenario import Scenario
 from .batches import Progress
 from .claims import Claims
-from .days import merge_days, read_days
+from .days import last_seconds, merge_days, read_days
 from .failovers import Failovers
 from .history import History
 from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key, same_unit
@@ -163,17 +163,18 @@ class Store(Upkeep, Claims, Failovers):
             raise invalid("negative", 'must be "refuse" or "missing" for a store', "keep")
         return self.add_samples(read_samples(source, **reading))
 
-    def add_samples(self, found: SampleSet, *, progress: Progress | None = None) -> ImportReport:
+    def add_samples(self, found: SampleSet, *, progress: Progress | None = None, noted: bool = True) -> ImportReport:
         """Add samples that were read before (`History.samples`), all or nothing; see `import_usage`.
 
-        ``progress`` is called with (series done, series in all).
+        ``progress`` is called with (series done, series in all); ``noted``: whether `imports` will name it.
         """
         with self.transaction():
             check_units(found.units, {q.key: q for q in self.quotas()})
             report = self._merge(found, progress)
             self._check_span()
-            body = json.dumps(replace(report, per_series=()).to_dict())  # of thousands, for ever, it would be too much
-            self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
+            if noted:
+                body = json.dumps(replace(report, per_series=()).to_dict())  # of thousands, for ever, it is too much
+                self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
         return report
 
     def import_quotas(self, source: object, *, defaults: Iterable[Quota] = (), **reading: Any) -> int:
@@ -254,6 +255,13 @@ class Store(Upkeep, Claims, Failovers):
         """The quotas whose usage was imported."""
         with self._snapshot():
             return self._keys("WHERE has_usage")[0]
+
+    def last_samples(self) -> dict[QuotaKey, int]:
+        """Epoch seconds of the last sample of every quota that has any: where to go on collecting."""
+        with self._snapshot():
+            keys, ids = self._keys("WHERE has_usage")
+            last = last_seconds(self._db)
+            return {key: last[key_id] for key, key_id in zip(keys, ids, strict=True) if key_id in last}
 
     def samples(self, *, progress: Progress | None = None) -> Gathered:
         """Every sample as it was taken; ``progress`` is called with (days read, days in all)."""

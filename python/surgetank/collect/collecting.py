@@ -1,0 +1,157 @@
+"""Over accounts, Regions and services: a bounded number of workers ask, one thread stores."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+from .._bridge import Instant, instant_s
+from ..errors import InvalidInput
+from ..history.samples import Samples
+from .accounts import Accounts
+from .failures import NOT_STORED, REFUSED, Failure
+from .gathering import Gathered, Gatherer
+from .planned import CollectPlan
+from .result import Collected, Missing, Part
+
+if TYPE_CHECKING:
+    from ..history.batches import Progress
+    from ..history.sqlite import Store
+
+
+def collect(
+    store: Store, plan: CollectPlan | None = None, *, now: Instant | None = None, progress: Progress | None = None,
+    show_accounts: bool = False,
+) -> Collected:  # fmt: skip
+    """Fetch quotas and usage from AWS into a store.
+
+    Parameters
+    ----------
+    store : Store
+        Where to. Each account and Region is stored in a transaction of its own as soon as it is there: who is killed
+        and runs again goes on where it was.
+    plan : CollectPlan, optional
+        What to ask for; default: the usual quotas in the Region and account of the environment.
+    now : instant, optional
+        Up to when; default: the clock's now. Only periods that are over are asked for.
+    progress : callable, optional
+        Called with (accounts and Regions done, in all).
+    show_accounts : bool, default False
+        Whether the result shows whole account ids.
+
+    Returns
+    -------
+    Collected
+        What was fetched, and what was not and why. A partial failure loses nothing that was fetched, and what could not
+        be asked for is not known: never zero.
+
+    Raises
+    ------
+    CollectError
+        Nothing could be asked for: no credentials, or the organization's accounts cannot be listed.
+    InvalidInput
+        A Region that AWS does not have, or accounts without a role.
+    MissingExtra
+        botocore is not installed.
+    StoreError
+        The store cannot be written; what was stored before stays.
+
+    Notes
+    -----
+    Adds, renames and scales; all else is left to the planner. A quota that an applied list does not hold, where it and
+    the list of defaults came to their end, is at AWS's default, and its name says so.
+    """
+    plan = plan or CollectPlan()
+    now_s = int(time.time()) if now is None else instant_s(now, "now")
+    accounts = Accounts(plan)
+    try:
+        gatherer = Gatherer(plan, accounts, store.last_samples(), now_s)
+        # Regions outside: neighbours in time are then different accounts, each with its own pace.
+        targets = [(account, region) for region in accounts.regions for account in accounts.ids]
+        parts = [
+            Part(account=account, region="", status="nothing", missing=(_suspended(account, said),))
+            for account, said in accounts.left_out.items()
+        ]
+        fresh = [target for target in targets if gatherer.fresh(*target)]
+        parts += [Part(account=account, region=region, status="fresh") for account, region in fresh]
+        known = set(fresh)
+        asked = [target for target in targets if target not in known]
+        for found in _gathered(gatherer, asked):
+            parts.append(_store(store, found))
+            if progress:
+                progress(len(parts), len(targets) + len(accounts.left_out))
+    finally:
+        accounts.close()
+    return Collected(tuple(sorted(parts, key=lambda part: (part.account, part.region))), show_accounts)
+
+
+def _gathered(gatherer: Gatherer, targets: list[tuple[str, str]]) -> Iterator[Gathered]:
+    """Results in the order in which they come; no more than a few wait to be stored."""
+    rest = iter(targets)
+    pool = ThreadPoolExecutor(gatherer.plan.workers, thread_name_prefix="surgetank-collect")
+    try:
+        running: set[Future[Gathered]] = set()
+        while True:
+            while len(running) < 2 * gatherer.plan.workers and (target := next(rest, None)) is not None:
+                running.add(pool.submit(gatherer.gather, *target))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                yield future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _store(store: Store, found: Gathered) -> Part:
+    """Store what one account and Region gave, all of it at once; where the store refuses that, quota by quota."""
+    try:
+        with store.transaction():
+            samples = _put(store, found, found.samples())
+    except InvalidInput:
+        samples = _one_by_one(store, found)
+    asked = {quota.key for quota in found.quotas}
+    with_points = sum(bool(points) for points in found.points.samples.values())
+    failed = {(one.service_code, one.quota_code) for one in found.missing}
+    silent = sum((key.service_code, key.quota_code) not in failed for key in asked) - with_points
+    nothing = not asked and not samples
+    return Part(
+        account=found.account,
+        region=found.region,
+        status="nothing" if nothing else "in part" if found.missing else "covered",
+        quotas=len(asked),
+        series=with_points,
+        samples=samples,
+        left_out=found.points.left_out,
+        no_points=max(0, silent),
+        missing=tuple(found.missing),
+    )
+
+
+def _put(store: Store, found: Gathered, samples: Samples) -> int:
+    if found.quotas:
+        store.import_quotas(found.quotas)
+    return store.add_samples(samples, noted=False).added if len(samples.value) else 0
+
+
+def _one_by_one(store: Store, found: Gathered) -> int:
+    """Store each quota by itself: one that disagrees with the store, in its unit say, must not cost the others."""
+    added = 0
+    for quota in list(found.quotas):
+        points = found.points.samples.get(quota.key)
+        one = Gathered(found.account, found.region, [quota])
+        one.points.samples = {quota.key: points} if points else {}
+        try:
+            with store.transaction():
+                added += _put(store, one, one.samples())
+        except InvalidInput as error:
+            found.quotas.remove(quota)
+            found.points.samples.pop(quota.key, None)
+            found.lacks(Failure(NOT_STORED, str(error)), quota.key.service_code, quota.key.quota_code)
+    return added
+
+
+def _suspended(account: str, said: str) -> Missing:
+    return Missing(account=account, region="", reason=REFUSED, detail=said)

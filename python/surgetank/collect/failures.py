@@ -1,0 +1,77 @@
+"""Why AWS did not answer, in words that a person acts on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import CollectError, printable
+
+DENIED, THROTTLED, NOT_ENABLED, TIMEOUT = "access denied", "throttled", "Region not enabled", "timeout"
+EXPIRED, NO_CREDENTIALS, MALFORMED = "expired credentials", "no credentials", "malformed response"
+SERVICE, UNREACHABLE, REFUSED = "service error", "unreachable", "refused"
+NO_METRIC, NO_VALUE, NOT_STORED = "no usage metric", "no value", "not stored"
+
+_RETRYABLE = {THROTTLED, TIMEOUT, UNREACHABLE, SERVICE, MALFORMED}
+_CODES = {
+    DENIED: "AccessDenied AccessDeniedException UnauthorizedOperation Forbidden AuthorizationError",
+    THROTTLED: "Throttling ThrottlingException TooManyRequestsException RequestLimitExceeded SlowDown "
+    "RequestThrottled RequestThrottledException LimitExceededException PriorRequestNotComplete",
+    EXPIRED: "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired",
+    # Who we are was told before, so a Region that does not know the token is one that the account has not enabled.
+    NOT_ENABLED: "OptInRequired UnrecognizedClientException InvalidClientTokenId AuthFailure "
+    "SubscriptionRequiredException RegionDisabledException",
+    SERVICE: "InternalFailure InternalError InternalServiceError ServiceException ServiceUnavailable "
+    "DependencyFailureException ServerException ServiceUnavailableException",
+}
+_REASON = {code: reason for reason, codes in _CODES.items() for code in codes.split()}
+_SECRET = re.compile(r"\b(AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}")
+_ACCOUNT = re.compile(r"(?<!\d)\d{8}(\d{4})(?!\d)")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One reason, what AWS said, and whether the same call may succeed later without anybody doing anything."""
+
+    reason: str
+    detail: str = ""
+
+    @property
+    def retryable(self) -> bool:
+        """Whether it may pass by itself."""
+        return self.reason in _RETRYABLE
+
+
+def without_accounts(text: str) -> str:
+    """Account ids as their last four digits.
+
+    Examples
+    --------
+    >>> without_accounts("arn:aws:iam::123456789012:role/reader")
+    'arn:aws:iam::…9012:role/reader'
+    """
+    return _ACCOUNT.sub(r"…\1", text)
+
+
+def failure_of(error: Exception) -> Failure:
+    """Give the reason of anything botocore raises, and of a `CollectError` of ours."""
+    from botocore import exceptions as boto
+
+    said = _SECRET.sub(r"\1…", printable(str(error), 300))
+    if isinstance(error, CollectError):
+        return Failure(error.reason, said)
+    if isinstance(error, boto.ClientError):
+        response = error.response if isinstance(error.response, dict) else {}
+        body = response.get("Error") or {}
+        code = str(body.get("Code") or "")
+        detail = _SECRET.sub(r"\1…", printable(f"{code}: {body.get('Message') or ''}".rstrip(": "), 300))
+        status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
+        return Failure(_REASON.get(code) or (SERVICE if status >= 500 else REFUSED), detail)
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+        return Failure(NO_CREDENTIALS, said)
+    if isinstance(error, boto.ReadTimeoutError | boto.ConnectTimeoutError):
+        return Failure(TIMEOUT, said)
+    if isinstance(error, boto.EndpointConnectionError | boto.ConnectionClosedError | boto.HTTPClientError):
+        return Failure(UNREACHABLE, said)
+    # What is left is an answer that botocore cannot read, each in its own way.
+    return Failure(MALFORMED, f"{type(error).__name__}: {said}")

@@ -1,0 +1,135 @@
+"""One account in one Region: its quotas, then their usage. Runs in a worker, and knows no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..history.keys import UNSTATED, Quota, QuotaKey
+from ..history.samples import Samples
+from .accounts import Accounts
+from .clients import Clients
+from .counting import COUNTERS
+from .failures import NO_METRIC, Failure, failure_of
+from .metrics import Points, Query, fetch, metric_of, scale_of, statistic_of, window
+from .planned import CollectPlan
+from .quotas import Defaults, Listed, list_quotas, services_there
+from .result import Missing
+
+
+@dataclass
+class Gathered:
+    """What was fetched of one account and Region, and what was not."""
+
+    account: str
+    region: str
+    quotas: list[Quota] = field(default_factory=list)
+    points: Points = field(default_factory=Points)
+    missing: list[Missing] = field(default_factory=list)
+
+    def lacks(self, failure: Failure, service: str = "", code: str = "") -> None:
+        """Note what is not covered."""
+        self.missing.append(
+            Missing(
+                account=self.account, region=self.region, service_code=service, quota_code=code,
+                reason=failure.reason, detail=failure.detail, retryable=failure.retryable,
+            )
+        )  # fmt: skip
+
+    def samples(self) -> Samples:
+        """The samples, as a store takes them; quotas without any are not among them."""
+        series = {key: sorted(points.items()) for key, points in sorted(self.points.samples.items()) if points}
+        units = {quota.key: quota.unit for quota in self.quotas if quota.unit and quota.key in series}
+        pairs = [pair for points in series.values() for pair in points]
+        return Samples(
+            tuple(series),
+            np.repeat(np.arange(len(series)), [len(points) for points in series.values()]).astype(np.int64),
+            np.array([second for second, _ in pairs], dtype=np.int64),
+            np.array([value for _, value in pairs], dtype=float),
+            units,
+        )
+
+
+@dataclass(frozen=True)
+class Gatherer:
+    """What every worker needs: who may be asked for what, up to when, and from when on."""
+
+    plan: CollectPlan
+    accounts: Accounts
+    last: Mapping[QuotaKey, int]
+    now_s: int
+    defaults: Defaults = field(default_factory=Defaults)
+
+    def gather(self, account: str, region: str) -> Gathered:
+        """Ask for everything; whatever fails is noted, and the rest goes on."""
+        found = Gathered(account, region)
+        try:
+            with self.accounts.clients(account, region) as clients:
+                listed = self._quotas(found, clients)
+                found.quotas = [one.quota for one in listed]
+                counted = self._metrics(found, clients, listed)
+                self._counts(found, clients, counted)
+        except Exception as error:
+            found.lacks(failure_of(error))
+        return found
+
+    def fresh(self, account: str, region: str) -> bool:
+        """Whether every quota that is wanted was sampled in the last period that is over, or the one before."""
+        exact = self.plan.watched.exact
+        if exact is None:  # which quotas there are is known only to who asks
+            return False
+        oldest = window(self.now_s, None, self.plan.period_s, 0)[1] - 2 * self.plan.period_s
+        keys = ([QuotaKey(account, where, *name) for where in (region, UNSTATED)] for name in exact)
+        return all(any(self.last.get(key, oldest - 1) >= oldest for key in both) for both in keys)
+
+    def _quotas(self, found: Gathered, clients: Clients) -> list[Listed]:
+        watched = self.plan.watched
+        services = list(watched.services)
+        if watched.any_service:
+            try:
+                services += [name for name in services_there(clients, watched) if name not in services]
+            except Exception as error:
+                found.lacks(failure_of(error))
+        listed: list[Listed] = []
+        home = found.region == self.accounts.home
+        for service in services:
+            listing = list_quotas(clients, found.account, service, watched, self.defaults, home=home)
+            listed += listing.quotas
+            for code, failure in listing.failures:
+                found.lacks(failure, service, code)
+        return listed
+
+    def _metrics(self, found: Gathered, clients: Clients, listed: list[Listed]) -> list[Listed]:
+        """Fetch the usage of quotas that have a metric; give those that have none."""
+        plan = self.plan
+        queries, others = [], []
+        end = window(self.now_s, None, plan.period_s, 0)[1]
+        for one in listed:
+            key, metric = one.quota.key, metric_of(one)
+            if metric is None:
+                others.append(one)
+                continue
+            statistic = statistic_of(key, metric, plan.statistics)
+            start, _ = window(self.now_s, self.last.get(key), plan.period_s, plan.backfill_s)
+            if start < end:
+                queries.append(Query(key, metric, statistic, scale_of(one, statistic, plan.period_s), start))
+        found.points = fetch(clients, queries, end, plan.period_s)
+        for key, failure in found.points.failures:
+            found.lacks(failure, key.service_code, key.quota_code)
+        return others
+
+    def _counts(self, found: Gathered, clients: Clients, listed: list[Listed]) -> None:
+        """Count the usage of quotas that have no metric, where that can be done."""
+        second = self.now_s // self.plan.period_s * self.plan.period_s
+        for one in listed:
+            key = one.quota.key
+            counter = COUNTERS.get((key.service_code, key.quota_code))
+            if counter is None or key.context_id:
+                found.lacks(Failure(NO_METRIC, "and no way to count it"), key.service_code, key.quota_code)
+                continue
+            try:
+                found.points.samples[key] = {second: counter.count(clients)}
+            except Exception as error:
+                found.lacks(failure_of(error), key.service_code, key.quota_code)
