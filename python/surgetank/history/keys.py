@@ -96,6 +96,8 @@ class Quota:
             if isinstance(value, float | np.floating) and math.isnan(value):
                 object.__setattr__(self, field, math.nan)
                 continue
+            if type(value) is float and 0 <= value < math.inf:  # the usual case, of thousands
+                continue
             label = "quota" if field == "value" else field
             rule = f"of {printable(str(self.key), 200)} must be finite and 0 or more"
             object.__setattr__(self, field, number(value, label, rule=rule, least=0))

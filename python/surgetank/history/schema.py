@@ -259,6 +259,13 @@ def pack_quota(key_id: int, q: Quota) -> tuple[Any, ...]:
     return (*row, checksum(*q.key, *row))
 
 
+def quota_name(row: tuple[Any, ...]) -> tuple[str, ...]:
+    """Which quota a row is of, in whichever account; ValueError where the row is not what was written."""
+    if checksum(*row[:-1]) != row[-1]:
+        raise ValueError("a quota is not what was written")
+    return row[1:5]
+
+
 def read_quota(row: tuple[Any, ...]) -> Quota:
     """Give back what `pack_quota` took, from the parts of its key and the row."""
     key, values = QuotaKey(*row[:5]), row[5:-1]

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from .schema import (
     SOUND,
     pack_quota,
     pack_scenario,
+    quota_name,
     read_body,
     read_keys,
     read_quota,
@@ -214,10 +215,13 @@ class Store(Upkeep, Claims, Failovers):
             found = read(source, holds="quotas", **reading)
             given, defaults = found.quotas, [*defaults, *found.defaults]
         quotas = quotas_by_key(given)
-        if not quotas and not (defaults := list(defaults)):
+        defaults = list(defaults)
+        if not quotas and not defaults:
             raise invalid("quotas", "must hold at least one quota", source)
         with self.transaction():
-            known = {quota.key: quota for quota in self._quotas()}
+            # What else is known of other quotas does not matter, and there may be very many.
+            names = {key[1:] for key in (*quotas, *(quota.key for quota in defaults))}
+            known = {quota.key: quota for quota in self._quotas(names)}
             quotas = completed(quotas, defaults, known)
             check_units(self._units(), quotas)
             for key, q in quotas.items():
@@ -229,11 +233,12 @@ class Store(Upkeep, Claims, Failovers):
         """Every quota the store knows; of those that are nobody's, AWS's defaults, what no account has."""
         return owned(self._quotas())
 
-    def _quotas(self) -> tuple[Quota, ...]:
+    def _quotas(self, names: Container[tuple[str, ...]] | None = None) -> tuple[Quota, ...]:
         columns = "key_id, value, default_value, unit, name, adjustable, is_global, quota.checksum"
         query = f"SELECT {_KEY}, {columns} FROM quota LEFT JOIN quota_key ON id = key_id ORDER BY key_id"
         with self._snapshot():
-            return tuple(read_quota(row) for row in self._db.execute(query))
+            rows = self._db.execute(query)
+            return tuple(read_quota(row) for row in rows if names is None or quota_name(row) in names)
 
     def history(
         self, *, step_s: Duration | None = None, until: Instant | None = None, progress: Progress | None = None,
