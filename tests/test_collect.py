@@ -39,10 +39,9 @@ def small(**more):
 
 def held(store):
     """Every sample of a store by key and instant."""
-    try:
-        found = store.samples()
-    except Exception:
+    if not store.keys_with_usage():
         return {}
+    found = store.samples()
     series = (zip(*found.series(n), strict=True) for n in range(len(found.keys)))
     return {key: {int(t): float(v) for t, v in points} for key, points in zip(found.keys, series, strict=True)}
 
@@ -97,7 +96,7 @@ def test_the_usual_quotas_of_one_region(store, reach):
 
 
 def test_throttling_is_waited_for(store, reach):
-    with reach(FakeAws(World(), fault=throttled_every(9))):
+    with reach(FakeAws(World(), fault=throttled_every(13))):
         done = collect(store, small(regions=("us-east-1", "eu-west-1")), now=NOW)
     assert (done.exit_code, done.missing) == (0, ())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import CollectError, invalid, nearest
 from .clients import Clients, Pace, beside, items, new_session
-from .failures import NO_CREDENTIALS, failure_of, without_accounts
+from .failures import MALFORMED, NO_CREDENTIALS, failure_of, without_accounts
 from .planned import ORGANIZATION, CollectPlan
 
 SESSION_NAME = "surgetank"
@@ -35,6 +35,8 @@ class Accounts:
         caller = self._ask("sts", "GetCallerIdentity")
         arn = str(caller.get("Arn") or "").split(":")
         self.own, self._partition = str(caller.get("Account") or ""), arn[1] if len(arn) > 5 else "aws"
+        if not self.own:
+            raise CollectError("sts: GetCallerIdentity names no account", service="sts", reason=MALFORMED)
         self._check_regions()
         #: Accounts that are listed and cannot be asked, with the reason.
         self.left_out: dict[str, str] = {}

@@ -102,10 +102,12 @@ class Clients:
         return self._clients[service]
 
 
-def items(page: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    """The list of objects under a key; CollectError where it is something else."""
-    found = page.get(key)
-    found = [] if found is None else found
+def items(page: dict[str, Any], key: str, *, must: bool = True) -> list[dict[str, Any]]:
+    """The list of objects under a key; CollectError where it is something else, or lacking though it ``must`` be there.
+
+    botocore makes an empty object of JSON that was cut off, or of a proxy's page: that must not count as none.
+    """
+    found = page.get(key, None if must else [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise CollectError(f"{key} must be a list of objects", reason=MALFORMED, retryable=True)
     return found

@@ -88,7 +88,13 @@ def most_services(clients: Clients) -> float:
 
 
 def _clusters(clients: Clients) -> list[str]:
-    return [str(arn) for page in clients.pages("ecs", "ListClusters") for arn in page.get("clusterArns") or []]
+    found: list[str] = []
+    for page in clients.pages("ecs", "ListClusters"):
+        arns = page.get("clusterArns")
+        if not isinstance(arns, list):
+            raise CollectError("clusterArns must be a list", service="ecs", reason=MALFORMED, retryable=True)
+        found += map(str, arns)
+    return found
 
 
 def _vcpus(*families: str) -> Counter:

@@ -108,7 +108,9 @@ def fetch(clients: Clients, queries: Sequence[Query], end_s: int, period_s: int)
                     _take(found, named.get(id), result, end_s, period_s)
                     unfinished.pop(id, None)  # a later page of the same series may be its last
                     if status != "Complete":
-                        messages = "; ".join(str(one.get("Value") or "") for one in items(result, "Messages"))
+                        messages = "; ".join(
+                            str(one.get("Value") or "") for one in items(result, "Messages", must=False)
+                        )
                         unfinished[id] = f"{status}: {messages}".rstrip(": ")
         except Exception as error:
             failure = failure_of(error)

@@ -110,7 +110,8 @@ def list_quotas(
         standard = _by_name(defaults.of(clients, service))
     except Exception as error:
         whole = False
-        listing.failures.append(("", failure_of(error)))
+        if ("", failure_of(error)) not in listing.failures:  # both lists fail alike, usually
+            listing.failures.append(("", failure_of(error)))
     for name in {**applied, **standard}:
         own, default = applied.get(name), standard.get(name) or standard.get((name[0], ""))
         said = own or default or {}
