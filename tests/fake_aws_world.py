@@ -41,6 +41,7 @@ class Known:
     everywhere: bool = False
     context: str = ""
     error: str = ""
+    used_percent: float | None = None  # of the utilization report, which has it only where it is given
 
 
 def usage_metric(service, resource, statistic="Maximum", name="ResourceCount"):
@@ -67,6 +68,8 @@ class World:
     points_page: int = 100_800
     gaps: bool = True
     bad: bool = False  # NaN, infinite and negative data points among the others
+    pending: int = 0  # how often the utilization report is not ready
+    made: int = 1_760_000_100
     services: dict = field(init=False)
 
     def __post_init__(self):
@@ -91,6 +94,31 @@ class World:
         known = self.services.get(call.parameters["ServiceCode"], ())
         found = [listed(q, call.region, "") for q in known if q.default is not None and not q.context]
         return paged(found, "Quotas", call, min(page, call.parameters.get("MaxResults", 100)))
+
+    def service_quotas_StartQuotaUtilizationReport(self, call, page):
+        return {"ReportId": "report-1", "Status": "PENDING"}
+
+    def service_quotas_GetQuotaUtilizationReport(self, call, page):
+        if self.pending:
+            self.pending -= 1
+            return {"ReportId": "report-1", "Status": "PENDING"}
+        assert call.parameters["ReportId"] == "report-1"
+        found = [
+            {
+                "ServiceCode": quota.service,
+                "QuotaCode": quota.code,
+                "Utilization": quota.used_percent,
+                "AppliedValue": quota.applied or quota.default,
+            }
+            for quota in self.quotas
+            if quota.used_percent is not None
+        ]
+        whole = {
+            "ReportId": "report-1",
+            "Status": "COMPLETED",
+            "GeneratedAt": dt.datetime.fromtimestamp(self.made, UTC),
+        }
+        return whole | paged(found, "Quotas", call, min(page, call.parameters.get("MaxResults", 1000)))
 
     # CloudWatch.
 

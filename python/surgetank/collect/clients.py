@@ -75,6 +75,10 @@ class Clients:
         """One call; its answer."""
         return _mapping(getattr(self._client(service), _method(operation))(**parameters), service, operation)
 
+    def has(self, service: str, operation: str) -> bool:
+        """Whether this version of botocore knows an operation."""
+        return hasattr(self._client(service), _method(operation))
+
     def pages(self, service: str, operation: str, **parameters: Any) -> Iterator[dict[str, Any]]:
         """Every page of an answer, as it arrives: what came before an error is there."""
         pages = self._client(service).get_paginator(_method(operation)).paginate(**parameters)

@@ -17,6 +17,7 @@ from .metrics import Points, Query, fetch, metric_of, scale_of, statistic_of, wi
 from .planned import CollectPlan
 from .quotas import Defaults, Listed, list_quotas, services_there
 from .result import Missing
+from .utilization import CALLS, reported
 
 
 @dataclass
@@ -123,13 +124,36 @@ class Gatherer:
     def _counts(self, found: Gathered, clients: Clients, listed: list[Listed]) -> None:
         """Count the usage of quotas that have no metric, where that can be done."""
         second = self.now_s // self.plan.period_s * self.plan.period_s
+        others = []
         for one in listed:
             key = one.quota.key
             counter = COUNTERS.get((key.service_code, key.quota_code))
             if counter is None or key.context_id:
-                found.lacks(Failure(NO_METRIC, "and no way to count it"), key.service_code, key.quota_code)
+                others.append(key)
                 continue
             try:
                 found.points.samples[key] = {second: counter.count(clients)}
             except Exception as error:
                 found.lacks(failure_of(error), key.service_code, key.quota_code)
+        if others:
+            self._report(found, clients, others)
+
+    def _report(self, found: Gathered, clients: Clients, keys: list[QuotaKey]) -> None:
+        """Take from AWS's own report what has neither metric nor counter; it knows no single resources."""
+        lacking = Failure(NO_METRIC, "no way to count it, and not in the utilization report")
+        known: dict[tuple[str, str], float] = {}
+        made = 0
+        try:
+            if clients.has(*CALLS[0]):
+                made, known = reported(clients)
+            else:
+                lacking = Failure(NO_METRIC, "no way to count it; a newer botocore may know more")
+        except Exception as error:
+            lacking = failure_of(error)
+        period_s = self.plan.period_s
+        for key in keys:
+            used = None if key.context_id else known.get((key.service_code, key.quota_code))
+            if used is None:
+                found.lacks(lacking, key.service_code, key.quota_code)
+            else:
+                found.points.samples[key] = {made // period_s * period_s: used}

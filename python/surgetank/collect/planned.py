@@ -63,7 +63,7 @@ class CollectPlan:
     300
     >>> CollectPlan(period_s=60, backfill_s=30 * 86_400)
     Traceback (most recent call last):
-    surgetank.errors.InvalidInput: backfill_s: must be at most 1296000 with a period of 60 s: CloudWatch keeps no more (got 2592000.0)
+    surgetank.errors.InvalidInput: backfill_s: must be at most 1296000 with a period of 60 s: CloudWatch keeps no more (got 2592000)
     """  # noqa: E501
 
     accounts: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from typing import Any
 
 from .counting import COUNTERS
 from .planned import ORGANIZATION, CollectPlan
+from .utilization import CALLS, may_be_needed
 
 #: botocore's name of a service → the prefix of its actions, where they differ.
 _PREFIX = {"service-quotas": "servicequotas", "elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
@@ -19,6 +20,7 @@ def calls_in_account(plan: CollectPlan) -> tuple[tuple[str, str], ...]:
     for name, counter in COUNTERS.items():
         if plan.watched.has(*name):
             calls += counter.calls
+    calls += CALLS if may_be_needed(plan) else []
     return tuple(dict.fromkeys(calls))
 
 
@@ -60,6 +62,8 @@ def dry_run(plan: CollectPlan) -> list[str]:
         lines.append(f"each Region: service-quotas ListAWSDefaultServiceQuotas {service}, every page")
     back = f"{plan.backfill_s / 86_400:g} d back, or from the last stored sample"
     lines.append(f"{each}: cloudwatch GetMetricData, {plan.period_s} s, {back}, 500 quotas a call, every page")
-    quota_calls = [call for call in calls_in_account(plan) if call[0] not in ("service-quotas", "cloudwatch")]
-    lines += [f"{each}, for quotas without a metric: {service} {name}, every page" for service, name in quota_calls]
+    counts = [call for call in calls_in_account(plan) if call[0] not in ("service-quotas", "cloudwatch")]
+    lines += [f"{each}, for quotas without a metric: {service} {name}, every page" for service, name in counts]
+    reports = [name for service, name in CALLS if (service, name) in calls_in_account(plan)]
+    lines += [f"{each}, for quotas that cannot be counted either: service-quotas {name}" for name in reports]
     return lines
