@@ -48,6 +48,8 @@ def said_of(done):
         (lambda: Refusal("ThrottlingException"), "throttled", True),
         (lambda: Refusal("InternalFailure", status=500), "service error", True),
         (lambda: Refusal("SomethingNew"), "refused", False),
+        (lambda: Refusal("InvalidSignatureException", "Signature expired: … is now earlier"), "clock skew", False),
+        (lambda: Refusal("InvalidSignatureException", "The signature does not match"), "refused", False),
         (lambda: Raw(b'{"Quotas": [{"QuotaCode"'), "malformed response", True),
         (lambda: Raw(b"<html>a proxy says hello</html>"), "malformed response", True),
         (lambda: Raw(b'{"Quotas": "many"}'), "malformed response", True),

@@ -9,6 +9,7 @@ from ..errors import CollectError, printable
 
 DENIED, THROTTLED, NOT_ENABLED, TIMEOUT = "access denied", "throttled", "Region not enabled", "timeout"
 EXPIRED, NO_CREDENTIALS, MALFORMED = "expired credentials", "no credentials", "malformed response"
+CLOCK = "clock skew"
 SERVICE, UNREACHABLE, REFUSED = "service error", "unreachable", "refused"
 NO_METRIC, NO_VALUE, NOT_STORED = "no usage metric", "no value", "not stored"
 
@@ -18,6 +19,7 @@ _CODES = {
     THROTTLED: "Throttling ThrottlingException TooManyRequestsException RequestLimitExceeded SlowDown "
     "RequestThrottled RequestThrottledException LimitExceededException PriorRequestNotComplete",
     EXPIRED: "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired",
+    CLOCK: "RequestTimeTooSkewed RequestInTheFuture",
     # Who we are was told before, so a Region that does not know the token is one that the account has not enabled.
     NOT_ENABLED: "OptInRequired UnrecognizedClientException InvalidClientTokenId AuthFailure "
     "SubscriptionRequiredException RegionDisabledException",
@@ -65,6 +67,8 @@ def failure_of(error: Exception) -> Failure:
         body = response.get("Error") or {}
         code = str(body.get("Code") or "")
         detail = _SECRET.sub(r"\1…", printable(f"{code}: {body.get('Message') or ''}".rstrip(": "), 300))
+        if code == "InvalidSignatureException" and re.search("expired|not yet current", detail):
+            return Failure(CLOCK, detail)  # else it says that the secret is wrong
         status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
         return Failure(_REASON.get(code) or (SERVICE if status >= 500 else REFUSED), detail)
     if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
