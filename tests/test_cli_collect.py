@@ -1,6 +1,7 @@
 """`surgetank collect` as a person or a pipeline meets it: output, exit codes, mistakes, patterns."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -146,3 +147,11 @@ def test_only_services_that_are_watched_are_asked_for(here, run, reach):
         assert run("collect", *options)[0] == 0
     assert {c.parameters["ServiceCode"] for c in fake.calls if c.operation == "ListServiceQuotas"} == {"a1"}
     assert iam_policy(CollectPlan(watch=("a*",)))["Statement"][0]["Action"][-2] == "servicequotas:ListServices"
+
+
+def test_without_botocore_the_extra_is_named(here, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    code, out, err = run("collect", "--regions", "us-east-1")
+    assert (code, out) == (3, "")
+    assert err == "surgetank: collect needs boto3: pip install 'surgetank[aws]'\n"
+    assert run("collect", "--iam-policy")[0] == 0

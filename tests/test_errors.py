@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import surgetank
-from surgetank import InvalidInput, MissingExtra, NumericalFailure, Runbook, Step, StoreError, SurgetankError, _core
+from surgetank import (
+    CollectError,
+    InvalidInput,
+    MissingExtra,
+    NumericalFailure,
+    Runbook,
+    Step,
+    StoreError,
+    SurgetankError,
+    _core,
+)
 from surgetank.errors import invalid, nearest, shown
 
 
@@ -17,6 +27,7 @@ from surgetank.errors import invalid, nearest, shown
         (InvalidInput, ValueError),
         (NumericalFailure, ArithmeticError),
         (StoreError, Exception),
+        (CollectError, Exception),
         (MissingExtra, ImportError),
     ],
 )
