@@ -3,11 +3,13 @@
 A few kills on a small file here; with SURGETANK_FAULTS=20, as in CI, 200 on a file of a million rows.
 """
 
+import contextlib
 import hashlib
 import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -43,9 +45,16 @@ def command(folder, *files):
     return [sys.executable, "-m", "surgetank.cli", "import", *map(str, files), "--store", str(folder / "fleet.db")]
 
 
+def is_empty(path):
+    """Whether nothing was ever written but that it is to be a database."""
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as db:
+        made = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        return made == 0 and db.execute("PRAGMA user_version").fetchone()[0] == 0
+
+
 def digest(path):
-    """What a store holds, in a few bytes; None where there is none."""
-    if not path.exists():
+    """What a store holds, in a few bytes; None where there is none, be it an empty file in which one was to be made."""
+    if not path.exists() or is_empty(path):
         return None
     with Store(path, timeout_s=60) as store:
         if not store.keys_with_usage():
