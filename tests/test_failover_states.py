@@ -203,7 +203,7 @@ def test_a_move_is_shown_and_sent_on(store, width):
     assert [p["amount"] for p in body["prewarm"]] == [pytest.approx(25), pytest.approx(35)]
     again = pickle.loads(pickle.dumps(move))
     assert again.table(width) == move.table(width)
-    assert len(move.to_pandas()) == 2
+    assert len(move.to_records()) == 2
 
 
 def test_names_from_outside_come_out_printable(tmp_path):

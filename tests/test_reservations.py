@@ -290,7 +290,7 @@ def test_the_audit_trail_of_one(store):
 
 @pytest.mark.parametrize(
     "now",
-    ["2026-01-01T00:15Z", "2026-01-01T01:15:00.9+01:00", dt.datetime(2026, 1, 1, 0, 15, tzinfo=dt.timezone.utc), NOW,
+    ["2026-01-01T00:15Z", "2026-01-01T01:15:00.900+01:00", dt.datetime(2026, 1, 1, 0, 15, tzinfo=dt.timezone.utc), NOW,
      NOW + 0.75, np.datetime64("2026-01-01T00:15")],
     ids=str,
 )  # fmt: skip
