@@ -217,7 +217,7 @@ def test_the_longest_hold(store):
         (math.inf, [INSTANT]),
         (True, [INSTANT]),
         ([], [INSTANT]),
-        (np.datetime64("NaT"), [INSTANT]),
+        (np.datetime64("NaT", "s"), [INSTANT]),
         (1e18, ["now: must lie within 30,000 years of 1970"]),
         (np.datetime64(2**62, "s"), ["now: must lie within 30,000 years of 1970"]),
     ],
