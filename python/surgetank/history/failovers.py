@@ -56,11 +56,11 @@ class Failovers:
                 raise invalid("failover", f"{name} must still be {before[0]}: somebody moved it meanwhile", state)
             known = self._db.execute("SELECT 1 FROM failover WHERE name = ?", (name,)).fetchone()
             row = (
-                "UPDATE failover SET state = ?2, body = ?3 WHERE name = ?1"
+                "UPDATE failover SET state = ?, body = ? WHERE name = ?"
                 if known
-                else "INSERT INTO failover (name, state, body) VALUES (?1, ?2, ?3)"
+                else "INSERT INTO failover (state, body, name) VALUES (?, ?, ?)"
             )
-            self._db.execute(row, (name, after, text))
+            self._db.execute(row, (after, text, name))
             fields = "failover, at, action, state_before, state_after, actor, why, body"
             self._db.execute(
                 f"INSERT INTO failover_event ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -73,7 +73,7 @@ class Failovers:
         fields = "failover, at, action, state_before, state_after, actor, why, body"
         with self._snapshot():
             query = f"SELECT {SOUND['failover_event']}, {fields} FROM failover_event"
-            query += " WHERE failover = ?1 OR ?1 IS NULL ORDER BY id"
+            query += " WHERE failover = ? OR ? IS NULL ORDER BY id"
             return [
                 dict(
                     zip(
@@ -82,5 +82,5 @@ class Failovers:
                         strict=True,
                     )
                 )
-                for sound, *row in self._db.execute(query, (name,))
+                for sound, *row in self._db.execute(query, (name, name))
             ]

@@ -32,7 +32,7 @@ OF = "coordination = ?"
 HELD = "status = 'active' AND expires > ?"
 DUE = "status = 'active' AND expires <= ?"
 OLD = "status != 'active' AND purge <= ?"
-HELD_THEN = f"NOT {SOUND['reservation']} OR (created <= ?1 AND expires > ?1 AND (ended IS NULL OR ended > ?1))"
+HELD_THEN = f"NOT {SOUND['reservation']} OR (? BETWEEN created AND min(expires, ifnull(ended, expires)) - 1)"
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ class Ledger:
                 usage, usage_s = self._last_usage(key_id, now_s, stale_after_s)
             except (ValueError, TypeError) as error:
                 raise sqlite3.DatabaseError(f"malformed: {error}") from error
-            chosen = _chosen("reservation", "key_id = ?1 AND status = 'active' AND expires > ?2")
-            query = f"SELECT sound AND key_id = ?1, coordination, amount FROM {chosen}"
-            held = self.db.execute(query, (key_id, now_s)).fetchall()
+            chosen = _chosen("reservation", "key_id = ? AND status = 'active' AND expires > ?")
+            query = f"SELECT sound AND key_id = ?, coordination, amount FROM {chosen}"
+            held = self.db.execute(query, (key_id, key_id, now_s)).fetchall()
             require(all(sound for sound, *_ in held), "a reservation")
             amounts = tuple(amount for _, name, amount in held if name != but)
             result[key] = Room(key=key, quota=quota, usage=usage, usage_s=usage_s, now_s=now_s, reserved=amounts)
@@ -136,8 +136,8 @@ class Ledger:
             lines = [audit_line(row) for row in rows]
             require([line.number for line in lines] == list(range(1, len(lines) + 1)), "the audit trail")
             return lines
-        query = f"SELECT sound AND coordination = ?1, {_AUDIT} FROM {_chosen('audit', 'coordination = ?1')} ORDER BY id"
-        return [audit_line(row) for row in self.db.execute(query, (coordination,))]
+        query = f"SELECT sound AND coordination = ?, {_AUDIT} FROM {_chosen('audit', 'coordination = ?')} ORDER BY id"
+        return [audit_line(row) for row in self.db.execute(query, (coordination, coordination))]
 
     def _last_usage(self, key_id: int, now_s: int, stale_after_s: float | None) -> tuple[float, int | None]:
         """The last sample, NaN where it is too old to say anything; and when it was.
@@ -145,7 +145,7 @@ class Ledger:
         What lies after ``now_s`` counts where it is more: a clock that is put back makes nobody's usage less, nor does
         a sample of a year that is not there yet.
         """
-        days = "SELECT * FROM usage_day WHERE key_id = ?1 AND day {} ?2 ORDER BY day"
+        days = "SELECT * FROM usage_day WHERE key_id = ? AND day {} ? ORDER BY day"
         at = (key_id, now_s // DAY_S)
         read = [*self.db.execute(days.format("<=") + " DESC LIMIT 2", at)][::-1]
         read += self.db.execute(days.format(">"), at)
