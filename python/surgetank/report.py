@@ -18,7 +18,7 @@ from .spikes import AdaptiveDetector, Detector, detect_spikes
 if TYPE_CHECKING:
     from .headroom import JointFit
     from .history import History
-    from .history.sqlite import Store
+    from .history.anystore import AnyStore
     from .plan import Plan
 
 #: Version of the JSON of a plan. It changes when a field changes meaning or leaves, not when one is added.
@@ -107,11 +107,11 @@ table {{ border-collapse: collapse }} td, th {{ border-bottom: 1px solid #ddd }}
 """
 
 
-def overview(store: Store) -> dict[str, Any]:
+def overview(store: AnyStore) -> dict[str, Any]:
     """What a store holds, as plain values; `overview_text` says it to a person."""
     plans, imports = store.plans(), store.imports()
     return {
-        "store": str(store.path),
+        "store": store.location,
         "schema_version": store.schema_version,
         "series": len(store.keys_with_usage()),
         "quotas": len(store.quotas()),

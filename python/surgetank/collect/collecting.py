@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .._bridge import Instant, instant_s
@@ -17,19 +18,19 @@ from .planned import CollectPlan
 from .result import Collected, Missing, Part
 
 if TYPE_CHECKING:
+    from ..history.anystore import AnyStore
     from ..history.batches import Progress
-    from ..history.sqlite import Store
 
 
 def collect(
-    store: Store, plan: CollectPlan | None = None, *, now: Instant | None = None, progress: Progress | None = None,
+    store: AnyStore, plan: CollectPlan | None = None, *, now: Instant | None = None, progress: Progress | None = None,
     show_accounts: bool = False,
 ) -> Collected:  # fmt: skip
     """Fetch quotas and usage from AWS into a store.
 
     Parameters
     ----------
-    store : Store
+    store : Store or DynamoStore
         Where to. Each account and Region is stored in a transaction of its own as soon as it is there: who is killed
         and runs again goes on where it was.
     plan : CollectPlan, optional
@@ -105,11 +106,10 @@ def _gathered(gatherer: Gatherer, targets: list[tuple[str, str]]) -> Iterator[Ga
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _store(store: Store, found: Gathered) -> Part:
+def _store(store: AnyStore, found: Gathered) -> Part:
     """Store what one account and Region gave, all of it at once; where the store refuses that, quota by quota."""
     try:
-        with store.transaction():
-            samples = _put(store, found, found.samples())
+        samples = store.attempt(lambda: _put(store, found, found.samples()))
     except InvalidInput:
         samples = _one_by_one(store, found)
     asked = {quota.key for quota in found.quotas}
@@ -130,13 +130,13 @@ def _store(store: Store, found: Gathered) -> Part:
     )
 
 
-def _put(store: Store, found: Gathered, samples: Samples) -> int:
+def _put(store: AnyStore, found: Gathered, samples: Samples) -> int:
     if found.quotas:
         store.import_quotas(found.quotas)
     return store.add_samples(samples, noted=False).added if len(samples.value) else 0
 
 
-def _one_by_one(store: Store, found: Gathered) -> int:
+def _one_by_one(store: AnyStore, found: Gathered) -> int:
     """Store each quota by itself: one that disagrees with the store, in its unit say, must not cost the others."""
     added = 0
     for quota in list(found.quotas):
@@ -144,8 +144,7 @@ def _one_by_one(store: Store, found: Gathered) -> int:
         one = Gathered(found.account, found.region, [quota])
         one.points.samples = {quota.key: points} if points else {}
         try:
-            with store.transaction():
-                added += _put(store, one, one.samples())
+            added += store.attempt(partial(_put, store, one, one.samples()))
         except InvalidInput as error:
             found.quotas.remove(quota)
             found.points.samples.pop(quota.key, None)

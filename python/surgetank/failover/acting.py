@@ -19,15 +19,11 @@ from .move import Move, Row, Shed
 from .placing import Placing, Scene, place, service_of
 
 if TYPE_CHECKING:
-    from ..history.sqlite import Store
+    from ..history.anystore import AnyStore
 
 #: Of a load, what is rounding and not load.
 LEAST_FRAC = 1e-9
 Amounts = Mapping[QuotaKey, float]
-
-
-class _Undone(Exception):
-    """Ends the transaction of a dry run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +31,7 @@ class Acting:
     """Who takes which action, when and why; and whether for real."""
 
     action: str
-    store: Store
+    store: AnyStore
     act: bool
     by: str
     why: str
@@ -44,21 +40,18 @@ class Acting:
 
     def run(self, name: str, decide: Callable[[Failover], Move], new: Failover | None = None) -> Move:
         """Let ``decide`` act on the failover as it stands; ``new`` is what one that is normal begins as."""
-        made: list[Move] = []
-        try:
-            with self.store.transaction():
-                state, body = self.store.failover(name)
-                one = Failover.of(name, state, body)
-                if state == NORMAL and new is not None:
-                    one = replace(new, revision=one.revision)
-                elif not body:
-                    known_name(name, self.store.failovers())
-                made.append(decide(one))
-                if not (self.act and made[0].granted):
-                    raise _Undone
-        except _Undone:
-            pass
-        return replace(made[0], done=self.act and made[0].granted)
+
+        def decided() -> Move:
+            state, body = self.store.failover(name)
+            one = Failover.of(name, state, body)
+            if state == NORMAL and new is not None:
+                one = replace(new, revision=one.revision)
+            elif not body:
+                known_name(name, self.store.failovers())
+            return decide(one)
+
+        made = self.store.attempt(decided, keep=lambda move: self.act and move.granted)
+        return replace(made, done=self.act and made.granted)
 
     def place(self, one: Failover, *, seen: bool, stated: Amounts | None = None) -> Move:
         """Share out what has not landed yet, and hold room for it. ``seen``: it moves, and usage shows what landed."""

@@ -18,13 +18,13 @@ from .life import Failback, Failover
 from .move import Move
 
 if TYPE_CHECKING:
-    from ..history.sqlite import Store
+    from ..history.anystore import AnyStore
 
 MOST_REGIONS = 50
 
 
 def prepare_failover(
-    store: Store,
+    store: AnyStore,
     failed: str | Iterable[str],
     *,
     name: str | None = None,
@@ -42,7 +42,7 @@ def prepare_failover(
 
     Parameters
     ----------
-    store : Store
+    store : Store or DynamoStore
     failed : Region or Regions
         They fail together.
     name : str, optional
@@ -103,7 +103,7 @@ def prepare_failover(
 
 
 def activate_failover(
-    store: Store,
+    store: AnyStore,
     name: str,
     *,
     emergency: bool = False,
@@ -123,7 +123,7 @@ def activate_failover(
 
     Parameters
     ----------
-    store : Store
+    store : Store or DynamoStore
     name : str
         The failover; in an emergency also one that nobody prepared, whose Regions are ``failed`` or else the name.
     emergency : bool, default False
@@ -182,7 +182,7 @@ def activate_failover(
 
 
 def replan_failover(
-    store: Store,
+    store: AnyStore,
     name: str,
     *,
     landed: Mapping[QuotaKey, float] | None = None,
@@ -215,7 +215,7 @@ def replan_failover(
 
 
 def recover_failover(
-    store: Store,
+    store: AnyStore,
     name: str,
     *,
     early: bool = False,
@@ -246,7 +246,7 @@ def recover_failover(
 
 
 def cancel_failover(
-    store: Store, name: str, *, act: bool = False, by: str = "", why: str = "", now: Instant | None = None
+    store: AnyStore, name: str, *, act: bool = False, by: str = "", why: str = "", now: Instant | None = None
 ) -> Move:
     """Give up what was prepared, and all the room that is held for it."""
     acting = _acting("cancel", store, act, by, why, now)
@@ -259,11 +259,17 @@ def cancel_failover(
 
 
 def _acting(
-    action: str, store: Store, act: bool, by: str, why: str, now: Instant | None, stale_after_s: Duration | None = None
+    action: str,
+    store: AnyStore,
+    act: bool,
+    by: str,
+    why: str,
+    now: Instant | None,
+    stale_after_s: Duration | None = None,
 ) -> Acting:
-    from ..history.sqlite import Store
+    from ..history.anystore import AnyStore
 
-    if not isinstance(store, Store):
+    if not isinstance(store, AnyStore):
         raise invalid("store", "must be a Store", type(store).__name__)
     return Acting(action=action, store=store, act=bool(act), by=said(by, "by"), why=said(why, "why"),
                   now_s=clock_s(now), stale_after_s=stale_after_s)  # fmt: skip

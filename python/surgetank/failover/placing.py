@@ -16,7 +16,7 @@ from ..history.keys import UNSTATED
 from ..history.room import Room, total
 
 if TYPE_CHECKING:
-    from ..history.sqlite import Store
+    from ..history.anystore import AnyStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Scene:
     regions: tuple[str, ...]
 
     @staticmethod
-    def of(store: Store, *, but: str, stale_after_s: float | None, now_s: int) -> Scene:
+    def of(store: AnyStore, *, but: str, stale_after_s: float | None, now_s: int) -> Scene:
         """Read it; what the coordination ``but`` holds is its own, and free to it."""
         quotas = {quota.key: quota for quota in store.quotas()}
         keys = list(dict.fromkeys((*quotas, *store.keys_with_usage())))

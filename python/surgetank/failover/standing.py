@@ -13,10 +13,10 @@ from ..history.samples import instant
 from .life import WAYS, Failover, known_name
 
 if TYPE_CHECKING:
-    from ..history.sqlite import Store
+    from ..history.anystore import AnyStore
 
 
-def standing(store: Store, name: str | None = None, now: Instant | None = None) -> list[dict[str, Any]]:
+def standing(store: AnyStore, name: str | None = None, now: Instant | None = None) -> list[dict[str, Any]]:
     """Where failovers stand, as plain values: what each holds, what comes next, and how it came there."""
     now_s, result = clock_s(now), []
     with store.snapshot():

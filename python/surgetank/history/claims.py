@@ -1,4 +1,4 @@
-"""Reservations in the embedded store: each call is one transaction, and sees what all calls before it did.
+"""Reservations in a store: each call is one transaction, and sees what all calls before it did.
 
 What is overdue holds nothing, noted or not. Whoever takes the room of an overdue reservation notes in the same
 transaction that it has expired: a clock that is then put back does not bring it to life again.
@@ -7,16 +7,15 @@ transaction that it has expired: a clock that is then put back does not bring it
 from __future__ import annotations
 
 import contextlib
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
 from .._bridge import Duration, Instant, duration_s
 from ..errors import invalid
-from .claiming import claim, held_until, resize
+from .book import Book, by_coordination
+from .claiming import claim, held_until, known_of, note_overdue, resize
 from .keys import QuotaKey
-from .ledger import ALL, HELD, HELD_THEN, OF, OLD, Ledger, by_coordination
 from .reservations import (
     HOLD_S,
     Amounts,
@@ -37,25 +36,23 @@ from .room import Room, over_of, total
 CLOCKS_DIFFER_S = 60
 
 
-class _Undone(Exception):
-    """Carries the answer of a dry run out of its transaction."""
+_T = TypeVar("_T")
 
 
 class Claims:
     """The methods of a `Store` that promise room."""
 
-    _db: sqlite3.Connection
-
     # Given by the store.
 
-    def transaction(self) -> contextlib.AbstractContextManager[None]:
-        """Everything inside happens, or nothing does."""
+    def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
+        """Do all of it in one transaction, which is undone where its answer is not to be kept."""
         raise NotImplementedError
 
     def _snapshot(self) -> contextlib.AbstractContextManager[None]:
         raise NotImplementedError
 
-    def _key_id(self, key: QuotaKey) -> int:
+    @property
+    def _book(self) -> Book:
         raise NotImplementedError
 
     # What a coordinator does.
@@ -133,11 +130,8 @@ class Claims:
             force=force, now=now,
         )  # fmt: skip
         limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
-        with self._changing(dry_run) as answer:
-            made = claim(self._book, asked, limit)
-            answer.append(replace(made, done=made.granted and not dry_run))
-        found: Claim = answer[0]
-        return found
+        made = self.attempt(lambda: claim(self._book, asked, limit), keep=lambda made: made.granted and not dry_run)
+        return replace(made, done=made.granted and not dry_run)
 
     def resize(
         self, coordination: str, amounts: Amounts, *, hold_s: Duration | None = None, by: str = "", why: str = "",
@@ -172,11 +166,11 @@ class Claims:
         if force and not why.strip():
             raise invalid("why", "must say why room is claimed that is not there (force=True)", why)
         until_s = None if hold_s is None else after(now_s, duration_s(hold_s, "hold_s", above=True), "hold_s")
-        with self._changing(dry_run) as answer:
-            found = resize(self._book, name, wanted, until_s, limit, bool(force), now_s, words)
-            answer.append(replace(found, done=found.granted and not dry_run))
-        result: Claim = answer[0]
-        return result
+        made = self.attempt(
+            lambda: resize(self._book, name, wanted, until_s, limit, bool(force), now_s, words),
+            keep=lambda made: made.granted and not dry_run,
+        )
+        return replace(made, done=made.granted and not dry_run)
 
     def renew(
         self, coordination: str, *, hold_s: Duration = HOLD_S, by: str = "", why: str = "", now: Instant | None = None
@@ -197,12 +191,15 @@ class Claims:
         name, now_s = named(coordination, "coordination"), clock_s(now)
         until_s = after(now_s, duration_s(hold_s, "hold_s", above=True), "hold_s")
         words = (said(by, "by"), said(why, "why"))
-        with self.transaction():
-            self._book.note_overdue(now_s)
-            held = [(r, r) for r in self._book.of(name) if r.status == "active"]
-            later = [(was, held_until(was, until_s)) for was, _ in held]
-            self._book.save(later, "renew", name, now_s, words)
-        return Reservations(found=tuple(new for _, new in later), now_s=now_s)
+
+        def renewed() -> Reservations:
+            note_overdue(self._book, now_s)
+            held = [r for r in known_of(self._book, name) if r.status == "active"]
+            later = tuple(held_until(r, until_s) for r in held)
+            self._book.save(list(zip(held, later, strict=True)), "renew", name, now_s, words)
+            return Reservations(found=later, now_s=now_s)
+
+        return self.attempt(renewed)
 
     def release(
         self, coordination: str, keys: Iterable[QuotaKey] | None = None, *, by: str = "", why: str = "",
@@ -222,32 +219,38 @@ class Claims:
         """
         name, now_s, words = named(coordination, "coordination"), clock_s(now), (said(by, "by"), said(why, "why"))
         chosen = None if keys is None else keys_of(keys)
-        with self.transaction():
-            self._book.note_overdue(now_s)
-            known = self._book.of(name)
+
+        def released() -> Reservations:
+            note_overdue(self._book, now_s)
+            known = known_of(self._book, name)
             for key in chosen or ():
                 if key not in {r.key for r in known}:
                     raise invalid("keys", f"must be quotas in which {name} reserved", str(key))
             held = [r for r in known if r.status == "active" and (chosen is None or r.key in chosen)]
-            gone = [(r, replace(r, status="released", ended_s=now_s)) for r in held]
-            self._book.save(gone, "release", name, now_s, words)
-        return Reservations(found=tuple(new for _, new in gone), now_s=now_s)
+            gone = tuple(replace(r, status="released", ended_s=now_s) for r in held)
+            self._book.save(list(zip(held, gone, strict=True)), "release", name, now_s, words)
+            return Reservations(found=gone, now_s=now_s)
+
+        return self.attempt(released)
 
     def expire(self, *, now: Instant | None = None) -> Reservations:
         """Note what is overdue as expired. It held nothing before either; only the list becomes shorter."""
         now_s = clock_s(now)
-        with self.transaction():
-            return Reservations(found=tuple(self._book.note_overdue(now_s)), now_s=now_s)
+        return Reservations(found=tuple(self.attempt(lambda: note_overdue(self._book, now_s))), now_s=now_s)
 
     def purge_reservations(self, *, by: str = "", now: Instant | None = None) -> int:
         """Forget reservations that have ended and are old enough; gives how many. The audit trail stays."""
         now_s, word = clock_s(now), said(by, "by")
-        with self.transaction():
-            self._book.note_overdue(now_s)
-            gone = self._book.read(OLD, (now_s,))
+
+        def purged() -> int:
+            note_overdue(self._book, now_s)
+            gone = self._book.read("old", now_s)
             for name, of_name in by_coordination(gone).items():
-                self._book.forget(of_name, name, now_s, (word, ""))
-        return len(gone)
+                with self._book.apart():
+                    self._book.forget(of_name, name, now_s, (word, ""))
+            return len(gone)
+
+        return self.attempt(purged)
 
     # What anybody may ask.
 
@@ -263,11 +266,10 @@ class Claims:
             forced; ``unknown``: quotas of which that is not known.
         """
         now_s = clock_s(now)
-        chosen: tuple[str, tuple[Any, ...]] = (ALL, ()) if ended else (HELD, (now_s,))
-        if coordination is not None:
-            chosen = OF, (named(coordination, "coordination"),)
+        name = None if coordination is None else named(coordination, "coordination")
         with self._snapshot():
-            found = [r for r in self._book.read(*chosen) if ended or r.status_at(now_s) == "active"]
+            known = self._book.read("all" if ended else "held", now_s) if name is None else self._book.of(name)
+            found = [r for r in known if ended or r.status_at(now_s) == "active"]
             held = sorted({r.key for r in found if r.status_at(now_s) == "active"})
             rooms = self._book.rooms(held, now_s, None).values()
         unknown = tuple(f"{room.key}: {room.unknown}" for room in rooms if room.unknown)
@@ -283,7 +285,7 @@ class Claims:
         past = at is not None and then_s < clock_s(None) - CLOCKS_DIFFER_S
         amounts: dict[QuotaKey, list[float]] = {}
         with self._snapshot():
-            for r in self._book.read(HELD_THEN if past else HELD, (then_s,)):
+            for r in self._book.read("then" if past else "held", then_s):
                 if r.coordination != own and (r.held_at(then_s) or not past):
                     amounts.setdefault(r.key, []).append(r.amount)
         return {key: total(held) for key, held in amounts.items()}
@@ -303,21 +305,3 @@ class Claims:
         name = None if coordination is None else named(coordination, "coordination")
         with self._snapshot():
             return self._book.audit(name)
-
-    # How it is done.
-
-    @property
-    def _book(self) -> Ledger:
-        return Ledger(self._db, self._key_id)
-
-    @contextlib.contextmanager
-    def _changing(self, dry_run: bool) -> Iterator[list[Any]]:
-        """A transaction whose answer survives it: a dry run does everything, and undoes it."""
-        answer: list[Any] = []
-        try:
-            with self.transaction():
-                yield answer
-                if dry_run or not answer[0].granted:
-                    raise _Undone
-        except _Undone:
-            pass

@@ -1,19 +1,20 @@
-"""The rows behind reservations: read, written and audited, inside the transaction of whoever calls."""
+"""Reservations as rows of the embedded store: a `Book` in SQL."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import invalid, nearest
+from .book import Change, Which, Words, changes_of, said_of
 from .keys import KEY_FIELDS, QuotaKey
-from .reservations import STATES, AuditLine, Reservation
+from .reservations import STATES, AuditLine, Request, Reservation
 from .room import Room, is_stale
 from .schema import DAY_S, SOUND, read_body, read_quota, unpack_day
 
@@ -22,33 +23,44 @@ _FIELDS = "amount, created, expires, purge, status, ended, forced"
 _QUOTA = "key_id, value, default_value, unit, name, adjustable, is_global, quota.checksum"
 _AUDIT = "id, at, action, coordination, actor, why, forced, body"
 
-#: What was, and what became of it; None: it was not there, or is no more.
-Change = tuple[Reservation | None, Reservation | None]
-Words = tuple[str, str]  # by whom, and why
-
-# What `Ledger.read` may be asked for. An index alone must choose: a row that is damaged cannot hide.
-ALL = "1"
-OF = "coordination = ?"
-HELD = "status = 'active' AND expires > ?"
-DUE = "status = 'active' AND expires <= ?"
-OLD = "status != 'active' AND purge <= ?"
-HELD_THEN = f"NOT {SOUND['reservation']} OR (? BETWEEN created AND min(expires, ifnull(ended, expires)) - 1)"
+# An index alone must choose: a row that is damaged cannot hide.
+_WHERE: dict[Which, str] = {
+    "all": "1",
+    "held": "status = 'active' AND expires > ?",
+    "due": "status = 'active' AND expires <= ?",
+    "old": "status != 'active' AND purge <= ?",
+    "then": f"NOT {SOUND['reservation']} OR (? BETWEEN created AND min(expires, ifnull(ended, expires)) - 1)",
+}
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Reservations as rows of a store."""
+    """A `Book` in SQLite."""
 
     db: sqlite3.Connection
     key_id: Callable[[QuotaKey], int]  #: the number of a quota's name, which is made where there is none
 
-    def note_overdue(self, now_s: int) -> list[Reservation]:
-        """Note what is overdue as expired; gives it."""
-        due = self.read(DUE, (now_s,))
-        gone = {id(r): replace(r, status="expired", ended_s=r.expires_s) for r in due}
-        for name, of_name in by_coordination(due).items():
-            self.save([(r, gone[id(r)]) for r in of_name], "expire", name, now_s, ("", ""))
-        return list(gone.values())
+    def claimed(self, token: str) -> tuple[str, str] | None:
+        """Give the coordination that was begun under a token, and the digest of its claim."""
+        query = f"SELECT {SOUND['coordination']}, id, request FROM coordination WHERE token = ?"
+        row = self.db.execute(query, (token,)).fetchone()
+        if row is None:
+            return None
+        require(row[0], "a coordination")
+        return row[1], row[2]
+
+    def has(self, name: str) -> bool:
+        """Whether a coordination of that name is there."""
+        return self.db.execute("SELECT 1 FROM coordination WHERE id = ?", (name,)).fetchone() is not None
+
+    def begin(self, name: str, asked: Request) -> None:
+        """Write a coordination, which holds nothing yet."""
+        row = (name, asked.token, asked.digest, asked.now_s)
+        self.db.execute("INSERT INTO coordination (id, token, request, made) VALUES (?, ?, ?, ?)", row)
+
+    def apart(self) -> contextlib.AbstractContextManager[object]:
+        """Here nothing is ever too much at once."""
+        return contextlib.nullcontext()
 
     def forget(self, ended: Sequence[Reservation], name: str, now_s: int, words: Words) -> None:
         """Delete rows of a coordination, and it with the last of them."""
@@ -59,16 +71,14 @@ class Ledger:
         self.db.execute(f"DELETE FROM coordination WHERE id = ? AND NOT EXISTS ({left})", (name,))
 
     def of(self, name: str) -> list[Reservation]:
-        """Everything that a coordination holds or held; refused where there is none of that name."""
-        found = self.read(OF, (name,))
-        if not found:
-            query = "SELECT DISTINCT coordination FROM reservation ORDER BY created DESC LIMIT 1000"
-            known = [row[0] for row in self.db.execute(query)]
-            raise invalid("coordination", f"must be one of the store's{nearest(name, known)}", name)
-        return found
+        """Everything that a coordination holds or held; nothing where there is none of that name."""
+        return self._read("coordination = ?", (name,))
 
-    def read(self, where: str, values: tuple[Any, ...] = ()) -> list[Reservation]:
-        """Reservations of which the SQL holds, oldest first."""
+    def read(self, which: Which, at_s: int = 0) -> list[Reservation]:
+        """Reservations of all coordinations, oldest first."""
+        return self._read(_WHERE[which], () if which == "all" else (at_s,))
+
+    def _read(self, where: str, values: tuple[Any, ...]) -> list[Reservation]:
         query = (
             f"SELECT r.sound, k.sound, r.coordination, {_FIELDS}, {_KEY} FROM"
             f" {_chosen('reservation', where)} AS r LEFT JOIN"
@@ -95,12 +105,10 @@ class Ledger:
 
     def note(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
         """Write a line of the audit trail."""
-        body = json.dumps([_change(was, new) for was, new in changes])
-        forced = any(_forces(was, new) for was, new in changes)
+        body, forced = said_of(changes)
         fields = "at, action, coordination, actor, why, forced, body"
-        self.db.execute(
-            f"INSERT INTO audit ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?)", (now_s, action, name, *words, forced, body)
-        )
+        row = (now_s, action, name, *words, forced, json.dumps(body))
+        self.db.execute(f"INSERT INTO audit ({fields}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def rooms(
         self, keys: Iterable[QuotaKey], now_s: int, stale_after_s: float | None, but: str | None = None
@@ -160,18 +168,10 @@ class Ledger:
 
 def _chosen(table: str, where: str) -> str:
     """SQL for rows, chosen by an index and then looked up by number: one that cannot be found is not sound."""
-    if where in (ALL, HELD_THEN):
+    if where in (_WHERE["all"], _WHERE["then"]):
         return f"(SELECT *, {SOUND[table]} AS sound FROM {table} WHERE {where})"
     numbers = f"(SELECT rowid AS number FROM {table} WHERE {where})"
     return f"({numbers} LEFT JOIN (SELECT *, rowid AS own, {SOUND[table]} AS sound FROM {table}) ON own = number)"
-
-
-def by_coordination(found: Iterable[Reservation]) -> dict[str, list[Reservation]]:
-    """Coordination → its reservations, in their order."""
-    result: dict[str, list[Reservation]] = {}
-    for one in found:
-        result.setdefault(one.coordination, []).append(one)
-    return result
 
 
 def claim_queries() -> dict[str, str]:
@@ -207,34 +207,12 @@ def require(sound: object, what: str) -> None:
         raise sqlite3.DatabaseError(f"malformed: {what} is not what was written")
 
 
-def _forces(was: Reservation | None, new: Reservation | None) -> bool:
-    """Whether this change took room that was not there; that it was taken once is no news."""
-    if new is None or not new.forced or new.status != "active":
-        return False
-    return was is None or was.status != "active" or new.amount > was.amount
-
-
-def _change(was: Reservation | None, new: Reservation | None) -> dict[str, Any]:
-    """What an audit line says of one quota."""
-    one = new or was
-    assert one is not None
-    return {
-        "key": list(one.key),
-        "was": was.amount if was and was.status == "active" else 0.0,
-        "amount": new.amount if new and new.status == "active" else 0.0,
-        "expires_s": one.expires_s,
-        "status": new.status if new else "purged",
-        "forced": one.forced,
-    }
-
-
 def audit_line(row: tuple[Any, ...]) -> AuditLine:
     """A row of audit, behind whether it is what was written."""
     sound, number, at_s, action, coordination, by, why, forced, body = row
     require(sound, "a line of the audit trail")
-    changes = tuple({**change, "key": QuotaKey(*change["key"])} for change in json.loads(body))
     return AuditLine(number=number, at_s=at_s, action=action, coordination=coordination, by=by, why=why,
-                     changes=changes, forced=bool(forced))  # fmt: skip
+                     changes=changes_of(json.loads(body)), forced=bool(forced))  # fmt: skip
 
 
 def _sound(row: tuple[Any, ...]) -> None:

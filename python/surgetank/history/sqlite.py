@@ -10,24 +10,21 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
-from .._bridge import Duration, Instant, instant_s, number
+from .._bridge import number
 from ..errors import InvalidInput, StoreError, invalid
 from ..scenario import Scenario
+from .anystore import AnyStore
 from .batches import Progress
-from .claims import Claims
 from .days import last_seconds, merge_days, read_days
-from .failovers import Failovers
-from .history import History
-from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key, same_unit
+from .failoverrows import FailoverRows
+from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, same_unit
+from .ledger import Ledger
 from .opening import check_pages, explained, is_there, one_moment, prepare, transaction
-from .quotas import completed, owned
-from .readers import read, read_samples
 from .report import ImportReport, totals
 from .samples import MOST_CELLS, SampleSet, check_span
 from .schema import (
@@ -50,7 +47,14 @@ from .upkeep import Upkeep
 _KEY = ", ".join(KEY_FIELDS)
 
 
-class Store(Upkeep, Claims, Failovers):
+_T = TypeVar("_T")
+
+
+class _Undone(Exception):
+    """Ends a transaction of which nothing is to be kept."""
+
+
+class Store(Upkeep, FailoverRows, AnyStore):
     """An embedded store in one file.
 
     Parameters
@@ -92,20 +96,15 @@ class Store(Upkeep, Claims, Failovers):
             self._db.close()
             raise
 
-    def __enter__(self) -> Store:
-        """Use the store in a with block; it is closed at the end."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the file."""
-        self.close()
-
     def close(self) -> None:
         """Close the file. What was imported is there already."""
         with self._explained():
             self._db.close()
+
+    @property
+    def location(self) -> str:
+        """The path, as it was given."""
+        return str(self.path)
 
     @property
     def schema_version(self) -> int:
@@ -119,9 +118,16 @@ class Store(Upkeep, Claims, Failovers):
         with self._explained(), transaction(self._db):
             yield
 
-    def snapshot(self) -> contextlib.AbstractContextManager[None]:
-        """Everything read inside is of one moment."""
-        return self._snapshot()
+    def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
+        """Do something in one transaction, which is undone where its answer is not to be kept."""
+        try:
+            with self.transaction():
+                made = work()
+                if not keep(made):
+                    raise _Undone
+        except _Undone:
+            pass
+        return made
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:
@@ -135,34 +141,6 @@ class Store(Upkeep, Claims, Failovers):
             except (ValueError, KeyError, TypeError, OverflowError) as error:
                 reason = f"is damaged ({type(error).__name__}: {error})"
                 raise StoreError(f"store {shown_path(self.path)}: {reason}; {REMEDY}") from error
-
-    def import_usage(self, source: object, **reading: Any) -> ImportReport:
-        """Read usage and add it, all or nothing.
-
-        Of several samples for one instant the maximum is kept, whatever the order of imports: the same import twice
-        changes nothing.
-
-        Parameters
-        ----------
-        source, **reading
-            Those of `History.read`; ``negative`` must not be "keep".
-
-        Returns
-        -------
-        ImportReport
-            Every row of the source counted once, also by series; what the store knew before counts as merged or
-            conflicting, and gaps are those that are left.
-
-        Raises
-        ------
-        InvalidInput
-            The source cannot be read, or its unit is not that of the usage or quota in the store.
-        StoreError
-            The store cannot be written: it is as it was.
-        """
-        if reading.get("negative") == "keep":
-            raise invalid("negative", 'must be "refuse" or "missing" for a store', "keep")
-        return self.add_samples(read_samples(source, **reading))
 
     def add_samples(self, found: SampleSet, *, progress: Progress | None = None, noted: bool = True) -> ImportReport:
         """Add samples that were read before (`History.samples`), all or nothing; see `import_usage`.
@@ -178,60 +156,10 @@ class Store(Upkeep, Claims, Failovers):
                 self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
         return report
 
-    def import_quotas(self, source: object, *, defaults: Iterable[Quota] = (), **reading: Any) -> int:
-        """Add or replace quotas, all or nothing.
-
-        What a source does not state (NaN, an empty name) stays as the store knows it.
-
-        Parameters
-        ----------
-        source : path, binary file, frame, sequence of Quota, or mapping of QuotaKey to number
-            Files as `History.read` takes them; of JSON, ``service-quotas list-service-quotas`` and
-            ``list-aws-default-service-quotas`` of the AWS CLI.
-        defaults : iterable of Quota, optional
-            AWS's default values, of no account: they stand beside the applied values of every account, and never
-            become values.
-        **reading
-            ``columns``, ``account``, ``region``, ``service_code``, ``quota_code`` of `History.read`, for files and
-            frames.
-
-        Returns
-        -------
-        int
-            How many were added or changed.
-
-        Raises
-        ------
-        InvalidInput
-            A row breaks a rule, a quota is given twice and differs, or a unit is not that of its usage.
-        StoreError
-            The store cannot be written: it is as it was.
-        """
-        if isinstance(source, Mapping) or (isinstance(source, Sequence) and not isinstance(source, str)):
-            if reading:
-                raise invalid(next(iter(reading)), "is for a file or a frame", type(source).__name__)
-            given = source
-        else:
-            found = read(source, holds="quotas", **reading)
-            given, defaults = found.quotas, [*defaults, *found.defaults]
-        quotas = quotas_by_key(given)
-        defaults = list(defaults)
-        if not quotas and not defaults:
-            raise invalid("quotas", "must hold at least one quota", source)
-        with self.transaction():
-            # What else is known of other quotas does not matter, and there may be very many.
-            names = {key[1:] for key in (*quotas, *(quota.key for quota in defaults))}
-            known = {quota.key: quota for quota in self._quotas(names)}
-            quotas = completed(quotas, defaults, known)
-            check_units(self._units(), quotas)
-            for key, q in quotas.items():
-                row = pack_quota(self._key_id(key), q)
-                self._db.execute("REPLACE INTO quota VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
-        return len(quotas)
-
-    def quotas(self) -> tuple[Quota, ...]:
-        """Every quota the store knows; of those that are nobody's, AWS's defaults, what no account has."""
-        return owned(self._quotas())
+    def _write_quotas(self, quotas: Mapping[QuotaKey, Quota]) -> None:
+        for key, q in quotas.items():
+            row = pack_quota(self._key_id(key), q)
+            self._db.execute("REPLACE INTO quota VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _quotas(self, names: Container[tuple[str, ...]] | None = None) -> tuple[Quota, ...]:
         columns = "key_id, value, default_value, unit, name, adjustable, is_global, quota.checksum"
@@ -239,22 +167,6 @@ class Store(Upkeep, Claims, Failovers):
         with self._snapshot():
             rows = self._db.execute(query)
             return tuple(read_quota(row) for row in rows if names is None or quota_name(row) in names)
-
-    def history(
-        self, *, step_s: Duration | None = None, until: Instant | None = None, progress: Progress | None = None,
-        coordination: str | None = None,
-    ) -> History:  # fmt: skip
-        """Read everything: usage on its grid (see `History.read` for the arguments), quotas, scenarios, reservations.
-
-        Reservations are those of ``until``, by default of the clock's now, see `reserved`. Those of ``coordination``
-        are one's own, and left out.
-        """
-        moment = None if until is None else instant_s(until, "now")
-        with self._snapshot():
-            found, quotas, scenarios = self.samples(progress=progress), self.quotas(), self.scenarios()
-            reserved = self.reserved(but=coordination, at=moment)
-        made = History.from_samples(found, quotas=quotas, step_s=step_s, until=until, scenarios=scenarios)
-        return replace(made, reserved=reserved)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""
@@ -290,12 +202,9 @@ class Store(Upkeep, Claims, Failovers):
             raise StoreError(f"store {shown_path(self.path)}: holds no usage yet (surgetank import FILE adds some)")
         return found
 
-    def save_scenarios(self, scenarios: Sequence[Scenario]) -> None:
-        """Replace the scenarios that plans from this store use."""
-        rows = [pack_scenario(s) for s in _scenarios(scenarios)]
-        with self.transaction():
-            self._db.execute("DELETE FROM scenario")
-            self._db.executemany("INSERT INTO scenario VALUES (?, ?, ?)", rows)
+    def _write_scenarios(self, scenarios: Sequence[Scenario]) -> None:
+        self._db.execute("DELETE FROM scenario")
+        self._db.executemany("INSERT INTO scenario VALUES (?, ?, ?)", [pack_scenario(s) for s in scenarios])
 
     def scenarios(self) -> tuple[Scenario, ...]:
         """The scenarios that plans from this store use."""
@@ -335,6 +244,10 @@ class Store(Upkeep, Claims, Failovers):
         if first is None or (last - first) * DAY_S // 60 * series <= MOST_CELLS:
             return  # even a step of a minute fits
         check_span(self.samples())
+
+    @property
+    def _book(self) -> Ledger:
+        return Ledger(self._db, self._key_id)
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -379,10 +292,3 @@ class Store(Upkeep, Claims, Failovers):
             if progress:
                 progress(n + 1, len(found.keys))
         return replace(found.report, **totals(per_series))
-
-
-def _scenarios(scenarios: Sequence[Scenario]) -> Sequence[Scenario]:
-    names = [s.name if isinstance(s, Scenario) else s for s in scenarios]
-    if not all(isinstance(s, Scenario) for s in scenarios) or len(set(names)) != len(names):
-        raise invalid("scenarios", "must be Scenario objects of different names", names)
-    return scenarios
