@@ -9,9 +9,9 @@ import pytest
 from fake_aws import FakeAws, Refusal
 from fake_aws_world import OWN, Known, World, accounts, usage_metric
 from surgetank import InvalidInput
+from surgetank._aws import without_accounts
 from surgetank.collect import CollectPlan, iam_policy
 from surgetank.collect.counting import COUNTERS
-from surgetank.collect.failures import without_accounts
 from surgetank.collect.watched import Watched
 from surgetank.config import Config
 from test_cli import here, run

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from .._aws import MALFORMED, NO_CREDENTIALS, failure_of, new_session, without_accounts
 from ..errors import CollectError, invalid, nearest
-from .clients import Clients, Pace, beside, items, new_session
-from .failures import MALFORMED, NO_CREDENTIALS, failure_of, without_accounts
+from .clients import Clients, Pace, beside, items
 from .planned import ORGANIZATION, CollectPlan
 
 SESSION_NAME = "surgetank"
@@ -26,7 +26,7 @@ class Accounts:
 
     def __init__(self, plan: CollectPlan) -> None:
         """Ask who we are, and which accounts there are."""
-        self._plan, self._session = plan, new_session()
+        self._plan, self._session = plan, new_session("collect")
         own_region = self._session.get_config_variable("region")
         if not plan.regions and not own_region:
             raise invalid("regions", "must be given, as neither the environment nor the profile names one", "none")

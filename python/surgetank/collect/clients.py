@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from ..errors import CollectError, MissingExtra
-from .failures import MALFORMED
+from .._aws import MALFORMED, new_session
+from ..errors import CollectError
 from .planned import CollectPlan
 
 #: Pages of one listing; an answer that never ends is no answer.
@@ -35,18 +35,9 @@ class Pace:
             time.sleep(at - now)
 
 
-def new_session() -> Any:
-    """A botocore session with the environment's credentials and settings."""
-    try:
-        from botocore.session import Session
-    except ImportError as error:
-        raise MissingExtra("collect needs boto3: pip install 'surgetank[aws]'") from error
-    return Session()
-
-
 def beside(session: Any, credentials: Any) -> Any:
     """Another session with other credentials, which shares what is costly to load."""
-    other = new_session()
+    other = new_session("collect")
     other.register_component("data_loader", session.get_component("data_loader"))
     other._credentials = credentials  # as botocore's own documentation of assumed roles does
     return other

@@ -8,11 +8,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .._aws import NOT_STORED, REFUSED, Failure
 from .._bridge import Instant, instant_s
 from ..errors import InvalidInput
 from ..history.samples import Samples
 from .accounts import Accounts
-from .failures import NOT_STORED, REFUSED, Failure
 from .gathering import Gathered, Gatherer
 from .planned import CollectPlan
 from .result import Collected, Missing, Part

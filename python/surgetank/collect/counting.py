@@ -7,9 +7,9 @@ from collections import Counter as Tally
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .._aws import MALFORMED
 from ..errors import CollectError
 from .clients import Clients, items
-from .failures import MALFORMED
 
 #: DescribeInstanceTypes takes so many names a call.
 MOST_TYPES = 100

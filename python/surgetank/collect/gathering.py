@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .._aws import NO_METRIC, Failure, failure_of
 from ..history.keys import UNSTATED, Quota, QuotaKey
 from ..history.samples import Samples
 from .accounts import Accounts
 from .clients import Clients
 from .counting import COUNTERS
-from .failures import NO_METRIC, Failure, failure_of
 from .metrics import Points, Query, fetch, metric_of, scale_of, statistic_of, window
 from .planned import CollectPlan
 from .quotas import Defaults, Listed, list_quotas, services_there

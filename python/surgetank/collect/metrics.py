@@ -9,9 +9,9 @@ from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import Any
 
+from .._aws import DENIED, MALFORMED, SERVICE, Failure, failure_of
 from ..history.keys import QuotaKey
 from .clients import Clients, items
-from .failures import DENIED, MALFORMED, SERVICE, Failure, failure_of
 from .planned import STATISTICS
 from .quotas import Listed, Metric
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .._aws import MALFORMED, NO_VALUE, Failure, failure_of
 from ..history.keys import UNSTATED, Quota, QuotaKey
 from .clients import Clients, items
-from .failures import MALFORMED, NO_VALUE, Failure, failure_of
 from .watched import Watched
 
 #: Added to the name of a quota whose applied value was not listed, in a list that came whole.

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .._aws import without_accounts
 from .._table import Column, Tabular, quantity
-from .failures import without_accounts
 
 _FIRST = 12
 

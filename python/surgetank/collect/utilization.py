@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from .._aws import MALFORMED, SERVICE, TIMEOUT
 from ..errors import CollectError
 from .clients import MOST_PAGES, Clients, items
 from .counting import COUNTERS
-from .failures import MALFORMED, SERVICE, TIMEOUT
 from .metrics import KNOWN_METRICS
 from .planned import CollectPlan
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from .._bridge import Floats
 from ..errors import invalid
 from .report import SeriesReport
-from .samples import Ints, merge_one
+from .samples import Ints, Merged, merge_one
 from .schema import DAY_S, pack_day, unpack_day
 from .tally import gaps_of
 
@@ -42,16 +43,11 @@ def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats,
         raise invalid("usage", "must be finite and 0 or more in a store", value[~(value >= 0) | np.isinf(value)][0])
     new_days = np.unique(time_s // DAY_S)
     query = "SELECT * FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
-    known_times, known_values = [time_s[:0]], [value[:0]]
-    for row in db.execute(query, (key_id, int(new_days[0]), int(new_days[-1]))):
-        try:
-            seconds, usages = unpack_day(row)
-        except (ValueError, TypeError) as error:
-            raise sqlite3.DatabaseError(f"malformed: {error}") from error
-        known_times.append(seconds)
-        known_values.append(usages)
-    times = np.concatenate([time_s, *known_times])
-    merged = merge_one(times, np.concatenate([value, *known_values]), already=len(known_times) == 1)
+    try:
+        known = [unpack_day(row) for row in db.execute(query, (key_id, int(new_days[0]), int(new_days[-1])))]
+    except (ValueError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"malformed: {error}") from error
+    merged, report = merged_days(known, time_s, value, report)
     rows = []
     days = merged.time_s // DAY_S
     starts = np.searchsorted(days, new_days)
@@ -60,10 +56,20 @@ def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats,
         second = merged.time_s[start:end] - day * DAY_S
         rows.append(pack_day(key_id, day, second, merged.value[start:end]))
     db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?, ?)", rows)
+    return report
+
+
+def merged_days(
+    known: Sequence[tuple[Ints, Floats]], time_s: Ints, value: Floats, report: SeriesReport
+) -> tuple[Merged, SeriesReport]:
+    """Samples with those of the days that are known already, and their report, with what was known before."""
+    times = np.concatenate([time_s, *(seconds for seconds, _ in known)])
+    values = np.concatenate([value, *(usages for _, usages in known)])
+    merged = merge_one(times, values, already=not known)
     # Gaps are those of the store between the first sample of the import and its last.
     there = merged.time_s[(merged.time_s >= time_s[0]) & (merged.time_s <= time_s[-1])]
     gaps, longest = gaps_of(there, report.step_s or math.inf)
-    return replace(
+    return merged, replace(
         report,
         added=len(value) - merged.duplicates - merged.conflicts,
         duplicates=report.duplicates + merged.duplicates,

@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .book import Change, Which, Words, changes_of, said_of
 from .keys import KEY_FIELDS, QuotaKey
 from .reservations import STATES, AuditLine, Request, Reservation
-from .room import Room, is_stale
+from .room import Room, last_usage
 from .schema import DAY_S, SOUND, read_body, read_quota, unpack_day
 
 _KEY = ", ".join(KEY_FIELDS)
@@ -148,22 +146,11 @@ class Ledger:
         return [audit_line(row) for row in self.db.execute(query, (coordination, coordination))]
 
     def _last_usage(self, key_id: int, now_s: int, stale_after_s: float | None) -> tuple[float, int | None]:
-        """The last sample, NaN where it is too old to say anything; and when it was.
-
-        What lies after ``now_s`` counts where it is more: a clock that is put back makes nobody's usage less, nor does
-        a sample of a year that is not there yet.
-        """
         days = "SELECT * FROM usage_day WHERE key_id = ? AND day {} ? ORDER BY day"
         at = (key_id, now_s // DAY_S)
         read = [*self.db.execute(days.format("<=") + " DESC LIMIT 2", at)][::-1]
         read += self.db.execute(days.format(">"), at)
-        if not read:
-            return math.nan, None
-        time_s, value = (np.concatenate(parts) for parts in zip(*map(unpack_day, read), strict=True))
-        upto = int(np.searchsorted(time_s, now_s, side="right"))
-        last_s = int(time_s[max(upto - 1, 0)])
-        stale = is_stale(now_s - last_s, time_s[:upto]) if stale_after_s is None else now_s - last_s > stale_after_s
-        return math.nan if stale else float(value[max(upto - 1, 0) :].max()), last_s
+        return last_usage(list(map(unpack_day, read)), now_s, stale_after_s)
 
 
 def _chosen(table: str, where: str) -> str:

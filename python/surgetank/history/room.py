@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .._bridge import Floats
 from .._table import quantity, span
 from .history import STEPS_TO_STALE
 from .keys import QuotaKey
@@ -92,6 +93,25 @@ def is_stale(age_s: float, recent: Ints) -> bool:
     steps = np.diff(recent)
     step_s = float(np.median(steps)) if len(steps) else 0.0
     return age_s > max(3600.0, STEPS_TO_STALE * step_s)
+
+
+def last_usage(
+    days: Sequence[tuple[Ints, Floats]], now_s: int, stale_after_s: float | None
+) -> tuple[float, int | None]:
+    """The last sample, NaN where it is too old to say anything; and when it was.
+
+    ``days``: instants and usage of the last two days up to now that have any, and of all days after.
+
+    What lies after ``now_s`` counts where it is more: a clock that is put back makes nobody's usage less, nor does a
+    sample of a year that is not there yet.
+    """
+    if not days:
+        return math.nan, None
+    time_s, value = (np.concatenate(parts) for parts in zip(*days, strict=True))
+    upto = int(np.searchsorted(time_s, now_s, side="right"))
+    last_s = int(time_s[max(upto - 1, 0)])
+    stale = is_stale(now_s - last_s, time_s[:upto]) if stale_after_s is None else now_s - last_s > stale_after_s
+    return math.nan if stale else float(value[max(upto - 1, 0) :].max()), last_s
 
 
 def short_of(room: Room, amount: float) -> Short:

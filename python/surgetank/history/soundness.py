@@ -67,6 +67,7 @@ class StoreCheck:
     imports: int
     reservations: int = 0  #: ended ones as well, until they are purged
     failovers: int = 0
+    latest: int = len(MIGRATIONS)  #: the schema version that this surgetank writes
     damage: tuple[Damage, ...] = ()
 
     @property
@@ -103,8 +104,8 @@ class StoreCheck:
             lines.append(
                 "Nothing was changed. Restore the store from a backup, or delete it and import the files again."
             )
-        elif self.schema_version < len(MIGRATIONS):
-            lines.append(f"  The next command that uses it brings it up to schema version {len(MIGRATIONS)}.")
+        elif self.schema_version < self.latest:
+            lines.append(f"  The next command that uses it brings it up to schema version {self.latest}.")
         return "\n".join(lines)
 
 

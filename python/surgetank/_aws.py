@@ -1,11 +1,12 @@
-"""Why AWS did not answer, in words that a person acts on."""
+"""What everything that asks AWS shares: a session, and why AWS did not answer, in words that a person acts on."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
-from ..errors import CollectError, printable
+from .errors import CollectError, MissingExtra, printable
 
 DENIED, THROTTLED, NOT_ENABLED, TIMEOUT = "access denied", "throttled", "Region not enabled", "timeout"
 EXPIRED, NO_CREDENTIALS, MALFORMED = "expired credentials", "no credentials", "malformed response"
@@ -42,6 +43,15 @@ class Failure:
     def retryable(self) -> bool:
         """Whether it may pass by itself."""
         return self.reason in _RETRYABLE
+
+
+def new_session(what: str) -> Any:
+    """A botocore session with the environment's credentials and settings, for ``what``."""
+    try:
+        from botocore.session import Session
+    except ImportError as error:
+        raise MissingExtra(f"{what} needs boto3: pip install 'surgetank[aws]'") from error
+    return Session()
 
 
 def without_accounts(text: str) -> str:

@@ -1,0 +1,240 @@
+"""Calls to DynamoDB: paged to the end, tried again by botocore, and every failure in words."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..._aws import failure_of, new_session, without_accounts
+from ...errors import StoreError
+from .address import Address
+from .items import Item, Key, key_of, packed, size_of, unpacked
+from .tables import TABLES, TYPES
+
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+
+#: What DynamoDB takes at once.
+MOST_GOT, MOST_CHANGED, MOST_CHANGED_BYTES = 100, 100, 4_000_000
+ATTEMPTS = 8
+WORKERS = 8
+CONNECT_S, READ_S = 5.0, 20.0
+#: Reasons for which a transaction is cancelled that pass when it is tried again, from what stands there then.
+_PASSING = {
+    "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded",
+    "RequestLimitExceeded",
+}  # fmt: skip
+
+
+class Conflict(Exception):
+    """Another process was first: what was decided on is not what stands there any more."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """An item that is to be written, or deleted where its body is None, if ``before`` still stands there."""
+
+    item: Item
+    before: str  #: the version that was read; empty: nothing was there
+
+
+class Calls:
+    """The tables of one store, and how they are asked."""
+
+    def __init__(self, address: Address) -> None:
+        """Make a client from the environment's credentials and settings."""
+        self.address = address
+        self._client = self._made()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def _made(self) -> Any:
+        from botocore.config import Config
+
+        session = new_session("a store in DynamoDB")
+        config = Config(
+            connect_timeout=CONNECT_S,
+            read_timeout=READ_S,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            max_pool_connections=2 * WORKERS,
+            user_agent_extra="surgetank",
+        )
+        region = self.address.region or session.get_config_variable("region") or os.environ.get("AWS_REGION")
+        if not region:
+            raise StoreError(f"store {self.address}: its Region must be stated (…?region=us-east-1, or AWS_REGION)")
+        with self._explained():
+            return session.create_client("dynamodb", region_name=region, config=config)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._pool:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+        with suppress(Exception):
+            self._client.close()
+
+    def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """One call; its answer."""
+        with self._explained():
+            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+            return answer
+
+    def name(self, table: str) -> str:
+        """The name of a table."""
+        return f"{self.address.prefix}-{table}"
+
+    def get(self, table: str, keys: Sequence[Key]) -> dict[Key, Item]:
+        """Items by key; those that are not there have no body."""
+        parts = [keys[i : i + MOST_GOT] for i in range(0, len(keys), MOST_GOT)]
+        found = {item.key: item for part in self.each(lambda part: self._got(table, part), parts) for item in part}
+        return {key: found.get(key) or Item(table, key) for key in keys}
+
+    def _got(self, table: str, keys: Sequence[Key]) -> list[Item]:
+        name = self.name(table)
+        asked = {name: {"Keys": [key_of(table, key) for key in keys], "ConsistentRead": True}}
+        found: list[Item] = []
+        while asked:
+            answer = self.call("batch_get_item", RequestItems=asked)
+            found += [self._unpacked(table, wire) for wire in answer.get("Responses", {}).get(name, ())]
+            asked = answer.get("UnprocessedKeys") or {}
+        return found
+
+    def query(
+        self, table: str, first: str, *, newest: int | None = None, index: str = "",
+        bound: tuple[str, int | float] | None = None,
+    ) -> Iterator[Item]:  # fmt: skip
+        """Items that share the first part of their key, in order of the second.
+
+        ``newest``: only so many, and backwards; ``index``: by an index, which is a moment behind; ``bound``: what the
+        second part must be, such as (">=", 0.8).
+        """
+        names = TABLES[table].keys
+        parameters: dict[str, Any] = {"TableName": self.name(table), "ConsistentRead": not index}
+        if index:
+            parameters["IndexName"] = index
+            own = TABLES[table].index
+            names = own.keys if own else names
+        parameters["ExpressionAttributeNames"] = {"#a": names[0]}
+        parameters["ExpressionAttributeValues"] = {":a": {"S": first}}
+        parameters["KeyConditionExpression"] = "#a = :a"
+        if bound is not None:
+            parameters["KeyConditionExpression"] += f" AND #b {bound[0]} :b"
+            parameters["ExpressionAttributeNames"]["#b"] = names[1]
+            parameters["ExpressionAttributeValues"][":b"] = {TYPES.get(names[1], "S"): str(bound[1])}
+        if newest is not None:
+            parameters |= {"ScanIndexForward": False, "Limit": newest}
+        for count, wire in enumerate(self._pages("query", parameters)):
+            if newest is not None and count >= newest:
+                return
+            yield self._unpacked(table, wire)
+
+    def scan(self, table: str, begins: str = "") -> Iterator[Item]:
+        """Every item of a table; ``begins``: those of which the first part of the key begins so."""
+        parameters: dict[str, Any] = {"TableName": self.name(table), "ConsistentRead": True}
+        if begins:
+            parameters["ExpressionAttributeNames"] = {"#a": TABLES[table].keys[0]}
+            parameters["ExpressionAttributeValues"] = {":a": {"S": begins}}
+            parameters["FilterExpression"] = "begins_with(#a, :a)"
+        for wire in self._pages("scan", parameters):
+            yield self._unpacked(table, wire)
+
+    def raw(self, table: str) -> Iterator[Any]:
+        """Every item of a table as DynamoDB has it: for a check, which reads what cannot be understood as well."""
+        return self._pages("scan", {"TableName": self.name(table), "ConsistentRead": True})
+
+    def _unpacked(self, table: str, wire: Any) -> Item:
+        try:
+            return unpacked(table, wire)
+        except StoreError as error:
+            raise StoreError(f"store {self.address}: {error}") from error.__cause__
+
+    def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[Any]:
+        while True:
+            answer = self.call(operation, **parameters)
+            yield from answer.get("Items", ())
+            if not answer.get("LastEvaluatedKey"):
+                return
+            parameters = {**parameters, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def write(self, writes: Sequence[Write]) -> None:
+        """All of them at once, or none; `Conflict` where something else stands there by now."""
+        if not writes:
+            return
+        if len(writes) == 1:
+            self._one(writes[0])
+            return
+        items = [{_how(write): self._parameters(write)} for write in writes]
+        # With its token a call that is tried again, because its answer was lost, does nothing twice.
+        self.call("transact_write_items", TransactItems=items, ClientRequestToken=secrets.token_hex(16))
+
+    def _one(self, write: Write) -> None:
+        self.call("delete_item" if write.item.body is None else "put_item", **self._parameters(write))
+
+    def _parameters(self, write: Write) -> dict[str, Any]:
+        item = write.item
+        made: dict[str, Any] = {"TableName": self.name(item.table)}
+        made |= {"Key": key_of(item.table, item.key)} if item.body is None else {"Item": packed(item)}
+        made["ExpressionAttributeNames"] = {"#v": "version"}
+        if not write.before:
+            return {**made, "ConditionExpression": "attribute_not_exists(#v)"}
+        values = {":v": {"S": write.before}}
+        return {**made, "ConditionExpression": "#v = :v", "ExpressionAttributeValues": values}
+
+    def each(self, work: Callable[[_T], _U], things: Iterable[_T]) -> list[_U]:
+        """Do the same with several things, some of them at once; the answers in their order."""
+        things = list(things)
+        if len(things) < 2:
+            return [work(thing) for thing in things]
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="surgetank-dynamodb")
+        return list(self._pool.map(work, things))
+
+    def _explained(self) -> _Explained:
+        return _Explained(self.address)
+
+
+class _Explained:
+    """What botocore raises becomes a `StoreError` that names the store, or a `Conflict`."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def __enter__(self) -> None:
+        """Nothing is to be begun."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None or not isinstance(error, Exception) or isinstance(error, StoreError | Conflict):
+            return
+        from botocore import exceptions as boto
+
+        code = ""
+        if isinstance(error, boto.ClientError) and isinstance(error.response, dict):
+            code = str((error.response.get("Error") or {}).get("Code") or "")
+            reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons") or ()} - {"None"}
+            if code in ("ConditionalCheckFailedException", "TransactionInProgressException") or reasons & _PASSING:
+                raise Conflict from error
+            if code == "TransactionConflictException":
+                raise Conflict from error
+        raise StoreError(f"store {self._address}: {_said(code, error)}") from error
+
+
+def _said(code: str, error: Exception) -> str:
+    if code == "ResourceNotFoundException":
+        return "there is none, or not all of its tables (surgetank import FILE makes one)"
+    failure = failure_of(error)
+    detail = without_accounts(failure.detail)
+    again = "; whether it was written is not known, and the same call can be repeated" if failure.retryable else ""
+    return f"{failure.reason} ({detail}){again}"
+
+
+def _how(write: Write) -> str:
+    return "Delete" if write.item.body is None else "Put"
+
+
+def bytes_of(writes: Iterable[Write]) -> int:
+    """How much a transaction of them would carry."""
+    return sum(0 if write.item.body is None else size_of(packed(write.item)) for write in writes)

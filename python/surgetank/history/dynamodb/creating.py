@@ -1,0 +1,77 @@
+"""How the tables are made, by whoever is first; who was cut off is gone on with."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ...errors import StoreError
+from .calls import Calls
+from .items import Item, Key
+from .tables import TABLES, Table
+from .work import Work
+
+#: Written when all tables are ready: from then on it is a store.
+STORE: Key = ("store", 0)
+WAIT_S = 300.0
+
+
+def create_tables(calls: Calls) -> None:
+    """Make what is not there yet, and wait until all of it can be used."""
+    if _is_complete(calls):
+        return
+    for table in TABLES.values():
+        _made(calls, table)
+    deadline = time.monotonic() + WAIT_S
+    for table in TABLES.values():
+        while _status(calls, table) != "ACTIVE":
+            if time.monotonic() > deadline:
+                raise StoreError(f"store {calls.address}: its tables were not ready within {WAIT_S:g} s; try again")
+            time.sleep(0.5)
+    for table in TABLES.values():
+        _set(calls, "update_continuous_backups", table,
+             PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})  # fmt: skip
+        if table.ttl:
+            _set(calls, "update_time_to_live", table,
+                 TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl})  # fmt: skip
+    work = Work(calls)
+    work.put(Item("plans", STORE, {"schema": 1}))
+    work.commit()
+
+
+def _is_complete(calls: Calls) -> bool:
+    try:
+        return calls.get("plans", [STORE])[STORE].body is not None
+    except StoreError as error:
+        if _code(error) == "ResourceNotFoundException":
+            return False
+        raise
+
+
+def _made(calls: Calls, table: Table) -> None:
+    try:
+        calls.call("create_table", **table.definition(calls.address.prefix))
+    except StoreError as error:
+        if _code(error) != "ResourceInUseException":  # somebody else is making it, or has
+            raise
+
+
+def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
+    """What a table is to keep; who made it with a template has said so there, and an emulator may know no backups."""
+    try:
+        calls.call(operation, TableName=calls.name(table.name), **said)
+    except StoreError as error:
+        already = _code(error) == "ValidationException" and "already" in str(error)
+        if not already and _code(error) != "UnknownOperationException":
+            raise
+
+
+def _status(calls: Calls, table: Table) -> str:
+    answer = calls.call("describe_table", TableName=calls.name(table.name))
+    return str(answer["Table"].get("TableStatus"))
+
+
+def _code(error: StoreError) -> str:
+    """AWS's code of what is behind an error."""
+    response = getattr(error.__cause__, "response", None)
+    return str((response.get("Error") or {}).get("Code") or "") if isinstance(response, dict) else ""

@@ -1,0 +1,140 @@
+"""Items: what is kept under a key, how it is written, and whether it is what was written."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote
+
+from ...errors import StoreError, invalid, printable
+from ..keys import QuotaKey
+from .tables import TABLES, TYPES
+
+VERSION = 1  # of what an item says
+#: DynamoDB takes items of 400 KB, names included.
+MOST_BYTES = 390_000
+#: Texts up to so many characters stay readable in a console; longer ones are compressed.
+READABLE = 8_192
+
+Key = tuple[str | int, ...]
+Wire = Mapping[str, Mapping[str, Any]]  # as DynamoDB has it: attribute → type → value
+
+
+@dataclass(frozen=True)
+class Item:
+    """What stands, or is to stand, under a key of a table."""
+
+    table: str
+    key: Key
+    body: Any = None  #: JSON values, or bytes; None: nothing is there
+    index: Mapping[str, str | int | float] = field(default_factory=dict)  #: attributes that indexes are made of
+    ttl: int = 0  #: epoch seconds from which on DynamoDB may remove it; 0: never
+    version: str = ""  #: another one whenever it is written; empty: nothing is there
+    at: int = 0  #: when it was written, as far as the order of writings goes
+
+    @property
+    def place(self) -> tuple[str, Key]:
+        """Table and key."""
+        return self.table, self.key
+
+
+def packed(item: Item) -> dict[str, dict[str, Any]]:
+    """An item as DynamoDB takes it."""
+    made = key_of(item.table, item.key)
+    made |= {name: _value(name, value) for name, value in item.index.items()}
+    body = _body(item.body)
+    made |= {"body": body, "v": {"N": str(VERSION)}, "version": {"S": item.version}, "wrote": {"N": str(item.at)}}
+    if item.ttl:
+        made["ttl"] = {"N": str(item.ttl)}
+    made["sum"] = {"N": str(_sum(item.table, made))}
+    if (size := size_of(made)) > MOST_BYTES:
+        rule = (
+            f"{named(item.table, item.key)} must be at most {MOST_BYTES:,} bytes, as much as DynamoDB keeps in an item"
+        )
+        raise StoreError(f"store: {rule} (got {size:,}); nothing was changed")
+    return made
+
+
+def unpacked(table: str, wire: Wire) -> Item:
+    """Give back what `packed` took; StoreError where it is newer, or not what was written."""
+    names = TABLES[table].keys
+    try:
+        key: Any = tuple(int(wire[n]["N"]) if TYPES.get(n) == "N" else str(wire[n]["S"]) for n in names)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        raise StoreError(f"{table}: is damaged (an item without its key)") from None
+    try:
+        if int(wire["v"]["N"]) > VERSION:
+            said = f"was written by a newer surgetank (version {int(wire['v']['N'])}, this one knows {VERSION})"
+            raise StoreError(f"{named(table, key)}: {said}; update this one")
+        if int(wire["sum"]["N"]) != _sum(table, wire):
+            raise ValueError("not what was written")
+        ttl = int(wire["ttl"]["N"]) if "ttl" in wire else 0
+        version, at = wire["version"]["S"], int(wire["wrote"]["N"])
+        return Item(table, key, _read(wire["body"]), ttl=ttl, version=version, at=at)
+    except (KeyError, ValueError, TypeError, AttributeError, zlib.error) as error:
+        raise StoreError(f"{named(table, key)}: is damaged ({type(error).__name__}: {error})") from error
+
+
+def key_of(table: str, key: Key) -> dict[str, dict[str, Any]]:
+    """A key as DynamoDB takes it."""
+    return {name: _value(name, part) for name, part in zip(TABLES[table].keys, key, strict=True)}
+
+
+def size_of(wire: Wire) -> int:
+    """Bytes of an item, as DynamoDB counts them, or a little more."""
+    sizes = (len(name) + sum(len(v) if isinstance(v, bytes) else len(str(v).encode()) for v in value.values())
+             for name, value in wire.items())  # fmt: skip
+    return sum(sizes) + 3 * len(wire)
+
+
+def named(table: str, key: Key) -> str:
+    """The name of an item for a message."""
+    return f"{table} {printable(' '.join(map(str, key)), 200)}"
+
+
+def id_of(*parts: str) -> str:
+    """Several names as one, from which they can be told again."""
+    try:
+        return "/".join(quote(part, safe=" .:@+~()") for part in parts)
+    except UnicodeEncodeError as error:
+        raise invalid("name", "must be valid Unicode", error.object) from error
+
+
+def quota_id(key: QuotaKey) -> str:
+    """The id of a quota."""
+    made = id_of(*(key if key.context_id else key[:4]))
+    if len(made) > 1000:
+        raise invalid("name", "of a quota must be at most 1,000 characters in DynamoDB", made[:80])
+    return made
+
+
+def quota_of(text: str) -> QuotaKey:
+    """The quota of an id."""
+    return QuotaKey(*map(unquote, text.split("/")))
+
+
+def _value(name: str, value: str | int | float) -> dict[str, Any]:
+    return {"N": str(value)} if TYPES.get(name) == "N" else {"S": str(value)}
+
+
+def _body(body: Any) -> dict[str, Any]:
+    if isinstance(body, bytes):
+        return {"B": body}
+    text = json.dumps(body, separators=(",", ":"))
+    return {"S": text} if len(text) <= READABLE else {"B": b"j" + zlib.compress(text.encode())}
+
+
+def _read(body: Mapping[str, Any]) -> Any:
+    if "S" in body:
+        return json.loads(body["S"])
+    content = bytes(body["B"])
+    return json.loads(zlib.decompress(content[1:])) if content[:1] == b"j" else content
+
+
+def _sum(table: str, wire: Wire) -> int:
+    """Of what is read again; what indexes are made of follows from it."""
+    names = (*TABLES[table].keys, "body", "version", "wrote")
+    return zlib.crc32(repr([(name, *wire[name].items()) for name in names]).encode())

@@ -1,0 +1,351 @@
+"""The store in DynamoDB: the same promises as the embedded one, for several machines at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..._bridge import Duration, duration_s, number
+from ...errors import StoreError, invalid
+from ...scenario import Scenario
+from ..anystore import AnyStore
+from ..backup import StoreBackup
+from ..batches import Progress
+from ..keys import KEY_FIELDS, Quota, QuotaKey, check_units, same_unit
+from ..report import ImportReport, SeriesReport, totals
+from ..samples import SampleSet, check_cells, instant
+from ..schema import DAY_S
+from ..soundness import StoreCheck
+from ..spool import Gathered, Gathering
+from ..tally import of_made
+from ..upkeep import KEEP_S, Compaction
+from . import usage
+from .address import Address
+from .book import ItemBook
+from .calls import MOST_CHANGED, Calls
+from .creating import STORE, create_tables
+from .documents import keep, kept
+from .items import VERSION, Item, Key, quota_id
+from .meta import Meta
+from .moves import FailoverItems
+from .upkeep import check_items, compact_items
+from .work import Work
+
+#: How long whoever comes second tries again.
+TIMEOUT_S = 30.0
+#: Of an import, so many quotas and days at a time: what is killed has lost no more.
+CHUNK = 400
+#: How long what a plan found of each quota is found by an index; the plan itself stays.
+REQUIRED_S = 400 * DAY_S
+SPAN: Key = ("span", 0)
+
+
+class DynamoStore(FailoverItems, AnyStore):
+    """A store in tables of DynamoDB.
+
+    Parameters
+    ----------
+    prefix : str
+        The beginning of the tables' names; or an address, ``dynamodb://prefix?region=us-east-1``.
+    region : str, optional
+        Default: that of the address, or of the environment.
+    create : bool, default False
+        Make the tables where there are none.
+    timeout_s : float, default 30
+        How long to try again where others are first.
+
+    Raises
+    ------
+    StoreError
+        No such tables, no credentials or rights, no answer, an item that is damaged or of a newer version.
+    MissingExtra
+        botocore is not installed: ``pip install 'surgetank[aws]'``.
+
+    Notes
+    -----
+    Any number of processes, on any number of machines, may read and write. Nothing is locked: what somebody else has
+    changed meanwhile is read, and decided on, again. What changes at once is at most 100 items and 4 MB, as DynamoDB
+    has it. A claim takes an item for each account and Region, and three more; an import of more than that is written
+    quota by quota and day by day, and repeated where it was cut off: the same import twice changes nothing.
+
+    Endpoint, credentials and retries are botocore's, from the environment.
+    """
+
+    def __init__(self, prefix: str, region: str = "", *, create: bool = False, timeout_s: Duration = TIMEOUT_S) -> None:
+        """Look whether the tables are there."""
+        if not isinstance(prefix, str):
+            raise invalid("prefix", "must be a text", prefix)
+        found = Address.of(prefix) if Address.is_one(prefix) else Address(prefix)
+        if region and found.region and region != found.region:
+            raise invalid("region", f"must be the address's, {found.region}", region)
+        self.address = replace(found, region=region) if region else found
+        self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
+        self._calls = Calls(self.address)
+        self._work: Work | None = None
+        try:
+            if create:
+                create_tables(self._calls)
+            elif self._calls.get("plans", [STORE])[STORE].body is None:
+                raise StoreError(
+                    f"store {self.address}: is not complete: who made it was cut off; import into it again"
+                )
+        except BaseException:
+            self._calls.close()
+            raise
+
+    @property
+    def location(self) -> str:
+        """The address."""
+        return str(self.address)
+
+    @property
+    def schema_version(self) -> int:
+        """Version of the items; one that is newer than this surgetank is refused wherever it is read."""
+        return VERSION
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._calls.close()
+
+    @property
+    def _book(self) -> ItemBook:
+        return ItemBook(self._now)
+
+    # Usage and quotas.
+
+    def add_samples(self, found: SampleSet, *, progress: Progress | None = None, noted: bool = True) -> ImportReport:
+        """Add samples that were read before (`History.samples`); see `import_usage`.
+
+        ``progress`` is called with (series done, series in all); ``noted``: whether `imports` will name it.
+
+        Few enough are added all at once. More are added part by part: who is killed in between, or finds the store
+        unreachable, repeats the import, which changes nothing that is there already.
+        """
+        known = list(found.report.per_series)
+        if len(known) != len(found.keys):  # samples that were made and not read
+            known = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
+        if self._work is not None or _is_small(found):
+            return self.attempt(lambda: self._all_added(found, known, progress, noted))
+        self.attempt(lambda: self._check(found))
+        reports: list[SeriesReport] = []
+        for part in _parts(found):
+            reports += self.attempt(partial(self._added, found, part, known))
+            if progress:
+                progress(len(reports), len(found.keys))
+        return self.attempt(lambda: self._noted(found, reports, noted))
+
+    def _all_added(
+        self, found: SampleSet, known: Sequence[SeriesReport], progress: Progress | None, noted: bool
+    ) -> ImportReport:
+        self._check(found)
+        reports: list[SeriesReport] = []
+        for part in _parts(found):
+            reports += self._added(found, part, known)
+            if progress:
+                progress(len(reports), len(found.keys))
+        return self._noted(found, reports, noted)
+
+    def _added(self, found: SampleSet, part: range, known: Sequence[SeriesReport]) -> list[SeriesReport]:
+        keys, series = [found.keys[n] for n in part], [found.series(n) for n in part]
+        metas = self._metas(keys)
+        days = [
+            (quota_id(key), day)
+            for key, (time_s, _) in zip(keys, series, strict=True)
+            for day in np.unique(time_s // DAY_S).tolist()
+        ]
+        self._now.get("usage", days)  # all of them in a few calls
+        reports = []
+        for n, key, (time_s, value) in zip(part, keys, series, strict=True):
+            reports.append(usage.merge(self._now, quota_id(key), time_s, value, known[n]))
+            self._put_meta(metas[key], metas[key].with_samples(time_s, found.units.get(key, "")))
+        return reports
+
+    def _noted(self, found: SampleSet, reports: Sequence[SeriesReport], noted: bool) -> ImportReport:
+        report = replace(found.report, **totals(reports))
+        if noted:  # without its series: of thousands, for ever, it is too much
+            keep(self._now, "import", {"made": _clock_text(), **replace(report, per_series=()).to_dict()})
+        return report
+
+    def _check(self, found: SampleSet) -> None:
+        """Units must agree, and all samples must fit a grid: refused here, where what is wrong can still be named."""
+        metas = self._metas(found.keys)
+        check_units(found.units, {key: meta.quota for key, meta in metas.items() if meta.quota is not None})
+        for key, unit in found.units.items():
+            if key in metas and not same_unit(unit, metas[key].unit):
+                raise invalid("unit", f"of the usage of {key} must stay {metas[key].unit!r}", unit)
+        times = [time_s for time_s, _ in map(found.series, range(len(found.keys))) if len(time_s)]
+        if not times:
+            return
+        first, last = min(int(t[0]) for t in times), max(int(t[-1]) for t in times)
+        seen = self._now.one("plans", SPAN).body
+        new = any(not meta.used for meta in metas.values())
+        if seen is not None and not new and seen["first_s"] <= first and last <= seen["last_s"]:
+            return
+        # Every quota is looked at, only where an import reaches beyond what was looked at before.
+        used = [meta for meta in self._all() if meta.used]
+        first = min([first, *(meta.first_s for meta in used if meta.first_s is not None)])
+        last = max([last, *(meta.last_s for meta in used if meta.last_s is not None)])
+        check_cells(first, last, found.step_s(), len({*(meta.item.key for meta in used), *_places(metas)}))
+        # Some weeks beyond, so that the next imports need no such look.
+        self._now.put(Item("plans", SPAN, {"first_s": first, "last_s": last + 30 * DAY_S}))
+
+    def keys_with_usage(self) -> tuple[QuotaKey, ...]:
+        """The quotas whose usage was imported."""
+        with self._snapshot():
+            return tuple(meta.key for meta in self._all() if meta.used)
+
+    def last_samples(self) -> dict[QuotaKey, int]:
+        """Epoch seconds of the last sample of every quota that has any: where to go on collecting."""
+        with self._snapshot():
+            return {meta.key: meta.last_s for meta in self._all() if meta.last_s is not None}
+
+    def samples(self, *, progress: Progress | None = None) -> Gathered:
+        """Every sample as it was taken; ``progress`` is called with (days read, days read)."""
+        with self._snapshot():
+            metas = [meta for meta in self._all() if meta.used]
+            days: dict[str, dict[Any, Item]] = {}
+            written = (item for _, item in self._now.written("usage"))
+            for count, item in enumerate((*self._calls.scan("usage"), *written), 1):
+                days.setdefault(str(item.key[0]), {})[item.key[1]] = item
+                if progress and not count % 1000:
+                    progress(count, count)
+        gathering = Gathering()
+        for meta in metas:
+            gathering.add(*usage.together(list(days.get(str(meta.item.key[0]), {}).values())))
+        units = {meta.key: meta.unit for meta in metas if meta.unit}
+        found = gathering.done(tuple(meta.key for meta in metas), units, ImportReport(source=""))
+        if not len(found):
+            raise StoreError(f"store {self.address}: holds no usage yet (surgetank import FILE adds some)")
+        return found
+
+    def _quotas(self, names: Container[tuple[str, ...]] | None = None) -> tuple[Quota, ...]:
+        with self._snapshot():
+            stated = (meta.quota for meta in self._all())
+            return tuple(q for q in stated if q is not None and (names is None or q.key[1:] in names))
+
+    def _write_quotas(self, quotas: Mapping[QuotaKey, Quota]) -> None:
+        for key, meta in self._metas(quotas).items():
+            self._put_meta(meta, replace(meta, quota=quotas[key]))
+
+    def _units(self) -> dict[QuotaKey, str]:
+        return {meta.key: meta.unit for meta in self._all() if meta.unit}
+
+    def _all(self) -> list[Meta]:
+        """Every quota, in the order in which they were first written."""
+        return sorted(map(Meta.of, self._now.scan("quotas")), key=lambda meta: meta.born)
+
+    def _metas(self, keys: Iterable[QuotaKey]) -> dict[QuotaKey, Meta]:
+        keys = list(keys)
+        items = self._now.get("quotas", [(quota_id(key),) for key in keys])
+        return {key: Meta.of(item) for key, item in zip(keys, items, strict=True)}
+
+    def _put_meta(self, before: Meta, after: Meta) -> None:
+        if after != before or not before.born:
+            self._now.put(after.to_item(self._now.tick()), bulk=1)
+
+    # Scenarios, plans and reports of imports.
+
+    def scenarios(self) -> tuple[Scenario, ...]:
+        """The scenarios that plans from this store use."""
+        with self._snapshot():
+            kept = sorted(self._now.scan("scenarios"), key=lambda item: int(item.body["order"]))
+            return tuple(Scenario(**{k: v for k, v in item.body.items() if k != "order"}) for item in kept)
+
+    def _write_scenarios(self, scenarios: Sequence[Scenario]) -> None:
+        for item in self._now.scan("scenarios"):
+            self._now.put(replace(item, body=None))
+        for order, one in enumerate(scenarios):
+            body = {**one.to_dict(), "order": order}
+            self._now.put(Item("scenarios", (one.name,), body, index={"kind": one.kind}))
+
+    def save_plan(self, body: Mapping[str, Any]) -> int:
+        """Keep a plan as `Plan.to_dict` gives it, and what each quota requires by it; give its number."""
+        at = int(np.datetime64(body["as_of"].removesuffix("Z"), "s").astype(np.int64))
+        return self.attempt(lambda: self._plan_saved(body, at))
+
+    def _plan_saved(self, body: Mapping[str, Any], at: int) -> int:
+        keep_s = int(time.time()) + REQUIRED_S
+        for row in body.get("quotas", ()):
+            key = QuotaKey(*(row[name] for name in KEY_FIELDS))
+            index = {"region": key.region, "utilization": row["utilization"]}
+            known = key.region and isinstance(row["utilization"], float | int) and abs(row["utilization"]) < 1e100
+            made = Item("requirements", (quota_id(key), at), dict(row), index=index if known else {}, ttl=keep_s)
+            self._now.put(made, bulk=0)
+        return keep(self._now, "plan", body)
+
+    def plans(self) -> list[dict[str, Any]]:
+        """The plans made, newest first: number, made, as_of, status, coverage and body."""
+        names = ("made", "as_of", "status", "coverage")
+        with self._snapshot():
+            return [
+                {"number": n, **{name: body[name] for name in names}, "body": body}
+                for n, body in kept(self._now, "plan")
+            ]
+
+    def requirements(self, region: str, *, least_frac: float = 0.0) -> list[dict[str, Any]]:
+        """Rows of the last plan in one Region of which the utilization is at least so much, the highest first.
+
+        Found by an index, which is a moment behind.
+        """
+        least = number(least_frac, "least_frac", rule="must be a number")
+        with self._snapshot():
+            newest = list(self._calls.query("plans", "plan", newest=1))
+            if not newest:
+                return []
+            at = np.datetime64(newest[0].body["as_of"].removesuffix("Z"), "s").astype(np.int64)
+            found = self._calls.query("requirements", region, index="by-utilization", bound=(">=", least))
+            return [item.body for item in found if item.key[1] == int(at)][::-1]
+
+    def imports(self) -> list[dict[str, Any]]:
+        """The reports of all imports, newest first."""
+        with self._snapshot():
+            return [body for _, body in kept(self._now, "import")]
+
+    # Upkeep.
+
+    def check(self) -> StoreCheck:
+        """Read everything, and say what of it is not what was written; see `Store.check`."""
+        return check_items(self._calls)
+
+    def backup(self, path: object, *, force: bool = False) -> StoreBackup:
+        """Refused: DynamoDB keeps the past of its tables itself."""
+        said = "is backed up by DynamoDB: its tables keep point-in-time recovery"
+        raise StoreError(f"store {self.address}: {said}; nothing was copied")
+
+    def compact(self, *, keep_s: Duration | None = KEEP_S, remove: bool = False) -> Compaction:
+        """Remove usage that is older than ``keep_s``, if told to; see `Store.compact`."""
+        return compact_items(self._calls, None if keep_s is None else duration_s(keep_s, "keep_s", above=True), remove)
+
+
+def _places(keys: Iterable[QuotaKey]) -> set[Key]:
+    return {(quota_id(key),) for key in keys}
+
+
+def _days(found: SampleSet, n: int) -> int:
+    return len(np.unique(found.series(n)[0] // DAY_S))
+
+
+def _is_small(found: SampleSet) -> bool:
+    """Whether all of it may be one transaction: days, quotas, the report and what goes with it."""
+    return len(found.keys) < 50 and sum(_days(found, n) + 1 for n in range(len(found.keys))) < MOST_CHANGED - 5
+
+
+def _parts(found: SampleSet) -> Iterator[range]:
+    """Series by number, some of them at a time."""
+    start = days = 0
+    for n in range(len(found.keys)):
+        days += 1 + _days(found, n)
+        if days >= CHUNK:
+            yield range(start, n + 1)
+            start, days = n + 1, 0
+    if start < len(found.keys) or not found.keys:
+        yield range(start, len(found.keys))
+
+
+def _clock_text() -> str:
+    return instant(int(time.time())).replace("T", " ").removesuffix("Z")

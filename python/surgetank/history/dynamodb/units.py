@@ -1,0 +1,100 @@
+"""Units of work of one store: one after the other, or one as a part of another."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from ...errors import StoreError
+from .address import Address
+from .calls import Calls, Conflict
+from .work import Work
+
+_T = TypeVar("_T")
+
+#: What whoever comes second waits before it tries again, chosen by chance up to so much.
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.005, 0.25
+
+
+class Units:
+    """The methods of a `DynamoStore` that read and write at once."""
+
+    address: Address
+    _calls: Calls
+    _timeout_s: float
+    _work: Work | None
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside happens, or nothing does; inside another transaction, as part of that one.
+
+        Where another process was first, it is a StoreError: what is inside cannot be done again. `attempt` can.
+        """
+        if self._work is not None:
+            mark = self._work.mark()
+            try:
+                yield
+            except BaseException:
+                self._work.back(mark)
+                raise
+            return
+        try:
+            with self._begun() as work:
+                yield
+                work.commit()
+        except Conflict:
+            said = "somebody else was first; nothing was changed, try again"
+            raise StoreError(f"store {self.address}: {said}") from None
+
+    def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
+        """Do something in one transaction, from its beginning again where another process was first."""
+        if self._work is not None:
+            mark = self._work.mark()
+            try:
+                made = work()
+            except BaseException:
+                self._work.back(mark)
+                raise
+            if not keep(made):
+                self._work.back(mark)
+            return made
+        deadline, most_s = time.monotonic() + self._timeout_s, SHORTEST_WAIT_S
+        while True:
+            try:
+                with self._begun() as unit:
+                    made = work()
+                    if keep(made):
+                        unit.commit()
+                    return made
+            except Conflict:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    said = f"others were first for {self._timeout_s:g} s; nothing was changed, try again"
+                    raise StoreError(f"store {self.address}: {said}") from None
+            time.sleep(min(left_s, random.uniform(0, most_s)))
+            most_s = min(LONGEST_WAIT_S, 1.5 * most_s)
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        """Whatever is read twice inside is read once. Of several items, each is as it is when it is read first."""
+        if self._work is not None:
+            yield
+            return
+        with self._begun():
+            yield
+
+    @contextlib.contextmanager
+    def _begun(self) -> Iterator[Work]:
+        self._work = Work(self._calls)
+        try:
+            yield self._work
+        finally:
+            self._work = None
+
+    @property
+    def _now(self) -> Work:
+        assert self._work is not None, "outside of a unit of work"
+        return self._work
