@@ -29,7 +29,7 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/surgetank demo
 
-test: $(VENV)/.test
+test: $(VENV)/.test build/dynamodb/.there
 	$(BIN)/pytest -n auto
 
 check: lint types native doctest notebooks
@@ -124,3 +124,7 @@ $(VENV)/.check: $(VENV)/.tools $(SOURCES)
 $(VENV)/.bench: $(VENV)/.tools $(SOURCES)
 	$(INSTALL) '.[bench]'
 	@touch $(VENV)/.demo $(VENV)/.test $(VENV)/.check $@
+
+# Where it cannot be brought, it says so and is tried again the next time: the tests that need it skip.
+build/dynamodb/.there: .ci/dynamodb $(wildcard tests/dynamodb/*)
+	@sh .ci/dynamodb
