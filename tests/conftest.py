@@ -10,6 +10,8 @@ import pytest
 # Property tests build small arrays over and over; a slow shared runner must not fail them on time.
 from hypothesis import settings
 
+from dynamodb_local import dynamodb, dynamodb_engine  # noqa: F401  (fixtures)
+
 settings.register_profile("surgetank", deadline=None, derandomize=True)
 settings.load_profile("surgetank")
 
