@@ -29,6 +29,15 @@ def shared_data():
     return folder
 
 
+@pytest.fixture(params=["dynamodb", "embedded"])
+def kind(request):
+    """What the store of a test is kept in; every kind keeps the same promises."""
+    if request.param == "dynamodb":
+        pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
+        request.getfixturevalue("dynamodb")
+    return request.param
+
+
 def _missing(path):
     """Optional packages that a test file, or one it takes from, imports and that are not installed."""
     text = path.read_text(encoding="utf-8")

@@ -1,8 +1,10 @@
 """Stores that the tests of reservations are about, and a small world in them."""
 
+import contextlib
+
 import pytest
 
-from surgetank import History, QuotaKey, Store
+from surgetank import DynamoStore, History, QuotaKey, Store
 
 NOW = 1767225600 + 900  # what most tests call now; usage is of the quarter of an hour before
 DAY_S = 86_400
@@ -16,8 +18,18 @@ def embedded(folder, **how):
     return Store(folder / "fleet.db", create=True, **how)
 
 
+def dynamodb_store(folder, **how):
+    """One in tables; the fixture `dynamodb` says of which engine, and skips where there is none."""
+    return DynamoStore("fleet", create=True, **how)
+
+
 #: How each kind of store is opened; every one of them keeps the same promises.
-KINDS = {"embedded": embedded}
+KINDS = {"embedded": embedded, "dynamodb": dynamodb_store}
+
+
+def at_once(kind, store):
+    """Many calls in one transaction, which saves time; DynamoDB takes so many one by one only."""
+    return store.transaction() if kind == "embedded" else contextlib.nullcontext()
 
 
 def fill(store, used=USED, quota=100.0, regions=REGIONS):
@@ -26,13 +38,13 @@ def fill(store, used=USED, quota=100.0, regions=REGIONS):
     store.add_samples(world.samples())
 
 
-@pytest.fixture(params=sorted(KINDS))
-def opened(request, tmp_path):
+@pytest.fixture
+def opened(kind, tmp_path):
     """Opens the store of this test, as often as it is called."""
     stores = []
 
     def again(**how):
-        stores.append(KINDS[request.param](tmp_path, **how))
+        stores.append(KINDS[kind](tmp_path, **how))
         return stores[-1]
 
     yield again

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     )
     from .headroom import ClassicPolicy, Headroom, QuantilePolicy, probability_enough, size_headroom
     from .history import History, ImportReport, Quota, QuotaKey
+    from .history.dynamodb.store import DynamoStore
+    from .history.places import open_store
     from .history.reservations import Claim, Reservation, Reservations
     from .history.sqlite import Store
     from .plan import Plan, Thresholds, plan
@@ -107,6 +109,8 @@ __all__ = [  # noqa: RUF022  (in the order of the flow)
     "Quota",
     "QuotaKey",
     "Store",
+    "DynamoStore",
+    "open_store",
     "Reservation",
     "Reservations",
     "Claim",
@@ -211,6 +215,8 @@ _HOMES = {
     "collect": ("collect", "CollectPlan", "Collected"),
     "history": ("History", "ImportReport", "Quota", "QuotaKey"),
     "history.sqlite": ("Store",),
+    "history.dynamodb.store": ("DynamoStore",),
+    "history.places": ("open_store",),
     "history.reservations": ("Reservation", "Reservations", "Claim"),
     "scenario": ("Scenario", "SHIPPED_SCENARIOS"),
     "summary": ("summarize", "Summary", "cpu"),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .config import Config
     from .headroom import Policy
     from .history import History
-    from .history.sqlite import Store
+    from .history.anystore import AnyStore
+    from .history.places import Place
     from .plan import Plan
 
 CONFIG = "surgetank.toml"
@@ -225,7 +226,7 @@ def _policy(args: argparse.Namespace, config: Config, name: str | None = None) -
     return found
 
 
-def _planned(args: argparse.Namespace, config: Config, store: Store) -> tuple[History, Plan]:
+def _planned(args: argparse.Namespace, config: Config, store: AnyStore) -> tuple[History, Plan]:
     step_s = config.step_s if args.step is None else args.step
     with _progress("reading the store") as progress:
         known_coordination(store, args)
@@ -280,17 +281,25 @@ def _config(args: argparse.Namespace) -> Config:
     return Config.read(Path(CONFIG)) if Path(CONFIG).is_file() else Config()
 
 
-def _store_path(args: argparse.Namespace, config: Config) -> Path:
-    return args.store or config.store
+def _place(args: argparse.Namespace, config: Config) -> Place:
+    """Where the store is, by the command line or the config."""
+    from .history.places import place_of
+
+    try:
+        return config.store if args.store is None else place_of(args.store)
+    except InvalidInput as error:
+        raise InvalidInput(error.about("--store")) from None
 
 
-def _open(args: argparse.Namespace, config: Config, *, timeout_s: float = 5.0) -> Store:
-    from .history.sqlite import Store
+def _open(
+    args: argparse.Namespace, config: Config, *, timeout_s: float | None = None, create: bool = False
+) -> AnyStore:
+    from .history.places import open_store
 
-    return Store(_store_path(args, config), timeout_s=timeout_s)
+    return open_store(_place(args, config), timeout_s=timeout_s, create=create)
 
 
-def known_coordination(store: Store, args: argparse.Namespace) -> None:
+def known_coordination(store: AnyStore, args: argparse.Namespace) -> None:
     """Refuse a coordination on the command line that the store never heard of."""
     if args.coordination is not None and not store.audit(coordination=args.coordination):
         names = {line.coordination for line in store.audit()}

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ._commands import _config, _progress, _store_path, _text
+from ._commands import _config, _open, _place, _progress, _text
 from ._table import for_terminal
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def add_collect(command: Callable[..., argparse.ArgumentParser], where: argparse
 def run_collect(args: argparse.Namespace) -> int:
     """Ask AWS and store what it says; or say what would be asked."""
     from .collect import collect, dry_run, iam_policy
-    from .history.sqlite import Store
 
     config = _config(args)
     plan = _plan_of(args, config)
@@ -58,14 +57,13 @@ def run_collect(args: argparse.Namespace) -> int:
         lines = dry_run(plan)
         print(json.dumps(lines, indent=2) if args.json else for_terminal("\n".join(lines)))
         return 0
-    path = _store_path(args, config)
-    with Store(path, create=True, timeout_s=60.0) as store, _progress("collecting") as progress:
+    with _open(args, config, create=True, timeout_s=60.0) as store, _progress("collecting") as progress:
         done = collect(store, plan, now=args.now, progress=progress, show_accounts=args.show_accounts)
     if args.json:
         print(json.dumps(done.to_dict(), indent=2))
     else:
         print(_text(done))
-        print(for_terminal(f"\nThe store is {path}."))
+        print(for_terminal(f"\nThe store is {_place(args, config)}."))
     return done.exit_code
 
 

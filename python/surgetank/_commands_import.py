@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._commands import _columns, _config, _count, _fixed, _progress, _store_path
+from ._commands import _columns, _config, _count, _fixed, _open, _place, _progress
 from ._table import for_terminal
 from .errors import InvalidInput, printable
 
@@ -23,9 +22,9 @@ IMPORT_WAITS_S = 60.0  # for another import to end
 
 def run_import(args: argparse.Namespace) -> int:
     from .history.keys import check_units, quotas_by_key
+    from .history.places import is_there
     from .history.quotas import QuotaChanges, alone
     from .history.readers import headers_of, read
-    from .history.sqlite import Store
 
     given, fixed = _columns(args.column), _fixed(args)
     files = [(file, "either") for file in args.files] + [(file, "quotas") for file in args.quotas]
@@ -50,38 +49,38 @@ def run_import(args: argparse.Namespace) -> int:
     usage = [one.samples for one in found if one.samples is not None]
     for samples in usage:  # what can be judged without the store is judged before there is one
         check_units(samples.units, quotas)
-    path = _store_path(args, _config(args))
-    if args.dry_run and not path.exists():
+    config = _config(args)
+    place = _place(args, config)
+    if args.dry_run and not is_there(place):
         changes = QuotaChanges(quotas, defaults, (), alone(quotas, defaults))
         _say(args, Imported(None, found, [samples.report for samples in usage], changes, set()))
         return 0
-    with contextlib.suppress(_DryRun), Store(path, create=True, timeout_s=IMPORT_WAITS_S) as store, store.transaction():
-        before = store.quotas()
-        if quotas or defaults:
-            store.import_quotas(quotas, defaults=defaults)
-        with _progress("storing") as progress:
-            reports = [store.add_samples(samples, progress=progress) for samples in usage]
-        after, used = store.quotas(), set(store.keys_with_usage())
-        changes = QuotaChanges(quotas, defaults, before, after)
-        done = Imported(None if args.dry_run else path, found, reports, changes, used)
-        if args.dry_run:
-            raise _DryRun
+    with _open(args, config, create=True, timeout_s=IMPORT_WAITS_S) as store:
+
+        def imported() -> Imported:
+            before = store.quotas()
+            if quotas or defaults:
+                store.import_quotas(quotas, defaults=defaults)
+            with _progress("storing") as progress:
+                reports = [store.add_samples(samples, progress=progress) for samples in usage]
+            after, used = store.quotas(), set(store.keys_with_usage())
+            changes = QuotaChanges(quotas, defaults, before, after)
+            return Imported(None if args.dry_run else str(place), found, reports, changes, used)
+
+        done = store.attempt(imported, keep=lambda _: not args.dry_run)
     _say(args, done)
     if not args.json and not args.dry_run:
-        named = f" --store {path}" if args.store else ""
-        lacking = "QUOTAS.csv" if reports else "USAGE.csv"
-        print(f"The store is {path}. Next: surgetank {'plan' if after and used else f'import {lacking}'}{named}")
+        named = f" --store {place}" if args.store else ""
+        lacking = "QUOTAS.csv" if done.reports else "USAGE.csv"
+        following = "plan" if done.quotas.after and done.used else f"import {lacking}"
+        print(f"The store is {place}. Next: surgetank {following}{named}")
     return 0
-
-
-class _DryRun(Exception):
-    """Nothing of the transaction is to stay."""
 
 
 class Imported(NamedTuple):
     """What an import did, or would do."""
 
-    path: Path | None  # None: nothing was stored
+    place: str | None  # None: nothing was stored
     found: list[Found]
     reports: list[ImportReport]
     quotas: QuotaChanges
@@ -94,7 +93,7 @@ def _say(args: argparse.Namespace, done: Imported) -> None:
     touched, new, changed = done.quotas.touched, len(done.quotas.new), done.quotas.changed
     if args.json:
         counts = {"quotas": len(touched), "quotas_new": new, "quotas_changed": changed, "notes": notes}
-        store = None if done.path is None else str(done.path)
+        store = done.place
         print(
             json.dumps({"store": store, **counts, "imports": [report.to_dict() for report in done.reports]}, indent=2)
         )
@@ -112,7 +111,7 @@ def _say(args: argparse.Namespace, done: Imported) -> None:
             print(for_terminal(f"  {printable(change['quota'])}: {change['before']:,g} → {change['after']:,g}"))
     for note in notes:
         print(for_terminal(f"note: {note}"))
-    if done.path is None:
+    if done.place is None:
         print("Nothing was stored (--dry-run).")
 
 

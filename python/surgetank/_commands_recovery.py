@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._commands import _busy, _config, _open, _planned, _progress, _store_path, _text
+from ._commands import _busy, _config, _open, _planned, _progress, _text
 from ._table import for_terminal
 from .errors import InvalidInput, nearest
 
@@ -124,13 +124,14 @@ def _runbook(args: argparse.Namespace, name: str) -> Runbook:
 
 def _capacity(args: argparse.Namespace, runbooks: Sequence[Runbook]) -> Capacity | None:
     """What the store's plan leaves free, where steps need it and there is a store."""
+    from .history.places import is_there
     from .recovery import Capacity
 
     needed = any(runbook.capacity for runbook in runbooks)
     config = _config(args)
     given = {name: getattr(args, name) for name in ("event", "raised", "lead_time", "denial")}
     asked = {name: value for name, value in given.items() if value is not None}
-    if args.no_capacity or not needed or not (args.store or _store_path(args, config).exists()):
+    if args.no_capacity or not needed or not (args.store or is_there(config.store)):
         for name, value in asked.items():
             option = name.replace("_", "-")
             raise InvalidInput(f"--{option}: is for a store, and steps that need room in it (got {value!r})")

@@ -13,7 +13,7 @@ from .errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
     from .history import QuotaKey
-    from .history.sqlite import Store
+    from .history.anystore import AnyStore
 
 REFUSED = 2
 PATIENCE_S = 60.0  #: what must not fail because an import is under way waits for it
@@ -66,7 +66,7 @@ def run_release(args: argparse.Namespace) -> int:
 
 def run_expire(args: argparse.Namespace) -> int:
     """Note what is overdue as expired, and with --purge forget what has ended long ago."""
-    with _open(args, _config(args), timeout_s=PATIENCE_S) as store, store.transaction():
+    with _open(args, _config(args), timeout_s=PATIENCE_S) as store:
         found = store.expire(now=args.now)
         purged = store.purge_reservations(by=by_whom(args), now=args.now) if args.purge else 0
     if args.json:
@@ -122,7 +122,7 @@ def stale_after(args: argparse.Namespace, config: Any) -> float | None:
     return config.stale_after_s if args.stale_after is None else time_of(args.stale_after, "--stale-after")
 
 
-def amounts_of(store: Store, items: list[str]) -> dict[QuotaKey, float]:
+def amounts_of(store: AnyStore, items: list[str]) -> dict[QuotaKey, float]:
     """What PATTERN=AMOUNT means, each pattern naming one quota of the store."""
     result: dict[QuotaKey, float] = {}
     for item in items:
@@ -140,7 +140,7 @@ def amounts_of(store: Store, items: list[str]) -> dict[QuotaKey, float]:
     return result
 
 
-def key_of(store: Store, pattern: str) -> QuotaKey:
+def key_of(store: AnyStore, pattern: str) -> QuotaKey:
     """The one quota of the store that a pattern names."""
     keys = dict.fromkeys((*(quota.key for quota in store.quotas()), *store.keys_with_usage()))
     found = [key for key in keys if key.matches(pattern)]

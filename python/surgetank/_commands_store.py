@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
-from ._commands import _busy, _config, _open, _store_path
+from ._commands import _busy, _config, _open, _place
 from ._table import for_terminal
 
 DAMAGED = 2
@@ -16,9 +17,14 @@ def run_store_check(args: argparse.Namespace) -> int:
     """Say what the store holds and what of it is damaged; exit 2 where anything is."""
     from .history.soundness import TIMEOUT_S, check_store
 
-    path = _store_path(args, _config(args))
+    config = _config(args)
+    place = _place(args, config)
     with _busy("checking the store"):
-        found = check_store(path, TIMEOUT_S)  # not by a Store, which would bring an older schema up to date
+        if isinstance(place, Path):
+            found = check_store(place, TIMEOUT_S)  # not by a Store, which would bring an older schema up to date
+        else:
+            with _open(args, config) as store:
+                found = store.check()
     _print(found, args)
     return 0 if found.sound else DAMAGED
 
@@ -28,9 +34,14 @@ def run_store_backup(args: argparse.Namespace) -> int:
     from .history.backup import backup_store
     from .history.soundness import TIMEOUT_S
 
-    path = _store_path(args, _config(args))
+    config = _config(args)
+    place = _place(args, config)
     with _busy("copying the store"):
-        made = backup_store(path, args.file, TIMEOUT_S, force=args.force)
+        if isinstance(place, Path):
+            made = backup_store(place, args.file, TIMEOUT_S, force=args.force)
+        else:
+            with _open(args, config) as store:
+                made = store.backup(args.file, force=args.force)
     _print(made, args)
     return 0
 
@@ -44,6 +55,18 @@ def run_store_compact(args: argparse.Namespace) -> int:
     with _open(args, config) as store, _busy("compacting the store"):
         found = store.compact(keep_s=keep_s, remove=args.yes)
     _print(found, args)
+    return 0
+
+
+def run_store_template(args: argparse.Namespace) -> int:
+    """Print the tables of a store in DynamoDB, for CloudFormation."""
+    from .errors import InvalidInput
+    from .history.dynamodb.tables import template
+
+    place = _place(args, _config(args))
+    if isinstance(place, Path):
+        raise InvalidInput(f"--store: must be dynamodb://PREFIX, which has tables (got {str(place)!r})")
+    print(json.dumps(template(place.prefix), indent=2))
     return 0
 
 

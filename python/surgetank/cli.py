@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--config", type=Path, metavar="FILE", help=f"TOML file (default: {CONFIG} where there is one)")
-    where.add_argument("--store", type=Path, metavar="FILE", help="the store (default: the config's, or surgetank.db)")
+    where.add_argument(
+        "--store", metavar="FILE|dynamodb://…", help="the store (default: the config's, or surgetank.db)"
+    )
 
     reading = argparse.ArgumentParser(add_help=False)
     options = reading.add_argument_group("how files are read")
@@ -271,7 +273,7 @@ def _add_recovery(command: Callable[..., argparse.ArgumentParser], where: argpar
 
 
 def _add_store(commands: Any, where: argparse.ArgumentParser) -> None:
-    help = "check the store, back it up, or make it smaller"
+    help = "check the store, back it up, make it smaller, or print its tables"
     store = commands.add_parser("store", help=help, description=help)
     tasks = store.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -287,6 +289,9 @@ def _add_store(commands: Any, where: argparse.ArgumentParser) -> None:
     sub = task("backup", _commands_store.run_store_backup, "copy the store, while others write to it, and check it")
     sub.add_argument("file", type=Path, metavar="FILE", help="the copy")
     sub.add_argument("--force", action="store_true", help="replace a file that is there")
+
+    help = "print the tables of a store in DynamoDB, as a CloudFormation template"
+    task("template", _commands_store.run_store_template, help)
 
     help = "remove usage that is older than what is kept, with --yes, and give the room back to the disk"
     sub = task("compact", _commands_store.run_store_compact, help)

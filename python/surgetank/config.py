@@ -22,6 +22,7 @@ from .headroom import POLICIES, ClassicPolicy, Policy, QuantilePolicy
 from .headroom.events import events_of
 from .history import QuotaKey
 from .history.history import whole_step
+from .history.places import Place, place_of
 from .history.upkeep import KEEP_S
 from .plan import Thresholds, matching
 from .recovery.units import seconds_of
@@ -64,7 +65,7 @@ _KINDS: dict[str, Callable[[], Policy]] = {**POLICIES, RulePolicy.name: RulePoli
 class Config:
     """What the TOML file says, checked; the defaults without a file."""
 
-    store: Path = Path("surgetank.db")
+    store: Place = Path("surgetank.db")
     scenarios: tuple[str | Scenario, ...] | None = None  #: None: the store's own
     step_s: float | None = None
     stale_after_s: float | None = None
@@ -98,10 +99,14 @@ class Config:
         store = top.get("store", "surgetank.db")
         if not isinstance(store, str) or not store:
             raise source.error("store: must be a text", store, "store")
+        try:
+            place = place_of(store, folder)
+        except InvalidInput as error:
+            raise source.error(f"store: {error.rule}", store, "store") from None
         survive, sharing = _allocation(source, _table(source, top.get("allocation", {}), "allocation"))
         policy_name, policies = _policies(source, _mapping(source, top.get("policy", {}), "policy"))
         return Config(
-            store=folder / store,
+            store=place,
             scenarios=_scenarios(source, top),
             step_s=_read(source, history, ("history", "step_s"), whole_step),
             stale_after_s=_read(source, history, ("history", "stale_after_s"), _positive),

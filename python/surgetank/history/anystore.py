@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import os
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 from .._bridge import Duration, Instant, instant_s
 from ..errors import invalid
 from ..scenario import Scenario
+from .backup import StoreBackup
 from .batches import Progress
 from .claims import Claims
 from .failovers import Failovers
@@ -21,7 +23,9 @@ from .quotas import completed, owned
 from .readers import read, read_samples
 from .report import ImportReport
 from .samples import SampleSet
+from .soundness import StoreCheck
 from .spool import Gathered
+from .upkeep import KEEP_S, Compaction
 
 _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="AnyStore")
@@ -109,6 +113,22 @@ class AnyStore(Claims, Failovers, abc.ABC):
     @abc.abstractmethod
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""
+
+    @abc.abstractmethod
+    def requirements(self, region: str, *, least_frac: float = 0.0) -> list[dict[str, Any]]:
+        """Rows of the last plan in one Region of which the utilization is at least so much, the highest first."""
+
+    @abc.abstractmethod
+    def check(self) -> StoreCheck:
+        """Read everything, and say what of it is not what was written."""
+
+    @abc.abstractmethod
+    def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> StoreBackup:
+        """Copy it as it is at this moment, where it is not kept elsewhere anyway."""
+
+    @abc.abstractmethod
+    def compact(self, *, keep_s: Duration | None = KEEP_S, remove: bool = False) -> Compaction:
+        """Remove usage that is older than ``keep_s``, if told to."""
 
     @abc.abstractmethod
     def _snapshot(self) -> contextlib.AbstractContextManager[None]: ...

@@ -7,7 +7,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .book import Change, Which, Words, changes_of, said_of
@@ -143,7 +143,8 @@ class Ledger:
             require([line.number for line in lines] == list(range(1, len(lines) + 1)), "the audit trail")
             return lines
         query = f"SELECT sound AND coordination = ?, {_AUDIT} FROM {_chosen('audit', 'coordination = ?')} ORDER BY id"
-        return [audit_line(row) for row in self.db.execute(query, (coordination, coordination))]
+        found = [audit_line(row) for row in self.db.execute(query, (coordination, coordination))]
+        return [replace(line, number=n) for n, line in enumerate(found, 1)]
 
     def _last_usage(self, key_id: int, now_s: int, stale_after_s: float | None) -> tuple[float, int | None]:
         days = "SELECT * FROM usage_day WHERE key_id = ? AND day {} ? ORDER BY day"

@@ -160,7 +160,7 @@ class Reservations(Tabular):
 class AuditLine:
     """One change of reservations: who did what, when and why."""
 
-    number: int
+    number: int  #: its place in the trail that was asked for, of all or of one coordination
     at_s: int  #: by the clock of who did it
     action: str  #: reserve, renew, resize, release, expire or purge
     coordination: str

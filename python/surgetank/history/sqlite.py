@@ -229,6 +229,13 @@ class Store(Upkeep, FailoverRows, AnyStore):
             rows = self._db.execute(query)
             return [dict(zip(names, (*row[:5], read_body(sound, row[5])), strict=True)) for sound, *row in rows]
 
+    def requirements(self, region: str, *, least_frac: float = 0.0) -> list[dict[str, Any]]:
+        """Rows of the last plan in one Region of which the utilization is at least so much, the highest first."""
+        least = number(least_frac, "least_frac", rule="must be a number")
+        rows = [row for plan in self.plans()[:1] for row in plan["body"].get("quotas", ()) if row["region"] == region]
+        known = [row for row in rows if isinstance(row["utilization"], float | int) and row["utilization"] >= least]
+        return sorted(known, key=lambda row: float(row["utilization"]), reverse=True)
+
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""
         with self._snapshot():

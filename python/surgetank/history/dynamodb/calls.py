@@ -22,6 +22,7 @@ _U = TypeVar("_U")
 #: What DynamoDB takes at once.
 MOST_GOT, MOST_CHANGED, MOST_CHANGED_BYTES = 100, 100, 4_000_000
 ATTEMPTS = 8
+NOT_THERE = "there is none, or not all of its tables (surgetank import FILE makes one)"
 WORKERS = 8
 CONNECT_S, READ_S = 5.0, 20.0
 #: Reasons for which a transaction is cancelled that pass when it is tried again, from what stands there then.
@@ -224,7 +225,7 @@ class _Explained:
 
 def _said(code: str, error: Exception) -> str:
     if code == "ResourceNotFoundException":
-        return "there is none, or not all of its tables (surgetank import FILE makes one)"
+        return NOT_THERE
     failure = failure_of(error)
     detail = without_accounts(failure.detail)
     again = "; whether it was written is not known, and the same call can be repeated" if failure.retryable else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -87,6 +88,7 @@ class DynamoStore(FailoverItems, AnyStore):
         self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
         self._calls = Calls(self.address)
         self._work: Work | None = None
+        self._closed = False
         try:
             if create:
                 create_tables(self._calls)
@@ -110,6 +112,7 @@ class DynamoStore(FailoverItems, AnyStore):
 
     def close(self) -> None:
         """Close the connections."""
+        self._closed = True
         self._calls.close()
 
     @property
@@ -310,16 +313,21 @@ class DynamoStore(FailoverItems, AnyStore):
 
     def check(self) -> StoreCheck:
         """Read everything, and say what of it is not what was written; see `Store.check`."""
+        self._require_open()
         return check_items(self._calls)
 
-    def backup(self, path: object, *, force: bool = False) -> StoreBackup:
+    def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> StoreBackup:
         """Refused: DynamoDB keeps the past of its tables itself."""
         said = "is backed up by DynamoDB: its tables keep point-in-time recovery"
         raise StoreError(f"store {self.address}: {said}; nothing was copied")
 
     def compact(self, *, keep_s: Duration | None = KEEP_S, remove: bool = False) -> Compaction:
         """Remove usage that is older than ``keep_s``, if told to; see `Store.compact`."""
-        return compact_items(self._calls, None if keep_s is None else duration_s(keep_s, "keep_s", above=True), remove)
+        keep = None if keep_s is None else duration_s(keep_s, "keep_s", above=True)
+        self._require_open()
+        if self._work is not None:
+            raise StoreError(f"store {self.address}: cannot be compacted inside a transaction")
+        return compact_items(self._calls, keep, remove)
 
 
 def _places(keys: Iterable[QuotaKey]) -> set[Key]:

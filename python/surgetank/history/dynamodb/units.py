@@ -26,6 +26,7 @@ class Units:
     _calls: Calls
     _timeout_s: float
     _work: Work | None
+    _closed: bool
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -88,6 +89,7 @@ class Units:
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[Work]:
+        self._require_open()
         self._work = Work(self._calls)
         try:
             yield self._work
@@ -98,3 +100,7 @@ class Units:
     def _now(self) -> Work:
         assert self._work is not None, "outside of a unit of work"
         return self._work
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"store {self.address}: is closed")

@@ -136,8 +136,13 @@ class Work:
         if _fits(whole):
             self.calls.write(list(whole.values()))
             return
+        together: list[Writes] = []
         for group in self.apart:
-            self._write(group)
+            if together and not _fits(_joined([*together, group])):
+                self._write(_joined(together))
+                together = []
+            together.append(group)
+        self._write(_joined(together))
         self._write(self.main)
 
     def _write(self, group: Writes) -> None:
