@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ _U = TypeVar("_U")
 #: What DynamoDB takes at once.
 MOST_GOT, MOST_CHANGED, MOST_CHANGED_BYTES = 100, 100, 4_000_000
 ATTEMPTS = 8
+_WRITES = ("put_item", "delete_item", "transact_write_items")
 NOT_THERE = "there is none, or not all of its tables (surgetank import FILE makes one)"
 WORKERS = 8
 CONNECT_S, READ_S = 5.0, 20.0
@@ -67,7 +68,7 @@ class Calls:
         region = self.address.region or session.get_config_variable("region") or os.environ.get("AWS_REGION")
         if not region:
             raise StoreError(f"store {self.address}: its Region must be stated (…?region=us-east-1, or AWS_REGION)")
-        with self._explained():
+        with _Explained(self.address, False):
             return session.create_client("dynamodb", region_name=region, config=config)
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ class Calls:
 
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call; its answer."""
-        with self._explained():
+        with _Explained(self.address, operation in _WRITES):
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
             return answer
 
@@ -148,10 +149,21 @@ class Calls:
         return self._pages("scan", {"TableName": self.name(table), "ConsistentRead": True})
 
     def _unpacked(self, table: str, wire: Any) -> Item:
-        try:
+        with self._named():
             return unpacked(table, wire)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """An item that cannot be read or written is one of this store's."""
+        try:
+            yield
         except StoreError as error:
             raise StoreError(f"store {self.address}: {error}") from error.__cause__
+
+    def size_of(self, writes: Iterable[Write]) -> int:
+        """How much a transaction of them would carry."""
+        with self._named():
+            return sum(0 if write.item.body is None else size_of(packed(write.item)) for write in writes)
 
     def _pages(self, operation: str, parameters: dict[str, Any]) -> Iterator[Any]:
         while True:
@@ -168,7 +180,7 @@ class Calls:
         if len(writes) == 1:
             self._one(writes[0])
             return
-        items = [{_how(write): self._parameters(write)} for write in writes]
+        items = [{"Delete" if write.item.body is None else "Put": self._parameters(write)} for write in writes]
         # With its token a call that is tried again, because its answer was lost, does nothing twice.
         self.call("transact_write_items", TransactItems=items, ClientRequestToken=secrets.token_hex(16))
 
@@ -178,7 +190,8 @@ class Calls:
     def _parameters(self, write: Write) -> dict[str, Any]:
         item = write.item
         made: dict[str, Any] = {"TableName": self.name(item.table)}
-        made |= {"Key": key_of(item.table, item.key)} if item.body is None else {"Item": packed(item)}
+        with self._named():
+            made |= {"Key": key_of(item.table, item.key)} if item.body is None else {"Item": packed(item)}
         made["ExpressionAttributeNames"] = {"#v": "version"}
         if not write.before:
             return {**made, "ConditionExpression": "attribute_not_exists(#v)"}
@@ -194,15 +207,12 @@ class Calls:
             self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="surgetank-dynamodb")
         return list(self._pool.map(work, things))
 
-    def _explained(self) -> _Explained:
-        return _Explained(self.address)
-
 
 class _Explained:
     """What botocore raises becomes a `StoreError` that names the store, or a `Conflict`."""
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: Address, writes: bool) -> None:
+        self._address, self._writes = address, writes
 
     def __enter__(self) -> None:
         """Nothing is to be begun."""
@@ -220,22 +230,15 @@ class _Explained:
                 raise Conflict from error
             if code == "TransactionConflictException":
                 raise Conflict from error
-        raise StoreError(f"store {self._address}: {_said(code, error)}") from error
+        raise StoreError(f"store {self._address}: {_said(code, error, self._writes)}") from error
 
 
-def _said(code: str, error: Exception) -> str:
+def _said(code: str, error: Exception, writes: bool) -> str:
     if code == "ResourceNotFoundException":
         return NOT_THERE
     failure = failure_of(error)
     detail = without_accounts(failure.detail)
-    again = "; whether it was written is not known, and the same call can be repeated" if failure.retryable else ""
+    again = ""
+    if failure.retryable:
+        again = "; whether it was written is not known, and the same call can be repeated" if writes else "; try again"
     return f"{failure.reason} ({detail}){again}"
-
-
-def _how(write: Write) -> str:
-    return "Delete" if write.item.body is None else "Put"
-
-
-def bytes_of(writes: Iterable[Write]) -> int:
-    """How much a transaction of them would carry."""
-    return sum(0 if write.item.body is None else size_of(packed(write.item)) for write in writes)

@@ -51,10 +51,8 @@ def packed(item: Item) -> dict[str, dict[str, Any]]:
         made["ttl"] = {"N": str(item.ttl)}
     made["sum"] = {"N": str(_sum(item.table, made))}
     if (size := size_of(made)) > MOST_BYTES:
-        rule = (
-            f"{named(item.table, item.key)} must be at most {MOST_BYTES:,} bytes, as much as DynamoDB keeps in an item"
-        )
-        raise StoreError(f"store: {rule} (got {size:,}); nothing was changed")
+        rule = f"must be at most {MOST_BYTES:,} bytes, as much as DynamoDB keeps in an item"
+        raise StoreError(f"{named(item.table, item.key)}: {rule} (got {size:,}); nothing was changed")
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -44,6 +45,7 @@ CHUNK = 400
 #: How long what a plan found of each quota is found by an index; the plan itself stays.
 REQUIRED_S = 400 * DAY_S
 SPAN: Key = ("span", 0)
+RE_READ = 10
 
 
 class DynamoStore(FailoverItems, AnyStore):
@@ -256,14 +258,21 @@ class DynamoStore(FailoverItems, AnyStore):
     def scenarios(self) -> tuple[Scenario, ...]:
         """The scenarios that plans from this store use."""
         with self._snapshot():
-            kept = sorted(self._now.scan("scenarios"), key=lambda item: int(item.body["order"]))
-            return tuple(Scenario(**{k: v for k, v in item.body.items() if k != "order"}) for item in kept)
+            kept = self._now.scan("scenarios")
+            for _ in range(RE_READ):
+                if _is_whole(kept):
+                    break
+                kept = list(self._calls.scan("scenarios"))
+            if not _is_whole(kept):
+                raise StoreError(f"store {self.address}: is damaged (its scenarios are not one set); save them again")
+            return tuple(Scenario(**one.body["scenario"]) for one in sorted(kept, key=lambda one: one.body["order"]))
 
     def _write_scenarios(self, scenarios: Sequence[Scenario]) -> None:
         for item in self._now.scan("scenarios"):
             self._now.put(replace(item, body=None))
+        name = secrets.token_hex(8)
         for order, one in enumerate(scenarios):
-            body = {**one.to_dict(), "order": order}
+            body = {"scenario": one.to_dict(), "order": order, "set": name, "of": len(scenarios)}
             self._now.put(Item("scenarios", (one.name,), body, index={"kind": one.kind}))
 
     def save_plan(self, body: Mapping[str, Any]) -> int:
@@ -328,6 +337,13 @@ class DynamoStore(FailoverItems, AnyStore):
         if self._work is not None:
             raise StoreError(f"store {self.address}: cannot be compacted inside a transaction")
         return compact_items(self._calls, keep, remove)
+
+
+def _is_whole(kept: Sequence[Item]) -> bool:
+    """Whether scenarios are those of one set: who reads while they are replaced may find some of both."""
+    return (
+        {(item.body["set"], item.body["of"]) for item in kept} <= {(kept[0].body["set"], len(kept))} if kept else True
+    )
 
 
 def _places(keys: Iterable[QuotaKey]) -> set[Key]:

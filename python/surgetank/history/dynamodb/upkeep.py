@@ -80,7 +80,7 @@ def check_items(calls: Calls) -> StoreCheck:
         if item.key[0] not in metas:
             day = str(np.datetime64(int(item.key[1]), "D")) if abs(int(item.key[1])) <= MOST_DAY else str(item.key[1])
             found.wrong("usage", "is of no quota that is there", str(item.key[0]), day)
-    found.read("scenarios", "", lambda item: Scenario(**{k: v for k, v in item.body.items() if k != "order"}))
+    found.read("scenarios", "", lambda item: Scenario(**item.body["scenario"]))
     claims = found.read("coordinations", "claim/", _sound_claim)
     found.read("audit", "claim/", lambda item: line_of(1, item))
     for reason in _claims_differ(found):

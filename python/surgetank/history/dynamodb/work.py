@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import StoreError
-from .calls import MOST_CHANGED, MOST_CHANGED_BYTES, Calls, Write, bytes_of
+from .calls import MOST_CHANGED, MOST_CHANGED_BYTES, Calls, Write
 from .items import Item, Key
 
 Place = tuple[str, Key]
@@ -133,35 +133,44 @@ class Work:
         """Write everything, or nothing; `Conflict` where what was read does not stand any more."""
         groups = [group for group in (*self.apart, self.main) if group]
         whole = _joined(groups)
-        if _fits(whole):
+        if self._fits(whole):
             self.calls.write(list(whole.values()))
             return
+        self._require_possible()
         together: list[Writes] = []
         for group in self.apart:
-            if together and not _fits(_joined([*together, group])):
+            if together and not self._fits(_joined([*together, group])):
                 self._write(_joined(together))
                 together = []
             together.append(group)
         self._write(_joined(together))
         self._write(self.main)
 
+    def _require_possible(self) -> None:
+        """Refuse what must be written together and cannot be, before any of it is."""
+        for group in (*self.apart, self.main):
+            rest = {place: write for place, write in group.items() if place not in self.bulk}
+            if not self._fits(rest):
+                most, size = f"{MOST_CHANGED} items and {MOST_CHANGED_BYTES:,} bytes", self.calls.size_of(rest.values())
+                rule = f"DynamoDB changes at most {most} at once (got {len(rest)} and {size:,})"
+                raise StoreError(f"store {self.calls.address}: {rule}; nothing was changed, ask for less in one call")
+
     def _write(self, group: Writes) -> None:
         """A group at once, or as far as it may be written one by one."""
-        if _fits(group):
+        if self._fits(group):
             self.calls.write(list(group.values()))
             return
         single = {place: write for place, write in group.items() if place in self.bulk}
         rest = {place: write for place, write in group.items() if place not in self.bulk}
-        if not _fits(rest):
-            most = f"{MOST_CHANGED} items and {MOST_CHANGED_BYTES:,} bytes"
-            rule = f"DynamoDB changes at most {most} at once (got {len(rest)} and {bytes_of(rest.values()):,})"
-            raise StoreError(f"store {self.calls.address}: {rule}; nothing was changed, ask for less in one call")
         for number in sorted({self.bulk[place] for place in single}):
             self.calls.each(
                 lambda write: self.calls.write([write]),
                 [write for place, write in single.items() if self.bulk[place] == number],
             )
         self.calls.write(list(rest.values()))
+
+    def _fits(self, writes: Writes) -> bool:
+        return len(writes) <= MOST_CHANGED and self.calls.size_of(writes.values()) <= MOST_CHANGED_BYTES
 
 
 def _joined(groups: Sequence[Writes]) -> Writes:
@@ -173,7 +182,3 @@ def _joined(groups: Sequence[Writes]) -> Writes:
             result[place] = Write(write.item, before)
     # What comes and goes in between is not written at all; DynamoDB deletes nothing that is not there.
     return {place: write for place, write in result.items() if write.before or write.item.body is not None}
-
-
-def _fits(writes: Writes) -> bool:
-    return len(writes) <= MOST_CHANGED and bytes_of(writes.values()) <= MOST_CHANGED_BYTES
