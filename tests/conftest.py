@@ -33,7 +33,6 @@ def shared_data():
 def kind(request):
     """What the store of a test is kept in; every kind keeps the same promises."""
     if request.param == "dynamodb":
-        pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
         request.getfixturevalue("dynamodb")
     return request.param
 

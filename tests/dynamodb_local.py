@@ -88,6 +88,7 @@ _keys = itertools.count()
 @pytest.fixture
 def dynamodb(dynamodb_engine, monkeypatch):
     """The endpoint of an engine without tables; boto3, and processes that are started, go there by themselves."""
+    pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
     for name in ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
     # Only for this test: other tests are about where credentials come from.

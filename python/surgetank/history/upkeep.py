@@ -42,6 +42,7 @@ class Compaction:
     done: bool  #: False: nothing was changed, because there is something to remove and nobody said yes
     bytes_before: int
     bytes_after: int
+    kept_in: str = "file"  #: what became smaller
     in_use: bool = False  #: another process is reading: the file becomes smaller when it is done
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,7 +64,7 @@ class Compaction:
             return "\n".join([*lines, "Nothing was changed. --yes (remove=True) removes it."])
         wait = "; another process is reading it, and it becomes smaller when that is done" if self.in_use else ""
         sizes = f"{size_text(self.bytes_before)} before, {size_text(self.bytes_after)} now"
-        return "\n".join([*lines, f"The file: {sizes}{wait}."])
+        return "\n".join([*lines, f"The {self.kept_in}: {sizes}{wait}."])
 
 
 class Upkeep:

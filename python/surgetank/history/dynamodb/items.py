@@ -120,7 +120,7 @@ def _value(name: str, value: str | int | float) -> dict[str, Any]:
 
 def _body(body: Any) -> dict[str, Any]:
     if isinstance(body, bytes):
-        return {"B": body}
+        return {"B": b"b" + body}
     text = json.dumps(body, separators=(",", ":"))
     return {"S": text} if len(text) <= READABLE else {"B": b"j" + zlib.compress(text.encode())}
 
@@ -129,7 +129,7 @@ def _read(body: Mapping[str, Any]) -> Any:
     if "S" in body:
         return json.loads(body["S"])
     content = bytes(body["B"])
-    return json.loads(zlib.decompress(content[1:])) if content[:1] == b"j" else content
+    return json.loads(zlib.decompress(content[1:])) if content[:1] == b"j" else content[1:]
 
 
 def _sum(table: str, wire: Wire) -> int:

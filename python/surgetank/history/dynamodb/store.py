@@ -341,9 +341,7 @@ class DynamoStore(FailoverItems, AnyStore):
 
 def _is_whole(kept: Sequence[Item]) -> bool:
     """Whether scenarios are those of one set: who reads while they are replaced may find some of both."""
-    return (
-        {(item.body["set"], item.body["of"]) for item in kept} <= {(kept[0].body["set"], len(kept))} if kept else True
-    )
+    return all((one.body["set"], one.body["of"]) == (kept[0].body["set"], len(kept)) for one in kept)
 
 
 def _places(keys: Iterable[QuotaKey]) -> set[Key]:

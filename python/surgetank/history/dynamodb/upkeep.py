@@ -188,6 +188,7 @@ def compact_items(calls: Calls, keep_s: float | None, remove: bool) -> Compactio
         done=bool(remove or not older),
         bytes_before=sizes["usage"],
         bytes_after=sizes["usage"],
+        kept_in="table of usage",
     )
     if older and remove:
         _removed(calls, older)
