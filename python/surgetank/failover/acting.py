@@ -11,19 +11,15 @@ from .._bridge import Duration, duration_s
 from .._table import quantity, span
 from ..errors import invalid
 from ..history import QuotaKey
-from ..history.reservations import HOLD_S, NORMAL, Claim
+from ..history.reservations import HOLD_S, NORMAL, Amounts, Claim
 from ..history.samples import instant
 from .landing import landings_of, loads_of
-from .life import Failover, Landing, known_name
+from .life import LEAST_FRAC, Failover, Landing, known_name
 from .move import Move, Row, Shed
 from .placing import Placing, Scene, place, service_of
 
 if TYPE_CHECKING:
     from ..history.anystore import AnyStore
-
-#: Of a load, what is rounding and not load.
-LEAST_FRAC = 1e-9
-Amounts = Mapping[QuotaKey, float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +90,7 @@ class Acting:
             moving = any(load.need > 0 for load in loads.values())
             refused = "nothing is free" if moving else f"{' and '.join(one.failed)}: no load is known that could move"
         if refused:
-            move = Move(
-                action=self.action, before=one, after=one, granted=False, done=False, because=refused,
-                rows=_rows(scene, one, held, held), now_s=self.now_s,
-            )  # fmt: skip
+            move = self._not_now(one, held, scene, refused)
         else:
             move = self.hold(one, after, {a.key: a.waiting for a in landings if a.waiting > 0}, scene)
         return replace(
@@ -116,16 +109,16 @@ class Acting:
     def step_back(self, one: Failover, early: bool) -> Move:
         """Release the next share of what is held, unless it is too early for that."""
         one.after(self.action)
-        due_s, held = one.due_s or 0, self._held(one)
+        due_s, held, scene = one.due_s or 0, self._held(one), self._scene(one)
         if self.now_s < due_s and not early:
             wait = span(due_s - self.now_s)
-            return self._not_now(one, held, f"not before {instant(due_s)}, in {wait}, unless early")
+            return self._not_now(one, held, scene, f"not before {instant(due_s)}, in {wait}, unless early")
         if one.state == "active":
             one_held = tuple(replace(a, held=held.get(a.key, 0.0)) for a in one.landings)
             one = replace(one, landings=one_held)
         share = one.failback.shares[one.step]
-        if not early and (lacking := _no_way_back(self._scene(one), one, share)):
-            return self._not_now(one, held, lacking)
+        if not early and (lacking := _no_way_back(scene, one, share)):
+            return self._not_now(one, held, scene, lacking)
         step = one.step + 1
         last = step == len(one.failback.shares)
         after = replace(
@@ -136,12 +129,12 @@ class Acting:
             step=step,
         )
         keep = {a.key: min(held.get(a.key, 0.0), a.held * (1 - share)) for a in one.landings}
-        return self.hold(one, after, {key: amount for key, amount in keep.items() if amount > 0}, self._scene(one))
+        return self.hold(one, after, {key: amount for key, amount in keep.items() if amount > 0}, scene)
 
-    def _not_now(self, one: Failover, held: Amounts, because: str) -> Move:
+    def _not_now(self, one: Failover, held: Amounts, scene: Scene, because: str) -> Move:
         return Move(
             action=self.action, before=one, after=one, granted=False, done=False, because=because,
-            rows=_rows(self._scene(one), one, held, held), now_s=self.now_s,
+            rows=_rows(scene, one, held, held), now_s=self.now_s,
         )  # fmt: skip
 
     def hold(self, before: Failover, after: Failover, amounts: Amounts, scene: Scene | None = None) -> Move:

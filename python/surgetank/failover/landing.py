@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from ..errors import invalid
 from ..history import QuotaKey
-from .life import Failover, Landing, Load
+from ..history.reservations import Amounts
+from .life import LEAST_FRAC, Failover, Landing, Load
 from .placing import Scene, service_of
 
-Amounts = Mapping[QuotaKey, float]
 At = tuple[str, QuotaKey]  # service and quota
 
 
@@ -82,5 +82,5 @@ def _check(scene: Scene, one: Failover, loads: Mapping[str, Load], stated: Amoun
             raise invalid("landed", f"must name quotas on which load of {one.name} can land", str(key))
     for service, load in loads.items():
         amounts = [amount for key, amount in stated.items() if service_of(key) == service]
-        if math.fsum(amounts) > load.need * (1 + 1e-9):
+        if math.fsum(amounts) > load.need * (1 + LEAST_FRAC):
             raise invalid("landed", f"of {service} must be at most what moves, {load.need:g}", math.fsum(amounts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import _bridge
 from .._bridge import Duration
@@ -14,9 +14,6 @@ from ..errors import StoreError, invalid, nearest
 from ..history import QuotaKey
 from ..history.reservations import NORMAL
 from ..history.samples import instant
-
-if TYPE_CHECKING:
-    pass
 
 #: Action → state in which it may be taken → state it leads to. `activate` from normal and active is for emergencies.
 WAYS: Mapping[str, Mapping[str, str]] = {
@@ -27,6 +24,8 @@ WAYS: Mapping[str, Mapping[str, str]] = {
     "cancel": {"preparing": NORMAL},
 }
 BODY_VERSION = 1
+#: Of a load, what is rounding and not load.
+LEAST_FRAC = 1e-9
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ..errors import InvalidInput, printable
 from ..history import QuotaKey
 from ..history.room import Short
 from ..history.samples import instant
-from .life import Failover
+from .life import LEAST_FRAC, Failover
 
 MOST_NOTES = 12
 
@@ -31,11 +31,6 @@ class Row:
     held_before: float  #: by this failover
     held_after: float
     landed: float  #: of its load, what usage shows already
-
-    @property
-    def change(self) -> float:
-        """What is claimed, or below 0 released."""
-        return self.held_after - self.held_before
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +118,7 @@ class Move(Tabular):
         lines = []
         for service, amount in self.unplaced.items():
             critical = self.critical_unplaced.get(service, 0.0)
-            least = 1e-9 * amount
+            least = LEAST_FRAC * amount
             whole = ", all of it critical" if critical > amount - least else f", {quantity(critical)} of it critical"
             spare = self.spare.get(service, 0.0)
             more = f"; {quantity(spare)} more are free, which the sharing rule keeps back" if spare > least else ""

@@ -10,7 +10,7 @@ from .._table import quantity
 from ..errors import printable
 from ..history.reservations import clock_s
 from ..history.samples import instant
-from .life import WAYS, Failover, known_name
+from .life import LEAST_FRAC, WAYS, Failover, known_name
 
 if TYPE_CHECKING:
     from ..history.anystore import AnyStore
@@ -46,7 +46,7 @@ def unplaced_of(one: Failover) -> dict[str, float]:
     if one.state not in ("preparing", "active"):
         return {}
     taken = {s: math.fsum(a.assigned for a in one.landings if a.service == s) for s in one.loads}
-    return {s: load.need - taken[s] for s, load in one.loads.items() if load.need - taken[s] > 1e-9 * load.need}
+    return {s: load.need - taken[s] for s, load in one.loads.items() if load.need - taken[s] > LEAST_FRAC * load.need}
 
 
 def standing_text(found: list[dict[str, Any]]) -> str:
