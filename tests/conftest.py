@@ -10,7 +10,7 @@ import pytest
 # Property tests build small arrays over and over; a slow shared runner must not fail them on time.
 from hypothesis import settings
 
-from dynamodb_local import dynamodb, dynamodb_engine  # noqa: F401  (fixtures)
+from dynamodb_local import dynamodb, dynamodb_keys  # noqa: F401  (fixtures)
 
 settings.register_profile("surgetank", deadline=None, derandomize=True)
 settings.load_profile("surgetank")

@@ -1,11 +1,11 @@
 """DynamoDB Local on loopback: Amazon's own engine, in memory; `.ci/dynamodb` brings it where Java and Maven are."""
 
-import itertools
 import os
 import select
 import shutil
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ import pytest
 FOLDER = Path(__file__).parents[1] / "build" / "dynamodb"
 #: What starts soonest and stays small: 0.9 s and 180 MB, at two thirds of the processor time of Java's own choice.
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+#: How many access keys an engine is asked with before another takes its place.
+KEYS = 100
 #: Names that would lead a client elsewhere, beside those that `Local.environment` sets.
 ELSEWHERE = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
 
@@ -73,25 +75,45 @@ class Local:
         return {**found, "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1"}
 
 
+class Keys:
+    """Access keys that nobody has used, each with the engine that knows it; a context manager."""
+
+    def __enter__(self):
+        self._running, self._given = ExitStack(), 0
+        return self
+
+    def __exit__(self, *_):
+        self._running.close()
+
+    def another(self):
+        # An engine never forgets a key, and keeps six threads and a megabyte for it.
+        if self._given % KEYS == 0:
+            self._running.close()
+            self._local = self._running.enter_context(Local())
+        self._given += 1
+        return self._local, f"test{self._given}"
+
+
 @pytest.fixture(scope="session")
-def dynamodb_engine():
-    """One engine for all tests of a process."""
+def dynamodb_keys():
+    """One engine at a time for all tests of a process."""
     if why := unavailable():
         pytest.skip(why)
-    with Local() as local:
-        yield local
-
-
-_keys = itertools.count()
+    with Keys() as keys:
+        yield keys
 
 
 @pytest.fixture
-def dynamodb(dynamodb_engine, monkeypatch):
-    """The endpoint of an engine without tables; boto3, and processes that are started, go there by themselves."""
+def dynamodb(dynamodb_keys, monkeypatch):
+    """The endpoint of an engine without tables; botocore, here and in processes that are started, goes there by itself.
+
+    A new key and not deleted tables, since the tokens of transactions would outlive those.
+    """
     pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
+    local, key = dynamodb_keys.another()
     for name in ELSEWHERE:
         monkeypatch.delenv(name, raising=False)
     # Only for this test: other tests are about where credentials come from.
-    for name, value in dynamodb_engine.environment(f"test{next(_keys)}").items():
+    for name, value in local.environment(key).items():
         monkeypatch.setenv(name, value)
-    return dynamodb_engine.endpoint
+    return local.endpoint

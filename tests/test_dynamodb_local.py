@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import dynamodb_local
-from dynamodb_local import Local
+from dynamodb_local import Keys, Local
 
 pytestmark = pytest.mark.skipif(bool(dynamodb_local.unavailable()), reason=dynamodb_local.unavailable())
 
@@ -43,13 +43,13 @@ def listening(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="what a process listens on is read from /proc")
-def test_it_listens_on_loopback_only(dynamodb_engine):
-    (address,) = listening(dynamodb_engine.pid)
-    # IPv4's loopback; the JVM writes it as an IPv6 address that stands for one.
-    assert address in {
-        f"{loopback}:{dynamodb_engine.port:04X}" for loopback in ("0100007F", "0000000000000000FFFF00000100007F")
-    }
-    assert not answers(dynamodb_engine.port, "127.0.0.2")  # all of 127/8 is this machine
+def test_it_listens_on_loopback_only():
+    with Local() as local:
+        (address,) = listening(local.pid)
+        # IPv4's loopback; the JVM writes it as an IPv6 address that stands for one.
+        loopback = ("0100007F", "0000000000000000FFFF00000100007F")
+        assert address in [f"{host}:{local.port:04X}" for host in loopback]
+        assert not answers(local.port, "127.0.0.2")  # all of 127/8 is this machine
 
 
 def test_it_stops():
@@ -94,17 +94,37 @@ def test_an_engine_that_does_not_start_says_why(monkeypatch, tmp_path):
         pass
 
 
-def test_boto3_finds_it_and_every_test_has_tables_of_its_own(dynamodb, dynamodb_engine, monkeypatch):
-    session = pytest.importorskip("botocore.session")
-    table = {
-        "TableName": "tables",
-        "KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}],
-        "AttributeDefinitions": [{"AttributeName": "key", "AttributeType": "S"}],
-        "BillingMode": "PAY_PER_REQUEST",
-    }
-    client = session.get_session().create_client("dynamodb")
-    assert client.meta.endpoint_url == dynamodb == dynamodb_engine.endpoint
-    client.create_table(**table)
-    assert client.list_tables()["TableNames"] == ["tables"]
+def tables():
+    import botocore.session  # here, since most of this file needs none
+
+    return botocore.session.get_session().create_client("dynamodb")
+
+
+def make(client, name):
+    key = {"KeySchema": [{"AttributeName": "key", "KeyType": "HASH"}]}
+    key["AttributeDefinitions"] = [{"AttributeName": "key", "AttributeType": "S"}]
+    client.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **key)
+    return client.list_tables()["TableNames"]
+
+
+def test_botocore_finds_it(dynamodb):
+    client = tables()
+    assert client.meta.endpoint_url == dynamodb
+    assert make(client, "one") == ["one"]
+
+
+def test_each_test_has_tables_of_its_own(dynamodb, monkeypatch):
+    assert make(tables(), "two") == ["two"]
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "other")
-    assert session.get_session().create_client("dynamodb").list_tables()["TableNames"] == []
+    assert tables().list_tables()["TableNames"] == []
+
+
+def test_an_engine_that_knows_many_keys_is_replaced(monkeypatch):
+    monkeypatch.setattr(dynamodb_local, "KEYS", 2)
+    with Keys() as keys:
+        first, second, third = (keys.another() for _ in range(3))
+        assert [first[1], second[1], third[1]] == ["test1", "test2", "test3"]
+        assert first[0] is second[0] is not third[0]
+        assert not answers(first[0].port)
+        assert answers(third[0].port)
+    assert not answers(third[0].port)
