@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "build" / "dynamodb"
-#: What starts soonest and stays small: 0.9 s and 180 MB, at two thirds of the processor time of Java's own choice.
+#: What starts soonest and stays small: 0.9 s and 180 MB, at half the processor time of Java's own choice.
 JVM = ("-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 #: How many access keys an engine is asked with before another takes its place.
 KEYS = 100

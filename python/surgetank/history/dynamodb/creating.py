@@ -58,12 +58,21 @@ def _made(calls: Calls, table: Table) -> None:
 
 def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
     """What a table is to keep; who made it with a template has said so there, and an emulator may know no backups."""
-    try:
-        calls.call(operation, TableName=calls.name(table.name), **said)
-    except StoreError as error:
-        already = _code(error) == "ValidationException" and "already" in str(error)
-        if not already and _code(error) != "UnknownOperationException":
-            raise
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            calls.call(operation, TableName=calls.name(table.name), **said)
+            return
+        except StoreError as error:
+            code = _code(error)
+            if code == "UnknownOperationException" or (code == "ValidationException" and "already" in str(error)):
+                return
+            # A table that was just made has no backups yet that could be kept.
+            if code not in ("ContinuousBackupsUnavailableException", "ResourceInUseException"):
+                raise
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 def _status(calls: Calls, table: Table) -> str:
