@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..._aws import failure_of, new_session, without_accounts
-from ...errors import StoreError
+from ..._aws import MALFORMED, failure_of, new_session, without_accounts
+from ...errors import CollectError, StoreError
 from .address import Address
 from .items import Item, Key, key_of, packed, size_of, unpacked
 from .tables import TABLES, TYPES
@@ -83,6 +83,7 @@ class Calls:
         """One call; its answer."""
         with _Explained(self.address, operation in _WRITES):
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+            _require_whole(operation, answer)
             return answer
 
     def name(self, table: str) -> str:
@@ -205,7 +206,14 @@ class Calls:
             return [work(thing) for thing in things]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="surgetank-dynamodb")
-        return list(self._pool.map(work, things))
+        running = [self._pool.submit(work, thing) for thing in things]
+        try:
+            wait(running)  # all of them: nothing goes on in the background once this has failed
+        except BaseException:
+            for one in running:
+                one.cancel()
+            raise
+        return [one.result() for one in running]
 
 
 class _Explained:
@@ -231,6 +239,20 @@ class _Explained:
             if code == "TransactionConflictException":
                 raise Conflict from error
         raise StoreError(f"store {self._address}: {_said(code, error, self._writes)}") from error
+
+
+def _require_whole(operation: str, answer: Any) -> None:
+    """botocore makes an empty object of JSON that was cut off, or of a proxy's page: that must not count as none."""
+    whole = isinstance(answer, dict)
+    if whole and operation in ("query", "scan"):
+        items = answer.get("Items")
+        whole = isinstance(items, list) and len(items) == answer.get("Count")
+    elif whole and operation == "batch_get_item":
+        found = answer.get("Responses")
+        whole = isinstance(found, dict) and isinstance(answer.get("UnprocessedKeys"), dict)
+        whole = whole and all(isinstance(items, list) for items in answer["Responses"].values())
+    if not whole:
+        raise CollectError(f"{operation} must answer items", reason=MALFORMED)
 
 
 def _said(code: str, error: Exception, writes: bool) -> str:

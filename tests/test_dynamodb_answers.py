@@ -1,0 +1,181 @@
+"""What DynamoDB, or something in between, may answer instead: one clear error each, and nothing is believed."""
+
+import http.server
+import json
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+
+from clear import clear_error
+from reservation_stores import EAST, NOW, WEST, fill
+from surgetank import DynamoStore, StoreError
+
+SECRET = "arn:aws:sts::123456789012:assumed-role/reader"
+
+
+class Between(http.server.ThreadingHTTPServer):
+    """Passes requests on, but for those of operations that are to be answered otherwise."""
+
+    daemon_threads = True
+
+    def __init__(self, endpoint):
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.endpoint, self.instead, self.seen = endpoint, {}, []
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request, address):
+        pass  # a client that gave up
+
+
+class _Passing(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        operation = self.headers["X-Amz-Target"].partition(".")[2]
+        self.server.seen.append(operation)
+        if operation in self.server.instead:
+            status, answer = self.server.instead[operation]
+            kind = "application/x-amz-json-1.0"
+        else:
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            request = urllib.request.Request(self.server.endpoint, body, headers)
+            try:
+                passed = urllib.request.urlopen(request)
+            except urllib.error.HTTPError as error:
+                passed = error
+            with passed:
+                status, answer, kind = passed.status, passed.read(), passed.headers["Content-Type"]
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *said):
+        pass
+
+
+def error(code, message="no", status=400):
+    return status, json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode()
+
+
+@pytest.fixture
+def between(dynamodb, monkeypatch):
+    with Between(dynamodb) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def store(between):
+    with DynamoStore("fleet", create=True, timeout_s=1) as made:
+        fill(made)
+        made.reserve({EAST: 5, WEST: 5}, coordination="a", token="t", now=NOW)
+        yield made
+
+
+REFUSED = {
+    "AccessDeniedException": "access denied",
+    "ExpiredTokenException": "expired credentials",
+    "UnrecognizedClientException": "not enabled",
+    "ValidationException": "refused",
+}
+READS = ("BatchGetItem", "Query", "Scan")
+MALFORMED = {
+    "nothing": b"",
+    "an empty object": b"{}",
+    "cut off": b'{"Count": 1, "Items": [{"id": {"S": "a',
+    "a page": b"<html>no</html>",
+    "a list": b"[]",
+    "null": b"null",
+    "other types": b'{"Responses": 1, "Items": 2, "Count": 3, "UnprocessedKeys": {}}',
+}
+
+
+def said_of(call):
+    try:
+        call()
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def calls(store):
+    return [
+        lambda: store.quotas(), lambda: store.reserved(at=NOW), lambda: store.rooms([EAST], now=NOW),
+        lambda: store.reservations(now=NOW), lambda: store.reservations(now=NOW, ended=True), lambda: store.audit(),
+        lambda: store.audit(coordination="a"), lambda: store.plans(), lambda: store.failovers(),
+        lambda: store.samples(),
+        lambda: store.scenarios(), lambda: store.history(), lambda: store.requirements("us-east-1"),
+        lambda: store.reserve({EAST: 1}, now=NOW),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("code", REFUSED)
+@pytest.mark.parametrize("operation", READS)
+def test_a_read_that_is_refused_is_an_error_and_never_nothing(between, store, operation, code):
+    between.instead[operation] = error(code, f"User: {SECRET} is not authorized")
+    asked = 0
+    for call in calls(store):
+        between.seen.clear()
+        said = said_of(call)
+        assert bool(said) == (operation in between.seen)
+        if said:
+            assert said.startswith("store dynamodb://fleet: ")
+            assert REFUSED[code] in said
+            assert "123456789012" not in said
+            asked += 1
+    assert asked > 1
+
+
+@pytest.mark.parametrize("how", MALFORMED)
+@pytest.mark.parametrize("operation", READS)
+def test_an_answer_that_is_none_is_an_error_and_never_nothing(between, store, operation, how, monkeypatch):
+    monkeypatch.setattr("surgetank.history.dynamodb.calls.ATTEMPTS", 1)
+    with DynamoStore("fleet", timeout_s=1) as again:
+        between.instead[operation] = 200, MALFORMED[how]
+        for call in calls(again):
+            between.seen.clear()
+            said = said_of(call)
+            assert bool(said) == (operation in between.seen)
+            assert not said or "malformed response" in said
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("AccessDeniedException", "access denied"), ("ItemCollectionSizeLimitExceededException", "refused")],
+)
+def test_a_write_that_is_refused_changes_nothing(between, store, code, said):
+    between.instead["TransactWriteItems"] = error(code)
+    before = store.reservations(now=NOW, ended=True).found, store.audit()
+    with clear_error(StoreError, f"store dynamodb://fleet: {said} ({code}"):
+        store.reserve({EAST: 1}, now=NOW)
+    between.instead.clear()
+    assert (store.reservations(now=NOW, ended=True).found, store.audit()) == before
+
+
+def test_a_clock_that_is_wrong_is_named(between, store):
+    said = "Signature expired: 20260101T000000Z is now earlier than 20261122T000000Z"
+    between.instead["BatchGetItem"] = error("InvalidSignatureException", said)
+    with clear_error(StoreError, "clock skew", "Signature expired"):
+        store.rooms([EAST], now=NOW)
+
+
+def test_who_is_always_second_is_told_so_in_the_end(between, store):
+    reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
+    body = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "message": "cancelled",
+            "CancellationReasons": reasons}  # fmt: skip
+    between.instead["TransactWriteItems"] = 400, json.dumps(body).encode()
+    with clear_error(StoreError, "others were first for 1 s; nothing was changed, try again"):
+        store.reserve({EAST: 1}, now=NOW)
+    assert between.seen.count("TransactWriteItems") > 3
