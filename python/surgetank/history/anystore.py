@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import os
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
@@ -147,6 +147,25 @@ class AnyStore(Claims, Failovers, abc.ABC):
     def _units(self) -> dict[QuotaKey, str]:
         """Units of usage by key, of the series that state one."""
 
+    # What is the same for every store, though one may know a shorter way.
+
+    def _known(self, keys: Collection[QuotaKey], told: Iterable[QuotaKey] = ()) -> tuple[Quota, ...]:
+        """Give at least the quotas of these keys and those of no account by the same names; and of every account, those
+        by the names of the defaults that are ``told`` or are among them.
+        """
+        return self._quotas({key[1:] for key in (*keys, *told)})
+
+    def _units_of(self, keys: Iterable[QuotaKey]) -> Mapping[QuotaKey, str]:
+        """Units of usage of at least these keys, where one is stated."""
+        return self._units()
+
+    def last_by_place(self) -> Callable[[str, Collection[str]], Mapping[QuotaKey, int]]:
+        """Give a function of an account and some Regions: those of `last_samples`. All are read once, and kept."""
+        places: dict[tuple[str, str], dict[QuotaKey, int]] = {}
+        for key, at in self.last_samples().items():
+            places.setdefault((key.account, key.region), {})[key] = at
+        return lambda account, regions: {k: at for r in regions for k, at in places.get((account, r), {}).items()}
+
     # What is the same for every store.
 
     def snapshot(self) -> contextlib.AbstractContextManager[None]:
@@ -223,10 +242,9 @@ class AnyStore(Claims, Failovers, abc.ABC):
 
         def written() -> int:
             # What else is known of other quotas does not matter, and there may be very many.
-            names = {key[1:] for key in (*stated, *(quota.key for quota in told))}
-            known = {quota.key: quota for quota in self._quotas(names)}
+            known = {quota.key: quota for quota in self._known(stated, [quota.key for quota in told])}
             quotas = completed(stated, told, known)
-            check_units(self._units(), quotas)
+            check_units(self._units_of(quotas), quotas)
             self._write_quotas(quotas)
             return len(quotas)
 

@@ -35,6 +35,15 @@ def last_seconds(db: sqlite3.Connection) -> dict[int, int]:
     return {key_id: int(seconds[-1]) for key_id, seconds in days if len(seconds)}
 
 
+def last_second(db: sqlite3.Connection, key_id: int) -> int | None:
+    """Epoch seconds of the last sample of one series, None without any; ValueError where its day is damaged."""
+    query = "SELECT key_id, day, second, usage, checksum FROM usage_day WHERE key_id = ? ORDER BY day DESC LIMIT 1"
+    for row in db.execute(query, (key_id,)):
+        seconds = unpack_day(row)[0]
+        return int(seconds[-1]) if len(seconds) else None
+    return None
+
+
 def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats, report: SeriesReport) -> SeriesReport:
     """Add samples of one series, inside a transaction; give its report, with what the store knew before."""
     if not len(value):

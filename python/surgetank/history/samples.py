@@ -30,6 +30,10 @@ class SampleSet(Protocol):
     def units(self) -> Mapping[QuotaKey, str]: ...  # noqa: D102
     @property
     def report(self) -> ImportReport: ...  # noqa: D102
+    def __len__(self) -> int:
+        """Give the number of samples."""
+        ...
+
     def series(self, number: int) -> tuple[Ints, Floats]:
         """Epoch seconds, ascending, and usage of one series."""
         ...
@@ -53,6 +57,10 @@ class Samples:
     value: Floats  # (n,)
     units: Mapping[QuotaKey, str] = field(default_factory=dict)
     report: ImportReport = field(default_factory=lambda: ImportReport(source=""))
+
+    def __len__(self) -> int:
+        """Give the number of samples."""
+        return len(self.value)
 
     @cached_property
     def _bounds(self) -> Ints:
@@ -100,12 +108,16 @@ class Spacings:
             self._counts[int(gap)] = self._counts.get(int(gap), 0) + int(count)
         return float(gaps[(len(gaps) - 1) // 2] + gaps[len(gaps) // 2]) / 2
 
+    def counted(self) -> tuple[Ints, Ints]:
+        """The gaps, ascending, each once; and how many of all are no longer than each."""
+        gaps = np.array(sorted(self._counts), dtype=np.int64)
+        return gaps, np.cumsum([self._counts[int(gap)] for gap in gaps], dtype=np.int64)
+
     def step_s(self) -> int:
         """The median of all, as a step."""
         if not self._counts:
             return DEFAULT_STEP_S
-        gaps = np.array(sorted(self._counts))
-        ends = np.cumsum([self._counts[int(gap)] for gap in gaps])
+        gaps, ends = self.counted()
         middle = [(ends[-1] - 1) // 2, ends[-1] // 2]
         return min(LONGEST_STEP_S, max(1, int(gaps[np.searchsorted(ends, middle, side="right")].mean())))
 
@@ -152,10 +164,15 @@ def grid(found: SampleSet, step_s: int) -> tuple[int, Floats]:
 
 def check_cells(first_s: int, last_s: int, step_s: int, series: int) -> None:
     """A grid must fit in memory; where it would not, an instant is wrong or the step is."""
-    if (last_s - first_s) // step_s * series > MOST_CELLS:
+    if not fits(first_s, last_s, step_s, series):
         ends = " to ".join(str(np.datetime64(s, "s")) for s in (first_s, last_s))
         rule = f"must fit {MOST_CELLS:,} steps of {step_s} s; check the first and last instant, or widen the step"
         raise invalid("usage", f"timestamps {rule}", f"{ends} for {series} series")
+
+
+def fits(first_s: int, last_s: int, step_s: int, series: int) -> bool:
+    """Whether a grid of so many series fits in memory."""
+    return (last_s - first_s) // step_s * series <= MOST_CELLS
 
 
 def instant(second: int) -> str:

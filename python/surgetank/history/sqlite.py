@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sqlite3
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,15 +20,17 @@ from ..errors import InvalidInput, StoreError, invalid
 from ..scenario import Scenario
 from .anystore import AnyStore
 from .batches import Progress
-from .days import last_seconds, merge_days, read_days
+from .days import last_second, last_seconds, merge_days, read_days
+from .extent import Extents
 from .failoverrows import FailoverRows
-from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, same_unit
+from .keys import Quota, QuotaKey, check_units, same_unit
+from .known import KEY, QUOTA, Known, check_names, check_quotas, known_of, quotas_of
 from .ledger import Ledger
 from .opening import check_pages, explained, is_there, one_moment, prepare, transaction
+from .quotas import owned
 from .report import ImportReport, totals
-from .samples import MOST_CELLS, SampleSet, check_span
+from .samples import SampleSet
 from .schema import (
-    DAY_S,
     REMEDY,
     SOUND,
     pack_quota,
@@ -43,9 +45,6 @@ from .schema import (
 from .spool import Gathered, Gathering
 from .tally import of_made
 from .upkeep import Upkeep
-
-_KEY = ", ".join(KEY_FIELDS)
-
 
 _T = TypeVar("_T")
 
@@ -89,6 +88,7 @@ class Store(Upkeep, FailoverRows, AnyStore):
                 self._db = sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None)
             except ValueError as error:
                 raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
+        self._extents, self._all_checked = Extents(self._db), False
         try:
             with self._explained():
                 prepare(self._db, self.path, create, self._timeout_s)
@@ -115,7 +115,7 @@ class Store(Upkeep, FailoverRows, AnyStore):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
-        with self._explained(), transaction(self._db):
+        with self._explained(), self._extents.undone(), transaction(self._db):
             yield
 
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
@@ -148,9 +148,13 @@ class Store(Upkeep, FailoverRows, AnyStore):
         ``progress`` is called with (series done, series in all); ``noted``: whether `imports` will name it.
         """
         with self.transaction():
-            check_units(found.units, {q.key: q for q in self.quotas()})
-            report = self._merge(found, progress)
-            self._check_span()
+            check_units(found.units, {q.key: q for q in owned(self._known(found.units))})
+            known = self._names(found.keys)
+            new = sum(key not in known or not known[key].has_usage for key in found.keys)
+            # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
+            self._extents.admit(found, new)
+            report = self._merge(found, known, progress)
+            self._extents.admitted(found, new, report.added)
             if noted:
                 body = json.dumps(replace(report, per_series=()).to_dict())  # of thousands, for ever, it is too much
                 self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))
@@ -162,11 +166,27 @@ class Store(Upkeep, FailoverRows, AnyStore):
             self._db.execute("REPLACE INTO quota VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def _quotas(self, names: Container[tuple[str, ...]] | None = None) -> tuple[Quota, ...]:
-        columns = "key_id, value, default_value, unit, name, adjustable, is_global, quota.checksum"
-        query = f"SELECT {_KEY}, {columns} FROM quota LEFT JOIN quota_key ON id = key_id ORDER BY key_id"
+        query = f"SELECT {KEY}, {QUOTA} FROM quota LEFT JOIN quota_key ON id = key_id ORDER BY key_id"
         with self._snapshot():
             rows = self._db.execute(query)
             return tuple(read_quota(row) for row in rows if names is None or quota_name(row) in names)
+
+    def _known(self, keys: Collection[QuotaKey], told: Iterable[QuotaKey] = ()) -> tuple[Quota, ...]:
+        with self._snapshot():
+            self._names(())
+            return quotas_of(self._db, keys, told)
+
+    def _units_of(self, keys: Iterable[QuotaKey]) -> dict[QuotaKey, str]:
+        return {key: known.unit for key, known in self._names(keys).items()}
+
+    def _names(self, keys: Iterable[QuotaKey]) -> dict[QuotaKey, Known]:
+        """What an import begins with: the first one of a Store looks at every name and quota, as damage may hide."""
+        with self._snapshot():
+            if not self._all_checked:
+                check_names(self._db)
+                check_quotas(self._db)
+                self._all_checked = True
+            return known_of(self._db, keys)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""
@@ -179,6 +199,17 @@ class Store(Upkeep, FailoverRows, AnyStore):
             keys, ids = self._keys("WHERE has_usage")
             last = last_seconds(self._db)
             return {key: last[key_id] for key, key_id in zip(keys, ids, strict=True) if key_id in last}
+
+    def last_by_place(self) -> Callable[[str, Collection[str]], Mapping[QuotaKey, int]]:
+        """Give a function of an account and some Regions: those of `last_samples`. Nothing else is read, or kept."""
+        return self._last_in
+
+    def _last_in(self, account: str, regions: Collection[str]) -> dict[QuotaKey, int]:
+        with self._snapshot():
+            where = f"WHERE has_usage AND account = ? AND region IN ({', '.join('?' * len(regions))})"
+            keys, ids = self._keys(where, (account, *regions))
+            last = ((key, last_second(self._db, key_id)) for key, key_id in zip(keys, ids, strict=True))
+            return {key: second for key, second in last if second is not None}
 
     def samples(self, *, progress: Progress | None = None) -> Gathered:
         """Every sample as it was taken; ``progress`` is called with (days read, days in all)."""
@@ -244,14 +275,6 @@ class Store(Upkeep, FailoverRows, AnyStore):
 
     # How it is kept.
 
-    def _check_span(self) -> None:
-        # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
-        first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
-        series = self._db.execute("SELECT count(*) FROM quota_key WHERE has_usage").fetchone()[0]
-        if first is None or (last - first) * DAY_S // 60 * series <= MOST_CELLS:
-            return  # even a step of a minute fits
-        check_span(self.samples())
-
     @property
     def _book(self) -> Ledger:
         return Ledger(self._db, self._key_id)
@@ -264,37 +287,33 @@ class Store(Upkeep, FailoverRows, AnyStore):
         except UnicodeEncodeError as error:
             raise invalid("name", "must be valid Unicode", error.object) from error
 
-    def _keys(self, where: str = "") -> tuple[tuple[QuotaKey, ...], list[int]]:
-        query = f"SELECT {_KEY}, id, {SOUND['quota_key']} FROM quota_key {where} ORDER BY id"
-        return read_keys(self._db.execute(query))
+    def _keys(self, where: str = "", values: Sequence[str] = ()) -> tuple[tuple[QuotaKey, ...], list[int]]:
+        query = f"SELECT {KEY}, id, {SOUND['quota_key']} FROM quota_key {where} ORDER BY id"
+        return read_keys(self._db.execute(query, values))
 
     def _key_id(self, key: QuotaKey) -> int:
-        self._db.execute(f"INSERT OR IGNORE INTO quota_key ({_KEY}) VALUES (?, ?, ?, ?, ?)", key)
-        found = self._db.execute(f"SELECT id FROM quota_key WHERE ({_KEY}) = (?, ?, ?, ?, ?)", key).fetchone()
+        self._db.execute(f"INSERT OR IGNORE INTO quota_key ({KEY}) VALUES (?, ?, ?, ?, ?)", key)
+        found = self._db.execute(f"SELECT id FROM quota_key WHERE ({KEY}) = (?, ?, ?, ?, ?)", key).fetchone()
         return int(found[0])
 
     def _units(self) -> dict[QuotaKey, str]:
-        """Units of usage by key; what an import begins with, so that names are compared with their index here."""
+        check_names(self._db)
         keys, ids = self._keys()
-        index = self._db.execute(f"SELECT {_KEY}, id FROM quota_key INDEXED BY sqlite_autoindex_quota_key_1")
-        if {QuotaKey(*row[:5]): row[5] for row in index} != dict(zip(keys, ids, strict=True)):
-            raise sqlite3.DatabaseError("malformed: the index of the quotas' names is not what was written")
         rows = self._db.execute("SELECT id, usage_unit FROM quota_key WHERE usage_unit != ''")
         names = dict(zip(ids, keys, strict=True))
         return {names[key_id]: unit for key_id, unit in rows}
 
-    def _merge(self, found: SampleSet, progress: Progress | None) -> ImportReport:
-        known_units = self._units()
+    def _merge(self, found: SampleSet, known: Mapping[QuotaKey, Known], progress: Progress | None) -> ImportReport:
         per_series = list(found.report.per_series)
         if len(per_series) != len(found.keys):  # samples that were made and not read
             per_series = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
         for n, key in enumerate(found.keys):
-            unit = found.units.get(key, "")
-            if not same_unit(unit, known_units.get(key, "")):
-                raise invalid("unit", f"of the usage of {key} must stay {known_units[key]!r}", unit)
+            unit, before = found.units.get(key, ""), known[key].unit if key in known else ""
+            if not same_unit(unit, before):
+                raise invalid("unit", f"of the usage of {key} must stay {before!r}", unit)
             key_id = self._key_id(key)
             note = "UPDATE quota_key SET has_usage = 1, usage_unit = ? WHERE id = ?"
-            self._db.execute(note, (unit or known_units.get(key, ""), key_id))
+            self._db.execute(note, (unit or before, key_id))
             per_series[n] = merge_days(self._db, key_id, *found.series(n), per_series[n])
             if progress:
                 progress(n + 1, len(found.keys))

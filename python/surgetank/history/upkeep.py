@@ -19,6 +19,7 @@ from .._bridge import Duration, duration_s
 from .._table import span
 from ..errors import StoreError, invalid
 from .backup import StoreBackup, backup_store
+from .extent import Extents
 from .opening import explained, transaction
 from .schema import DAY_S, explain, shown_path, unpack_day
 from .soundness import MOST_DAY, StoreCheck, check_store, file_bytes, size_text
@@ -73,6 +74,7 @@ class Upkeep:
     path: Path
     _db: sqlite3.Connection
     _timeout_s: float
+    _extents: Extents
 
     def check(self) -> StoreCheck:
         """Read everything the file holds, and say what of it is not what was written.
@@ -194,6 +196,7 @@ class Upkeep:
                 if found.days and not remove:
                     return found
                 if found.days:
+                    self._extents.forget()
                     self._db.execute("PRAGMA secure_delete = OFF")  # pages that are dropped need not be written first
                     self._db.execute("DELETE FROM usage_day WHERE day < ?", (day,))
                 self._reserve(room)
