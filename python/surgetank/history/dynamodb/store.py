@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from ...scenario import Scenario
 from ..anystore import AnyStore
 from ..backup import StoreBackup
 from ..batches import Progress
-from ..keys import KEY_FIELDS, Quota, QuotaKey, check_units, same_unit
+from ..keys import KEY_FIELDS, UNSTATED, Quota, QuotaKey, check_units, same_unit
+from ..quotas import is_default
 from ..report import ImportReport, SeriesReport, totals
 from ..samples import SampleSet, check_cells, instant
 from ..schema import DAY_S
@@ -239,6 +240,17 @@ class DynamoStore(FailoverItems, AnyStore):
 
     def _units(self) -> dict[QuotaKey, str]:
         return {meta.key: meta.unit for meta in self._all() if meta.unit}
+
+    def _known(self, keys: Collection[QuotaKey], told: Iterable[QuotaKey] = ()) -> tuple[Quota, ...]:
+        asked = dict.fromkeys((*keys, *(key._replace(account=UNSTATED) for key in keys)))
+        found = {key: meta.quota for key, meta in self._metas(asked).items() if meta.quota is not None}
+        names = {key[1:] for key in told} | {key[1:] for key, quota in found.items() if is_default(quota)}
+        # A default stands beside the values of every account, which nothing short of all quotas tells.
+        found |= {quota.key: quota for quota in self._quotas(names)} if names else {}
+        return tuple(found.values())
+
+    def _units_of(self, keys: Iterable[QuotaKey]) -> dict[QuotaKey, str]:
+        return {key: meta.unit for key, meta in self._metas(keys).items() if meta.unit}
 
     def _all(self) -> list[Meta]:
         """Every quota, in the order in which they were first written."""
