@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from ...errors import StoreError
+from ...errors import InvalidInput, StoreError
 from .address import Address
 from .calls import Calls, Conflict
 from .work import Work
@@ -66,9 +66,15 @@ class Units:
         while True:
             try:
                 with self._begun() as unit:
-                    made = work()
+                    try:
+                        made = work()
+                    except InvalidInput:
+                        unit.require_unchanged()
+                        raise
                     if keep(made):
                         unit.commit()
+                    else:
+                        unit.require_unchanged()
                     return made
             except Conflict:
                 left_s = deadline - time.monotonic()

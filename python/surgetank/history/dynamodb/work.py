@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...errors import StoreError
-from .calls import MOST_CHANGED, MOST_CHANGED_BYTES, Calls, Write
+from .calls import MOST_CHANGED, MOST_CHANGED_BYTES, Calls, Conflict, Write
 from .items import Item, Key
 
 Place = tuple[str, Key]
 Writes = dict[Place, Write]
+#: Tables of what coordinators agree on, in several items at once.
+AGREED = ("coordinations", "reservations")
 
 
 @dataclass
@@ -119,6 +121,17 @@ class Work:
             self._into = None
 
     # The end.
+
+    def require_unchanged(self) -> None:
+        """`Conflict` where what coordinators agree on is not what was read any more.
+
+        Items are read one after the other. If each still stands when the last was read, all of them stood together;
+        else a refusal may be about something that never was.
+        """
+        for table in AGREED:
+            keys = [key for name, key in self.seen if name == table]
+            if any(item.version != self.seen[table, key].version for key, item in self.calls.get(table, keys).items()):
+                raise Conflict
 
     def mark(self) -> Any:
         """Where it stands; `back` undoes what comes after."""
