@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-import surgetank
-from surgetank import History, QuotaKey, Store
+from surgetank import History, QuotaKey
 from surgetank.demo import sample_world
 
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
@@ -13,8 +12,8 @@ NOW = "2026-01-01T00:10Z"
 EAST, WEST, EU = (QuotaKey(region=region, service_code="ec2", quota_code="L-1") for region in REGIONS)
 
 
-def filled(path, used, quota=100.0, start="2026-01-01T00:00Z"):
-    made = Store(path, create=True)
+def filled(made, used, quota=100.0, start="2026-01-01T00:00Z"):
+    """The store, with a quarter of an hour in it."""
     world = History.from_array(
         [used] * 3, start=start, step_s=300, regions=REGIONS, service_code="ec2", quota_code="L-1", quota=quota
     )
@@ -44,9 +43,8 @@ FAILED, OTHERS = "us-east-1", ("us-west-2", "eu-west-1")
 class Evening:
     """A store that has seen the sample world up to `BEGIN`, and what comes after."""
 
-    def __init__(self, path):
-        self.world = sample_world()
-        self.store = surgetank.Store(path, create=True)
+    def __init__(self, store):
+        self.world, self.store = sample_world(), store
         self.store.import_quotas(self.world.quotas)
         self.store.save_scenarios(self.world.scenarios)
         self.moved = {}  # quota → what has moved there

@@ -14,7 +14,7 @@ WEST, EU = "us-west-2/ec2/L-1", "eu-west-1/ec2/L-1"
 
 @pytest.fixture
 def run(tmp_path, monkeypatch, capsys):
-    filled(tmp_path / "fleet.db", (60.0, 30.0, 50.0)).close()
+    filled(Store(tmp_path / "fleet.db", create=True), (60.0, 30.0, 50.0)).close()
     call = caller(tmp_path, monkeypatch, capsys)
     return lambda *args, **more: call(*args, store="fleet.db", **more)
 

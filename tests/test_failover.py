@@ -20,6 +20,7 @@ from failover_stores import (
     held,
     used_later,
 )
+from reservation_stores import opened
 from surgetank import (
     Failback,
     InvalidInput,
@@ -33,20 +34,21 @@ from surgetank import (
 from surgetank.demo import sample_world
 from surgetank.failover.standing import standing, standing_text
 
+__all__ = ["opened"]  # fixtures
+
 
 @pytest.fixture
-def store(tmp_path):
+def store(opened):
     """60 of 100 in the Region that fails; 30 and 50 in the others."""
-    with filled(tmp_path / "fleet.db", (60.0, 30.0, 50.0)) as made:
-        yield made
+    return filled(opened(), (60.0, 30.0, 50.0))
 
 
 # An evening.
 
 
-def test_an_evening(tmp_path):
+def test_an_evening(opened):
     """Prepare, activate, re-plan half-way, recover: every amount beside plain arithmetic."""
-    evening = Evening(tmp_path / "fleet.db")
+    evening = Evening(opened())
     store, at = evening.store, lambda minutes: BEGIN + np.timedelta64(minutes, "m")
 
     before = store.rooms(list(evening.world.quotas), now=BEGIN)
@@ -148,8 +150,8 @@ def test_prepare_holds_shares_of_what_is_free(store):
     assert move.exit_code == 0
 
 
-def test_what_finds_no_room_is_an_answer_and_the_rest_is_held(tmp_path):
-    with filled(tmp_path / "fleet.db", (90.0, 60.0, 50.0)) as store:
+def test_what_finds_no_room_is_an_answer_and_the_rest_is_held(opened):
+    with filled(opened(), (90.0, 60.0, 50.0)) as store:
         move = prepare_failover(store, "us-east-1", act=True, now=NOW)
         assert held(store) == {"us-west-2": pytest.approx(32), "eu-west-1": pytest.approx(40)}
         assert move.unplaced == {"ec2/L-1": pytest.approx(18)}
@@ -197,9 +199,9 @@ def test_nothing_lands_in_a_region_that_another_failover_gives_up(store):
     ],
 )  # fmt: skip
 def test_an_emergency_takes_what_there_is_for_what_is_critical_and_sheds_the_rest(
-    tmp_path, critical, placed, shed, critical_unplaced
+    opened, critical, placed, shed, critical_unplaced
 ):
-    with filled(tmp_path / "fleet.db", (80.0, 70.0, 90.0)) as store:
+    with filled(opened(), (80.0, 70.0, 90.0)) as store:
         move = activate_failover(
             store, "us-east-1", emergency=True, critical=critical, act=True, why="fire", by="ann", now=NOW
         )
@@ -213,8 +215,8 @@ def test_an_emergency_takes_what_there_is_for_what_is_critical_and_sheds_the_res
         assert not store.reservations(now=NOW).over
 
 
-def test_an_emergency_within_what_was_prepared_may_take_more(tmp_path):
-    with filled(tmp_path / "fleet.db", (80.0, 70.0, 70.0)) as store:
+def test_an_emergency_within_what_was_prepared_may_take_more(opened):
+    with filled(opened(), (80.0, 70.0, 70.0)) as store:
         prepare_failover(store, "us-east-1", act=True, now=NOW)
         assert sum(held(store).values()) == pytest.approx(48)
         move = activate_failover(store, "us-east-1", emergency=True, act=True, why="fire", now=NOW)

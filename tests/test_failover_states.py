@@ -14,11 +14,11 @@ from failover_stores import (
     held,
     used_later,
 )
+from reservation_stores import KINDS, opened
 from surgetank import (
     Failback,
     History,
     InvalidInput,
-    Store,
     StoreError,
     activate_failover,
     cancel_failover,
@@ -29,12 +29,13 @@ from surgetank import (
 from surgetank.failover.life import WAYS, Failover
 from surgetank.failover.standing import standing, standing_text
 
+__all__ = ["opened"]  # fixtures
+
 
 @pytest.fixture
-def store(tmp_path):
+def store(opened):
     """60 of 100 in the Region that fails; 30 and 50 in the others."""
-    with filled(tmp_path / "fleet.db", (60.0, 30.0, 50.0)) as made:
-        yield made
+    return filled(opened(), (60.0, 30.0, 50.0))
 
 
 # States.
@@ -106,14 +107,13 @@ def test_room_and_state_change_together_or_not_at_all(store, monkeypatch):
     assert store.check().sound
 
 
-def test_two_who_act_at_once(tmp_path):
+def test_two_who_act_at_once(kind, opened, tmp_path):
     """One of them does it; the other is told that it is done."""
-    path = tmp_path / "fleet.db"
-    filled(path, (60.0, 30.0, 50.0)).close()
+    store = filled(opened(), (60.0, 30.0, 50.0))
     barrier, said = threading.Barrier(4), []
 
     def act(who):
-        with Store(path, timeout_s=30) as mine:
+        with KINDS[kind](tmp_path, timeout_s=30) as mine:
             barrier.wait()
             try:
                 said.append(prepare_failover(mine, "us-east-1", act=True, by=who, now=NOW).done)
@@ -126,10 +126,10 @@ def test_two_who_act_at_once(tmp_path):
     for thread in threads:
         thread.join()
     assert said.count(True) == 1
-    assert all("is preparing" in one for one in said if one is not True)
-    with Store(path) as store:
-        assert len(store.failover_events()) == 1
-        assert held(store) == {"us-west-2": pytest.approx(35), "eu-west-1": pytest.approx(25)}
+    assert [one for one in said if one is not True and "is preparing" not in one] == []
+    assert len(store.failover_events()) == 1
+    assert held(store) == {"us-west-2": pytest.approx(35), "eu-west-1": pytest.approx(25)}
+    assert store.check().sound
 
 
 # What is not known, and what is wrong.
@@ -206,8 +206,8 @@ def test_a_move_is_shown_and_sent_on(store, width):
     assert len(move.to_records()) == 2
 
 
-def test_names_from_outside_come_out_printable(tmp_path):
-    with Store(tmp_path / "fleet.db", create=True) as store:
+def test_names_from_outside_come_out_printable(opened):
+    with opened() as store:
         regions = ("us\x1b[31m", "eu\u202e")
         world = History.from_array(
             [[5.0, 5.0]] * 3, start="2026-01-01T00:00Z", step_s=300, regions=regions, service_code="<b>", quota=100.0

@@ -17,12 +17,12 @@ from failover_stores import (
     held,
     used_later,
 )
+from reservation_stores import opened
 from surgetank import (
     History,
     InvalidInput,
     Proportional,
     QuotaKey,
-    Store,
     activate_failover,
     prepare_failover,
     recover_failover,
@@ -30,16 +30,17 @@ from surgetank import (
 )
 from surgetank.failover.standing import standing, standing_text
 
+__all__ = ["opened"]  # fixtures
+
 
 @pytest.fixture
-def store(tmp_path):
+def store(opened):
     """60 of 100 in the Region that fails; 30 and 50 in the others."""
-    with filled(tmp_path / "fleet.db", (60.0, 30.0, 50.0)) as made:
-        yield made
+    return filled(opened(), (60.0, 30.0, 50.0))
 
 
-def test_an_emergency_is_not_held_to_the_share_of_one_region(tmp_path):
-    with filled(tmp_path / "fleet.db", (60.0, 10.0, 10.0)) as store:
+def test_an_emergency_is_not_held_to_the_share_of_one_region(opened):
+    with filled(opened(), (60.0, 10.0, 10.0)) as store:
         rule = Proportional(share_cap=0.3)
         usual = prepare_failover(store, "us-east-1", rule=rule, now=NOW)
         assert usual.unplaced == {"ec2/L-1": pytest.approx(60 - 2 * 18)}
@@ -47,8 +48,8 @@ def test_an_emergency_is_not_held_to_the_share_of_one_region(tmp_path):
         assert (move.unplaced, sum(held(store).values())) == ({}, pytest.approx(60))
 
 
-def test_an_active_failover_may_take_more_in_an_emergency(tmp_path):
-    with filled(tmp_path / "fleet.db", (90.0, 60.0, 50.0)) as store:
+def test_an_active_failover_may_take_more_in_an_emergency(opened):
+    with filled(opened(), (90.0, 60.0, 50.0)) as store:
         prepare_failover(store, "us-east-1", act=True, now=NOW)
         activate_failover(store, "us-east-1", act=True, now=NOW)
         assert sum(held(store).values()) == pytest.approx(72)
@@ -78,9 +79,9 @@ def test_a_region_is_given_up_once(store):
         activate_failover(store, "us-east-1", emergency=True, act=True, why="fire", now=NOW)
 
 
-def test_a_load_keeps_its_name_whoever_comes_later(tmp_path):
+def test_a_load_keeps_its_name_whoever_comes_later(opened):
     """Were it named by how many accounts there are, it would be lost with the second one, and its room given back."""
-    with Store(tmp_path / "fleet.db", create=True) as store:
+    with opened() as store:
         world = History.from_array(
             [[60.0, 30.0, 50.0]] * 3, start="2026-01-01T00:00Z", step_s=300, regions=REGIONS, account="1",
             service_code="ec2", quota_code="L-1", quota=100.0,
@@ -180,9 +181,9 @@ def test_a_region_that_is_dark_moves_what_was_prepared(store):
     assert sum(held(store, "2026-01-01T00:21Z").values()) == pytest.approx(60)
 
 
-def test_growth_in_one_region_is_not_counted_by_two_failovers(tmp_path):
+def test_growth_in_one_region_is_not_counted_by_two_failovers(opened):
     """30 of each of two move to the third, which has 90 free; those of the first that land are not the second's."""
-    with filled(tmp_path / "fleet.db", (30.0, 30.0, 10.0)) as store:
+    with filled(opened(), (30.0, 30.0, 10.0)) as store:
         rule = Proportional(room_cap=1.0)
         for region in ("us-east-1", "us-west-2"):
             prepare_failover(store, region, rule=rule, eligible={region: ["eu-west-1"]}, act=True, now=NOW)
@@ -222,8 +223,8 @@ def test_what_landed_in_a_region_that_fails_next_is_that_failovers(store):
     assert held(store, "2026-01-01T00:31Z") == {}
 
 
-def test_a_region_that_uses_nothing_has_nothing_to_move(tmp_path):
-    with filled(tmp_path / "fleet.db", (0.0, 30.0, 50.0)) as store:
+def test_a_region_that_uses_nothing_has_nothing_to_move(opened):
+    with filled(opened(), (0.0, 30.0, 50.0)) as store:
         move = prepare_failover(store, "us-east-1", act=True, now=NOW)
         assert (move.granted, move.unknown) == (False, ())
         assert move.because == "us-east-1: no load is known that could move"
@@ -257,8 +258,8 @@ def test_nothing_goes_back_where_there_is_no_room(store):
     assert recover_failover(store, "us-east-1", act=True, now=late).done
 
 
-def test_what_found_no_room_is_told_again(tmp_path):
-    with filled(tmp_path / "fleet.db", (90.0, 60.0, 50.0)) as store:
+def test_what_found_no_room_is_told_again(opened):
+    with filled(opened(), (90.0, 60.0, 50.0)) as store:
         move = prepare_failover(store, "us-east-1", act=True, now=NOW)
         assert "ec2/L-1: 18 find no room; 18 more are free, which the sharing rule keeps back." in " ".join(
             str(move).split()
