@@ -1,5 +1,8 @@
 """Reservations in any order, by clocks that jump, through two connections, beside the slow twin."""
 
+import contextlib
+import copy
+import itertools
 import math
 import sys
 import tempfile
@@ -14,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from oracles_reservations import Refused, Twin
 from store_faults import FAULTS
-from surgetank import InvalidInput, Quota, QuotaKey, Store
+from surgetank import DynamoStore, InvalidInput, Quota, QuotaKey, Store
 from surgetank.history.samples import Samples
 
 START = 1767225600
@@ -28,6 +31,13 @@ NAMES = st.sampled_from(["a", "b", "c"])
 TOKENS = st.sampled_from([None, None, None, "t"])
 HOLD = st.sampled_from([0.5, 60, 600, 3600, 86_400])
 RARELY = st.sampled_from([False] * 7 + [True])
+STEP = st.one_of(
+    st.tuples(st.just("reserve"), NAMES, FITTING),
+    st.tuples(st.just("resize"), NAMES, FITTING | st.just({})),
+    st.tuples(st.just("renew"), NAMES, st.just(None)),
+    st.tuples(st.just("release"), NAMES, st.none() | st.lists(st.sampled_from(KNOWN), max_size=2)),
+    st.tuples(st.just("expire"), st.just(""), st.just(None)),
+)
 
 
 def samples(key, time_s, value):
@@ -38,9 +48,9 @@ def _array(values, kind="int64"):
     return np.array(values, dtype=kind)
 
 
-def fresh(folder):
-    """A store and its twin: quotas of three Regions, usage of four."""
-    store, twin = Store(Path(folder) / "fleet.db", create=True, timeout_s=30), Twin()
+def fresh(store):
+    """Its twin, after quotas of three Regions and usage of four have come into both."""
+    twin = Twin()
     for n, key in enumerate(KEYS):
         if n != 3:
             twin.quota[key] = (0.3, 100.0, 100.0, 0.0, 100.0)[n]
@@ -50,7 +60,7 @@ def fresh(folder):
             twin.usage[key] = {START: (0.1, 60.0, 0.0, 1.0)[n]}
             store.add_samples(samples(key, START, twin.usage[key][START]))
             twin.learn([key])
-    return store, twin
+    return twin
 
 
 def answered(claim):
@@ -90,25 +100,33 @@ def compare(store, twin, now):
             assert Fraction(room.quota) - Fraction(room.usage) - sum(map(Fraction, room.reserved)) == left
 
 
+class Undone(Exception):
+    """Ends a transaction of which nothing is to be kept."""
+
+
 class Machine(RuleBasedStateMachine):
     """Each rule does a thing to both, and compares the answers."""
 
+    folders = itertools.count()
+
     @initialize()
     def begin(self):
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder, self.number = tempfile.TemporaryDirectory(), next(self.folders)
         self.now = START + 900
-        first, self.twin = fresh(self.folder.name)
-        self.stores = [first, Store(first.path, timeout_s=30)]
-        self.excused = set()
-        self.quicker()
+        self.stores = [self.opened(create=True)]
+        self.twin = fresh(self.stores[0])
+        self.stores.append(self.opened())
+        self.excused, self.inside = set(), None
 
-    def quicker(self):
-        for store in self.stores:
-            store._db.execute("PRAGMA synchronous = OFF")
+    def opened(self, **how):
+        store = Store(Path(self.folder.name) / "fleet.db", timeout_s=30, **how)
+        store._db.execute("PRAGMA synchronous = OFF")  # nobody pulls the plug here
+        return store
 
     @property
     def store(self):
-        self.stores.reverse()
+        if self.inside is None:
+            self.stores.reverse()
         return self.stores[0]
 
     def both(self, real, twin):
@@ -233,13 +251,31 @@ class Machine(RuleBasedStateMachine):
             twin = self.twin.reserve({key: amount}, self.now, 86_400, 7 * 86_400, name, stale_after=1e9)
             assert (found.granted, twin.granted) == (fits, fits)
 
+    @rule(steps=st.lists(STEP, min_size=1, max_size=4), hold=HOLD, undo=st.booleans())
+    def several_at_once(self, steps, hold, undo):
+        """In one transaction, which sees what it has written, and is kept or undone; a refusal undoes only itself."""
+        before, excused = copy.deepcopy(self.twin.__dict__), set(self.excused)
+        self.inside = self.store
+        with contextlib.suppress(Undone), self.inside.transaction():
+            for what, name, more in steps:
+                if what == "reserve":
+                    self.reserve(more, name, None, hold, hold, False, False, 1e9)
+                elif what == "resize":
+                    self.resize(name, more, hold, False, False)
+                else:
+                    getattr(self, what)(*{"renew": (name, hold), "release": (name, more), "expire": ()}[what])
+                compare(self.inside, self.twin, self.now)
+            if undo:
+                self.twin.__dict__.update(before)
+                self.excused = excused
+                raise Undone
+        self.inside = None
+
     @rule()
     def close_and_open(self):
-        path = self.stores[0].path
         for store in self.stores:
             store.close()
-        self.stores = [Store(path, timeout_s=30) for _ in self.stores]
-        self.quicker()
+        self.stores = [self.opened() for _ in self.stores]
 
     @invariant()
     def the_same_is_in_both(self):
@@ -260,22 +296,28 @@ class Machine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+class DynamoMachine(Machine):
+    """The same in tables, of which each example has its own."""
+
+    def opened(self, **how):
+        return DynamoStore(f"fleet{self.number}", timeout_s=30, **how)
+
+
 Machine.TestCase.settings = settings(max_examples=60 * min(FAULTS, 8), stateful_step_count=50, deadline=None)
 TestMachine = Machine.TestCase
-
-
-STEP = st.one_of(
-    st.tuples(st.just("reserve"), NAMES, FITTING),
-    st.tuples(st.just("resize"), NAMES, FITTING | st.just({})),
-    st.tuples(st.just("renew"), NAMES, st.just(None)),
-    st.tuples(st.just("release"), NAMES, st.none() | st.lists(st.sampled_from(KNOWN), max_size=2)),
-    st.tuples(st.just("expire"), st.just(""), st.just(None)),
+DynamoMachine.TestCase.settings = settings(
+    max_examples=3 * min(FAULTS, 8), stateful_step_count=30 if FAULTS == 1 else 50, deadline=None
 )
 
 
-def done(folder, steps, clocks):
+@pytest.mark.usefixtures("dynamodb")
+class TestDynamoMachine(DynamoMachine.TestCase):
+    """An engine for each test, and so tables that nobody has written to."""
+
+
+def done(store, steps, clocks):
     """What is answered and what is there after the steps; instants are left out."""
-    store, _ = fresh(folder)
+    fresh(store)
     with store:
         store._db.execute("PRAGMA synchronous = OFF")
         said = []
@@ -304,6 +346,7 @@ def test_a_clock_set_back_and_forth_changes_nothing_but_expiry(steps):
     """The same steps by a steady clock, and by one that jumps but never beyond an end."""
     asked = [step for step, _ in steps]
     steady = [START + n for n in range(len(steps))]
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
+    with tempfile.TemporaryDirectory() as folder:
+        one, other = (Store(Path(folder) / f"{n}.db", create=True) for n in range(2))
         jumping = [now + jump for now, (_, jump) in zip(steady, steps, strict=True)]
         assert done(one, asked, steady) == done(other, asked, jumping)
