@@ -13,14 +13,14 @@ EAST, WEST, EU = (QuotaKey(region=region) for region in REGIONS)
 USED = (60.0, 30.0, 10.0)  # of 100 each
 
 
-def embedded(folder, **how):
+def embedded(folder, name="fleet", **how):
     """The embedded store."""
-    return Store(folder / "fleet.db", create=True, **how)
+    return Store(folder / f"{name}.db", create=True, **how)
 
 
-def dynamodb_store(folder, **how):
+def dynamodb_store(folder, name="fleet", **how):
     """One in tables; the fixture `dynamodb` says of which engine, and skips where there is none."""
-    return DynamoStore("fleet", create=True, **how)
+    return DynamoStore(name, create=True, **how)
 
 
 #: How each kind of store is opened; every one of them keeps the same promises.

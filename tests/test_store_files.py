@@ -12,7 +12,7 @@ import pytest
 
 from clear import clear_error
 from store_faults import FAULTS
-from surgetank import Scenario, Store, StoreError
+from surgetank import InvalidInput, Scenario, Store, StoreError
 from surgetank.history import schema
 from surgetank.history.schema import APPLICATION_ID, MIGRATIONS
 from surgetank.history.soundness import check_store
@@ -325,3 +325,9 @@ def test_a_page_in_another_s_place_is_damage_and_not_other_numbers(tmp_path):
         except StoreError:
             refused += 1
     assert refused > 10
+
+
+@pytest.mark.parametrize("path", [":memory:", b"x.db", 5])
+def test_what_is_no_path_of_a_file(path):
+    with clear_error(InvalidInput, "path", "must be the path of a file"):
+        Store(path, create=True)

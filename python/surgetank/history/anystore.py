@@ -31,6 +31,13 @@ _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="AnyStore")
 
 
+def required(rows: Iterable[Mapping[str, Any]], region: str, least_frac: float) -> list[dict[str, Any]]:
+    """Rows of a plan in one Region of which the utilization is at least so much, the highest first."""
+    known = [(float(row["utilization"]), row) for row in rows if row["utilization"] is not None]  # "Infinity" is known
+    found = [(used, row) for used, row in known if row["region"] == region and used >= least_frac]
+    return [dict(row) for _, row in sorted(found, key=lambda one: -one[0])]
+
+
 class AnyStore(Claims, Failovers, abc.ABC):
     """Usage, quotas, scenarios, plans, reservations and failovers: `Store` in a file, `DynamoStore` in DynamoDB.
 

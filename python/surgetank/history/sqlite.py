@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from .._bridge import number
 from ..errors import InvalidInput, StoreError, invalid
 from ..scenario import Scenario
-from .anystore import AnyStore
+from .anystore import AnyStore, required
 from .batches import Progress
 from .days import last_second, last_seconds, merge_days, read_days
 from .extent import Extents
@@ -263,9 +263,8 @@ class Store(Upkeep, FailoverRows, AnyStore):
     def requirements(self, region: str, *, least_frac: float = 0.0) -> list[dict[str, Any]]:
         """Rows of the last plan in one Region of which the utilization is at least so much, the highest first."""
         least = number(least_frac, "least_frac", rule="must be a number")
-        rows = [row for plan in self.plans()[:1] for row in plan["body"].get("quotas", ()) if row["region"] == region]
-        known = [row for row in rows if isinstance(row["utilization"], float | int) and row["utilization"] >= least]
-        return sorted(known, key=lambda row: float(row["utilization"]), reverse=True)
+        rows = [row for plan in self.plans()[:1] for row in plan["body"].get("quotas", ())]
+        return required(rows, region, least)
 
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""

@@ -15,8 +15,11 @@ from .work import Work
 PART = 300_000
 
 
-def keep(work: Work, kind: str, body: Mapping[str, Any]) -> int:
-    """Keep a document under the next number of its kind; a large one in parts, since an item has its limits."""
+def keep(work: Work, kind: str, body: Mapping[str, Any], **more: str) -> int:
+    """Keep a document under the next number of its kind; a large one in parts, since an item has its limits.
+
+    ``more`` is said beside it, for who finds it by its number.
+    """
     newest = [item.key for item in work.calls.query("plans", kind, newest=1)]
     newest += [key for (_, key), _ in work.written("plans") if key[0] == kind]
     following = 1 + max((int(key[1]) for key in newest), default=0)
@@ -25,7 +28,7 @@ def keep(work: Work, kind: str, body: Mapping[str, Any]) -> int:
     for part, chunk in enumerate(parts):
         work.put(Item("plans", (f"{kind}/{following}", part), chunk), new=True)
     said = {name: body[name] for name in ("made", "as_of", "status", "coverage") if name in body}
-    work.put(Item("plans", (kind, following), {**said, "parts": len(parts)}), new=True)
+    work.put(Item("plans", (kind, following), {**said, **more, "parts": len(parts)}), new=True)
     return following
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -15,13 +16,13 @@ import numpy as np
 from ..._bridge import Duration, duration_s, number
 from ...errors import StoreError, invalid
 from ...scenario import Scenario
-from ..anystore import AnyStore
+from ..anystore import AnyStore, required
 from ..backup import StoreBackup
 from ..batches import Progress
 from ..keys import KEY_FIELDS, UNSTATED, Quota, QuotaKey, check_units, same_unit
 from ..quotas import is_default
 from ..report import ImportReport, SeriesReport, totals
-from ..samples import SampleSet, check_cells, instant
+from ..samples import DEFAULT_STEP_S, SampleSet, check_cells, instant
 from ..schema import DAY_S
 from ..soundness import StoreCheck
 from ..spool import Gathered, Gathering
@@ -34,7 +35,7 @@ from .calls import MOST_CHANGED, Calls
 from .creating import STORE, create_tables
 from .documents import keep, kept
 from .items import VERSION, Item, Key, quota_id
-from .meta import Meta
+from .meta import Meta, step_of
 from .moves import FailoverItems
 from .upkeep import check_items, compact_items
 from .work import Work
@@ -111,6 +112,7 @@ class DynamoStore(FailoverItems, AnyStore):
     @property
     def schema_version(self) -> int:
         """Version of the items; one that is newer than this surgetank is refused wherever it is read."""
+        self._require_open()
         return VERSION
 
     def close(self) -> None:
@@ -184,10 +186,17 @@ class DynamoStore(FailoverItems, AnyStore):
         for key, unit in found.units.items():
             if key in metas and not same_unit(unit, metas[key].unit):
                 raise invalid("unit", f"of the usage of {key} must stay {metas[key].unit!r}", unit)
-        times = [time_s for time_s, _ in map(found.series, range(len(found.keys))) if len(time_s)]
-        if not times:
+        new_steps: dict[Key, int] = {}
+        first, last = math.inf, -math.inf
+        for n, key in enumerate(found.keys):
+            time_s, value = found.series(n)
+            usage.require_sound(value)  # before anything is written
+            if len(value):
+                first, last = min(first, int(time_s[0])), max(last, int(time_s[-1]))
+            if len(value) > 1:
+                new_steps[(quota_id(key),)] = step_of(time_s)
+        if first > last:
             return
-        first, last = min(int(t[0]) for t in times), max(int(t[-1]) for t in times)
         seen = self._now.one("plans", SPAN).body
         new = any(not meta.used for meta in metas.values())
         if seen is not None and not new and seen["first_s"] <= first and last <= seen["last_s"]:
@@ -196,7 +205,9 @@ class DynamoStore(FailoverItems, AnyStore):
         used = [meta for meta in self._all() if meta.used]
         first = min([first, *(meta.first_s for meta in used if meta.first_s is not None)])
         last = max([last, *(meta.last_s for meta in used if meta.last_s is not None)])
-        check_cells(first, last, found.step_s(), len({*(meta.item.key for meta in used), *_places(metas)}))
+        steps = [*({meta.item.key: meta.step_s for meta in used if meta.step_s} | new_steps).values()]
+        step_s = int(np.median(steps)) if steps else DEFAULT_STEP_S
+        check_cells(int(first), int(last), step_s, len({*(meta.item.key for meta in used), *_places(metas)}))
         # Some weeks beyond, so that the next imports need no such look.
         self._now.put(Item("plans", SPAN, {"first_s": first, "last_s": last + 30 * DAY_S}))
 
@@ -293,14 +304,15 @@ class DynamoStore(FailoverItems, AnyStore):
         return self.attempt(lambda: self._plan_saved(body, at))
 
     def _plan_saved(self, body: Mapping[str, Any], at: int) -> int:
-        keep_s = int(time.time()) + REQUIRED_S
-        for row in body.get("quotas", ()):
-            key = QuotaKey(*(row[name] for name in KEY_FIELDS))
-            index = {"region": key.region, "utilization": row["utilization"]}
-            known = key.region and isinstance(row["utilization"], float | int) and abs(row["utilization"]) < 1e100
-            made = Item("requirements", (quota_id(key), at), dict(row), index=index if known else {}, ttl=keep_s)
-            self._now.put(made, bulk=0)
-        return keep(self._now, "plan", body)
+        keep_s, name = int(time.time()) + REQUIRED_S, secrets.token_hex(8)
+        for order, row in enumerate(body.get("quotas", ())):
+            key = QuotaKey(*(row[field] for field in KEY_FIELDS))
+            index: dict[str, str | int | float] = {}
+            if key.region and row["utilization"] is not None:
+                index = {"region": key.region, "utilization": _indexed(float(row["utilization"]))}
+            said = {"plan": name, "order": order, "row": dict(row)}
+            self._now.put(Item("requirements", (quota_id(key), at), said, index=index, ttl=keep_s), bulk=0)
+        return keep(self._now, "plan", body, name=name)
 
     def plans(self) -> list[dict[str, Any]]:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""
@@ -318,12 +330,17 @@ class DynamoStore(FailoverItems, AnyStore):
         """
         least = number(least_frac, "least_frac", rule="must be a number")
         with self._snapshot():
-            newest = list(self._calls.query("plans", "plan", newest=1))
-            if not newest:
+            plans = list(self._calls.query("plans", "plan", newest=1))
+            plans += [item for (_, key), item in self._now.written("plans") if key[0] == "plan"]
+            if not plans or not region:
                 return []
-            at = np.datetime64(newest[0].body["as_of"].removesuffix("Z"), "s").astype(np.int64)
-            found = self._calls.query("requirements", region, index="by-utilization", bound=(">=", least))
-            return [item.body for item in found if item.key[1] == int(at)][::-1]
+            bound = (">=", _indexed(least))
+            found = list(self._calls.query("requirements", region, index="by-utilization", bound=bound))
+            found += [item for _, item in self._now.written("requirements")]
+            # Of a plan for the same moment that somebody made before, some rows may still be there.
+            name = max(plans, key=lambda item: int(item.key[1])).body["name"]
+            own = sorted((item.body for item in found if item.body["plan"] == name), key=lambda body: body["order"])
+            return required((body["row"] for body in own), region, least)
 
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""
@@ -354,6 +371,11 @@ class DynamoStore(FailoverItems, AnyStore):
 def _is_whole(kept: Sequence[Item]) -> bool:
     """Whether scenarios are those of one set: who reads while they are replaced may find some of both."""
     return all((one.body["set"], one.body["of"]) == (kept[0].body["set"], len(kept)) for one in kept)
+
+
+def _indexed(utilization: float) -> float:
+    """As an index has it: DynamoDB's numbers do not reach as far as floats."""
+    return 0.0 if abs(utilization) < 1e-100 else max(-1e100, min(1e100, utilization))
 
 
 def _places(keys: Iterable[QuotaKey]) -> set[Key]:

@@ -42,12 +42,17 @@ def unpack(item: Item) -> Day:
         raise StoreError(f"{named(item.table, item.key)}: is damaged ({error})") from error
 
 
+def require_sound(value: Floats) -> None:
+    """Refuse what no usage can be."""
+    if not (value >= 0).all() or np.isinf(value).any():
+        raise invalid("usage", "must be finite and 0 or more in a store", value[~(value >= 0) | np.isinf(value)][0])
+
+
 def merge(work: Work, name: str, time_s: Ints, value: Floats, report: SeriesReport) -> SeriesReport:
     """Add samples of one quota; give their report, with what the store knew before."""
     if not len(value):
         return report
-    if not (value >= 0).all() or np.isinf(value).any():
-        raise invalid("usage", "must be finite and 0 or more in a store", value[~(value >= 0) | np.isinf(value)][0])
+    require_sound(value)
     days = np.unique(time_s // DAY_S).tolist()
     if len(days) <= days[-1] - days[0]:  # what lies in between is no gap, if the store has it
         known = [item for item in work.query("usage", name) if days[0] <= item.key[1] <= days[-1]]
