@@ -51,6 +51,10 @@ class Twin:
     def learn(self, keys):
         self.order += [key for key in keys if key not in self.order]
 
+    def place(self, key):
+        """Of several that expire together, which comes first."""
+        return self.order.index(key)
+
     # What is asked.
 
     def left(self, key, now, stale_after=None, but=None):
@@ -172,7 +176,7 @@ class Twin:
 
     def overdue(self, now):
         """Note what has expired: a line for each coordination, the oldest first."""
-        due = sorted((row.created, name, self.order.index(key), key, row) for (name, key), row in self.rows.items()
+        due = sorted((row.created, name, self.place(key), key, row) for (name, key), row in self.rows.items()
                      if row.status == "active" and row.expires <= now)  # fmt: skip
         for name in dict.fromkeys(one[1] for one in due):
             gone = {key: replace(row, status="expired", ended=row.expires) for _, n, _, key, row in due if n == name}
@@ -181,7 +185,7 @@ class Twin:
 
     def purge(self, now):
         self.overdue(now)
-        gone = sorted((row.created, name, self.order.index(key), key) for (name, key), row in self.rows.items()
+        gone = sorted((row.created, name, self.place(key), key) for (name, key), row in self.rows.items()
                       if row.status != "active" and row.purge <= now)  # fmt: skip
         for name in dict.fromkeys(one[1] for one in gone):
             keys = [key for _, n, _, key in gone if n == name]

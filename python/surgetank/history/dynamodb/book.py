@@ -66,7 +66,7 @@ class ItemBook:
             found = [r for r in found if r.status != "active" and r.purge_s <= at_s]
         if which == "then":
             found = [r for r in found if r.held_at(at_s)]
-        return sorted(found, key=lambda r: (r.created_s, r.coordination))
+        return sorted(found, key=lambda r: (r.created_s, r.coordination, r.key))
 
     def save(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
         """Write what became of reservations of a coordination, and one line of the audit trail about it."""
