@@ -19,7 +19,7 @@ from ...scenario import Scenario
 from ..anystore import AnyStore, required
 from ..backup import StoreBackup
 from ..batches import Progress
-from ..keys import KEY_FIELDS, UNSTATED, Quota, QuotaKey, check_units, same_unit
+from ..keys import UNSTATED, Quota, QuotaKey, check_units, same_unit
 from ..quotas import is_default
 from ..report import ImportReport, SeriesReport, totals
 from ..samples import DEFAULT_STEP_S, SampleSet, check_cells, instant
@@ -33,7 +33,7 @@ from .address import Address
 from .book import ItemBook
 from .calls import MOST_CHANGED, Calls
 from .creating import STORE, create_tables
-from .documents import keep, kept
+from .documents import keep, keep_plan, kept, rows_of
 from .items import VERSION, Item, Key, quota_id
 from .meta import Meta, step_of
 from .moves import FailoverItems
@@ -44,8 +44,6 @@ from .work import Work
 TIMEOUT_S = 30.0
 #: Of an import, so many quotas and days at a time: what is killed has lost no more.
 CHUNK = 400
-#: How long what a plan found of each quota is found by an index; the plan itself stays.
-REQUIRED_S = 400 * DAY_S
 SPAN: Key = ("span", 0)
 RE_READ = 10
 
@@ -300,19 +298,7 @@ class DynamoStore(FailoverItems, AnyStore):
 
     def save_plan(self, body: Mapping[str, Any]) -> int:
         """Keep a plan as `Plan.to_dict` gives it, and what each quota requires by it; give its number."""
-        at = int(np.datetime64(body["as_of"].removesuffix("Z"), "s").astype(np.int64))
-        return self.attempt(lambda: self._plan_saved(body, at))
-
-    def _plan_saved(self, body: Mapping[str, Any], at: int) -> int:
-        keep_s, name = int(time.time()) + REQUIRED_S, secrets.token_hex(8)
-        for order, row in enumerate(body.get("quotas", ())):
-            key = QuotaKey(*(row[field] for field in KEY_FIELDS))
-            index: dict[str, str | int | float] = {}
-            if key.region and row["utilization"] is not None:
-                index = {"region": key.region, "utilization": _indexed(float(row["utilization"]))}
-            said = {"plan": name, "order": order, "row": dict(row)}
-            self._now.put(Item("requirements", (quota_id(key), at), said, index=index, ttl=keep_s), bulk=0)
-        return keep(self._now, "plan", body, name=name)
+        return self.attempt(lambda: keep_plan(self._now, body))
 
     def plans(self) -> list[dict[str, Any]]:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""
@@ -330,17 +316,7 @@ class DynamoStore(FailoverItems, AnyStore):
         """
         least = number(least_frac, "least_frac", rule="must be a number")
         with self._snapshot():
-            plans = list(self._calls.query("plans", "plan", newest=1))
-            plans += [item for (_, key), item in self._now.written("plans") if key[0] == "plan"]
-            if not plans or not region:
-                return []
-            bound = (">=", _indexed(least))
-            found = list(self._calls.query("requirements", region, index="by-utilization", bound=bound))
-            found += [item for _, item in self._now.written("requirements")]
-            # Of a plan for the same moment that somebody made before, some rows may still be there.
-            name = max(plans, key=lambda item: int(item.key[1])).body["name"]
-            own = sorted((item.body for item in found if item.body["plan"] == name), key=lambda body: body["order"])
-            return required((body["row"] for body in own), region, least)
+            return required(rows_of(self._now, region, least), region, least)
 
     def imports(self) -> list[dict[str, Any]]:
         """The reports of all imports, newest first."""
@@ -371,11 +347,6 @@ class DynamoStore(FailoverItems, AnyStore):
 def _is_whole(kept: Sequence[Item]) -> bool:
     """Whether scenarios are those of one set: who reads while they are replaced may find some of both."""
     return all((one.body["set"], one.body["of"]) == (kept[0].body["set"], len(kept)) for one in kept)
-
-
-def _indexed(utilization: float) -> float:
-    """As an index has it: DynamoDB's numbers do not reach as far as floats."""
-    return 0.0 if abs(utilization) < 1e-100 else max(-1e100, min(1e100, utilization))
 
 
 def _places(keys: Iterable[QuotaKey]) -> set[Key]:
