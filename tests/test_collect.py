@@ -6,8 +6,11 @@ import pytest
 
 from fake_aws import FakeAws, throttled_every
 from fake_aws_world import OWN, Known, World, accounts, usage_metric
+from reservation_stores import opened
 from surgetank import QuotaKey, Store
 from surgetank.collect import CollectPlan, collect
+
+__all__ = ["opened"]  # fixtures
 
 NOW = 1_760_000_130
 HOUR = 3600
@@ -28,7 +31,13 @@ def reach(monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(opened):
+    return opened()
+
+
+@pytest.fixture
+def a_file(tmp_path):
+    """The embedded store, for what does not depend on where it is kept."""
     with Store(tmp_path / "fleet.db", create=True) as store:
         yield store
 

@@ -11,9 +11,9 @@ from fake_aws_world import OWN, Known, World, accounts, usage_metric
 from surgetank import CollectError, InvalidInput, QuotaKey, SurgetankError
 from surgetank.collect import CollectPlan, collect
 from surgetank.collect.clients import Pace
-from test_collect import HOUR, NOW, expected, held, reach, small, store
+from test_collect import HOUR, NOW, a_file, expected, held, opened, reach, small, store
 
-__all__ = ["reach", "store"]  # fixtures
+__all__ = ["a_file", "opened", "reach", "store"]  # fixtures
 
 END = NOW // 300 * 300
 REGIONS = ("us-east-1", "eu-west-1", "ap-east-1")
@@ -58,17 +58,17 @@ def said_of(done):
         (lambda: Raw(b"", silent_s=0.6), "timeout", True),
     ],
 )
-def test_a_region_that_does_not_answer(store, reach, error, reason, retryable):
+def test_a_region_that_does_not_answer(a_file, reach, error, reason, retryable):
     fault = when(lambda call: call.region == "ap-east-1", error)
     with reach(FakeAws(World(), fault=fault)) as fake:
         plan = small(regions=REGIONS, attempts=1, read_timeout_s=0.3, watch=("ec2/L-1216C47A",))
-        done = collect(store, plan, now=NOW)
+        done = collect(a_file, plan, now=NOW)
     assert fake.broken == []
     assert {(m.region, m.reason, m.retryable) for m in done.missing} == {("ap-east-1", reason, retryable)}
     assert (done.exit_code, done.retryable) == (2, retryable)
     assert [part.status for part in done.parts] == ["nothing", "covered", "covered"]
-    assert {key.region for key in held(store)} == {"us-east-1", "eu-west-1"}
-    assert all(key.region != "ap-east-1" or quota.value != 0 for key, quota in ((q.key, q) for q in store.quotas()))
+    assert {key.region for key in held(a_file)} == {"us-east-1", "eu-west-1"}
+    assert all(key.region != "ap-east-1" or quota.value != 0 for key, quota in ((q.key, q) for q in a_file.quotas()))
 
 
 def test_one_account_is_denied_one_call(store, reach):
@@ -202,24 +202,24 @@ def test_huge_answers_and_listings_without_an_end(store, reach):
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", '"640"', "true", "{}"])
-def test_values_that_are_none(store, reach, value):
+def test_values_that_are_none(a_file, reach, value):
     body = f'{{"Quotas": [{{"ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "Value": {value}}}]}}'.encode()
     fault = when(lambda c: c.operation == "ListServiceQuotas", lambda: Raw(body))
     with reach(FakeAws(World(), fault=fault)):
-        done = collect(store, small(watch=("ec2/L-1216C47A",)), now=NOW)
+        done = collect(a_file, small(watch=("ec2/L-1216C47A",)), now=NOW)
     if value == "NaN":  # which is how one says that it is not known
-        assert [quota.value for quota in store.quotas()] == [5.0]
+        assert [quota.value for quota in a_file.quotas()] == [5.0]
     else:
         assert said_of(done)[OWN, "us-east-1", "ec2", "L-1216C47A"] == ("malformed response", True)
-        assert [quota.value for quota in store.quotas()] == []
+        assert [quota.value for quota in a_file.quotas()] == []
 
 
-def test_the_pace_is_held_with_retries(store, reach):
+def test_the_pace_is_held_with_retries(a_file, reach):
     from fake_aws import throttled_every
 
     with reach(FakeAws(World(), page=1, fault=throttled_every(30))) as fake:
         plan = CollectPlan(regions=("us-east-1", "eu-west-1"), rate=20, backfill_s=HOUR)
-        assert collect(store, plan, now=NOW).exit_code == 0
+        assert collect(a_file, plan, now=NOW).exit_code == 0
     # 20 are sent; the first of a connection may come late, so that some more arrive in one second.
     assert fake.most_in_a_second() <= 23
     assert len(fake.calls) > 30

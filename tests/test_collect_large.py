@@ -13,7 +13,8 @@ from fake_aws_world import DEFAULT_QUOTAS, REGIONS, Known, World, accounts, usag
 from store_faults import FAULTS
 from surgetank import QuotaKey
 from surgetank.collect import CollectPlan, collect
-from test_collect import HOUR, LAMBDA, NOW, expected, held, store
+from test_collect import HOUR, LAMBDA, NOW, expected, held
+from test_collect import a_file as store
 
 __all__ = ["store"]  # a fixture
 

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 
 from fake_aws import FakeAws
-from fake_aws_world import OWN, World, accounts, usage_metric
+from fake_aws_world import OWN, World, access_key, accounts, usage_metric
 from store_faults import FAULTS
-from surgetank import QuotaKey, Store
+from surgetank import QuotaKey, open_store
 from surgetank.collect import collect
-from surgetank.history.soundness import check_store
-from test_collect import HOUR, NOW, expected, held, reach, small, store
+from surgetank.history.places import is_there, place_of
+from test_collect import HOUR, NOW, expected, held, opened, reach, small, store
 
-__all__ = ["reach", "store"]  # fixtures
+__all__ = ["opened", "reach", "store"]  # fixtures
 
 IDS, REGIONS = accounts(3), ("us-east-1", "us-west-2", "eu-west-1")
 TARGETS = {(account, region) for account in IDS for region in REGIONS}
 
 
-def command(path, *more):
+def command(place):
     options = ["--accounts", ",".join(IDS), "--role", "reader", "--regions", ",".join(REGIONS), "--backfill", "1h"]
     options += [
         "--rate",
@@ -33,23 +33,23 @@ def command(path, *more):
         "--now",
         f"{np.datetime64(NOW, 's')}Z",
         "--store",
-        str(path),
+        str(place),
         "--json",
-        *more,
     ]
     return [sys.executable, "-m", "surgetank.cli", "collect", *options]
 
 
-def run(fake, path, *more):
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS")}
-    options = {"env": inherited | fake.environment(), "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command(path, *more), **options)
+def run(fake, place):
+    kept = (name for name in os.environ if not name.startswith("AWS") or name == "AWS_ENDPOINT_URL_DYNAMODB")
+    environment = {name: os.environ[name] for name in kept} | fake.environment()
+    return subprocess.Popen(command(place), env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def everything(path):
-    if not path.exists():
+def everything(place):
+    if not is_there(place_of(str(place))):
         return {}
-    with Store(path) as store:
+    with open_store(str(place)) as store:
+        assert store.check().sound
         return held(store)
 
 
@@ -65,9 +65,12 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("at", sorted({max(2, n * 150 // (2 + FAULTS)) for n in range(1, 3 + FAULTS)}))
-def test_a_collection_that_is_killed_goes_on_where_it_was(tmp_path, undisturbed, at):
+def test_a_collection_that_is_killed_goes_on_where_it_was(kind, tmp_path, monkeypatch, undisturbed, at):
     whole, calls = undisturbed
-    path, victim = tmp_path / "fleet.db", []
+    victim = []
+    path = tmp_path / "fleet.db" if kind == "embedded" else f"dynamodb://{tmp_path.name}?region=us-east-1"
+    if kind == "dynamodb":  # whose access key it is, decides which tables there are
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", access_key(OWN))
 
     def kill(call, nth):
         if nth >= min(at, calls - 1) and victim:
@@ -79,8 +82,6 @@ def test_a_collection_that_is_killed_goes_on_where_it_was(tmp_path, undisturbed,
     assert victim[0].returncode == -signal.SIGKILL
     between = everything(path)
     assert between.items() <= whole.items()
-    if path.exists():
-        assert check_store(path, 5).sound
     # An account and Region is there with all it has, or not at all.
     counts = {target: sum(key[:2] == target for key in between) for target in TARGETS}
     assert set(counts.values()) <= {0, 5}

@@ -10,7 +10,8 @@ from fake_aws_world import OWN, Known, World, usage_metric
 from surgetank import QuotaKey
 from surgetank.collect import CollectPlan, collect
 from surgetank.collect.metrics import Metric, Query, fetch, statistic_of
-from test_collect import HOUR, LAMBDA, NOW, expected, held, reach, small, store
+from test_collect import HOUR, LAMBDA, NOW, expected, held, reach, small
+from test_collect import a_file as store
 
 __all__ = ["reach", "store"]  # fixtures
 
