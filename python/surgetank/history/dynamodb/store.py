@@ -272,7 +272,9 @@ class DynamoStore(FailoverItems, AnyStore):
 
     def _put_meta(self, before: Meta, after: Meta) -> None:
         if after != before or not before.born:
-            self._now.put(after.to_item(self._now.tick()), bulk=1)
+            at = self._now.tick()
+            # Of a quota that is new, days of usage may be written before the rest of it.
+            self._now.put(after.to_item(at), bulk=1, begun=Meta(before.item).to_item(at).body)
 
     # Scenarios, plans and reports of imports.
 

@@ -31,6 +31,7 @@ class Work:
     main: Writes = field(default_factory=dict)  #: what must be written together
     apart: list[Writes] = field(default_factory=list)  #: what is true by itself, and comes before
     bulk: dict[Place, int] = field(default_factory=dict)  #: of `main`, what may be written one by one; in which order
+    begun: dict[Place, Any] = field(default_factory=dict)  #: bodies that stand there until all before them is written
     _scanned: set[tuple[str, str]] = field(default_factory=set)
     _new: dict[Place, Item] = field(default_factory=dict)  # as it will be
     _into: Writes | None = None
@@ -81,11 +82,11 @@ class Work:
 
     # Writing.
 
-    def put(self, item: Item, *, new: bool = False, bulk: int | None = None) -> None:
+    def put(self, item: Item, *, new: bool = False, bulk: int | None = None, begun: Any = None) -> None:
         """Write an item, or delete it where its body is None. What stands there is read first, unless it is new.
 
         ``bulk``: where all is too much at once it may be written by itself, smaller numbers first, since writing it
-        again does no harm.
+        again does no harm. ``begun``: the body of one that is new, which others need before it may be written.
         """
         if new:
             self.seen.setdefault(item.place, Item(item.table, item.key))
@@ -98,6 +99,8 @@ class Work:
         self._new[item.place] = item
         if bulk is not None:
             self.bulk[item.place] = bulk
+        if begun is not None:
+            self.begun[item.place] = begun
 
     def tick(self, *before: Item) -> int:
         """Nanoseconds since 1970 by this machine's clock, but always after what those items say.
@@ -175,12 +178,21 @@ class Work:
             return
         single = {place: write for place, write in group.items() if place in self.bulk}
         rest = {place: write for place, write in group.items() if place not in self.bulk}
+        new = [place for place, write in single.items() if place in self.begun and not write.before]
+        single.update(self.calls.each(self._begin, [(place, single[place]) for place in new]))
         for number in sorted({self.bulk[place] for place in single}):
             self.calls.each(
                 lambda write: self.calls.write([write]),
                 [write for place, write in single.items() if self.bulk[place] == number],
             )
         self.calls.write(list(rest.values()))
+
+    def _begin(self, one: tuple[Place, Write]) -> tuple[Place, Write]:
+        """Write how an item begins; give what is to be written after it."""
+        place, write = one
+        first = replace(write.item, body=self.begun[place], version=secrets.token_hex(8))
+        self.calls.write([Write(first, "")])
+        return place, Write(write.item, first.version)
 
     def _fits(self, writes: Writes) -> bool:
         return len(writes) <= MOST_CHANGED and self.calls.size_of(writes.values()) <= MOST_CHANGED_BYTES
