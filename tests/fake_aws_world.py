@@ -13,6 +13,8 @@ REGIONS = (
     *("eu-west-3", "eu-central-1", "eu-north-1", "eu-south-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2"),
     *("ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-east-1", "af-south-1"),
 )
+#: Of these, those that an account must opt into.
+OPT_IN = ("eu-south-1", "ap-east-1", "af-south-1")
 
 
 def access_key(account):
@@ -70,6 +72,9 @@ class World:
     bad: bool = False  # NaN, infinite and negative data points among the others
     pending: int = 0  # how often the utilization report is not ready
     made: int = 1_760_000_100
+    opted_in: dict = field(
+        default_factory=dict
+    )  # account → Regions; those that must be opted into are not enabled else
     services: dict = field(init=False)
 
     def __post_init__(self):
@@ -186,6 +191,21 @@ class World:
     def organizations_ListAccounts(self, call, page):
         found = [{"Id": account, "Status": state} for account, state in self.listed]
         return paged(found, "Accounts", call, min(page, 7))
+
+    def ec2_DescribeRegions(self, call, page):
+        assert call.parameters == {"AllRegions": True}
+        opted = self.opted_in.get(call.account, ())
+        states = {region: "opted-in" if region in opted else "not-opted-in" for region in OPT_IN}
+        return {
+            "Regions": [
+                {
+                    "RegionName": name,
+                    "Endpoint": f"ec2.{name}.x",
+                    "OptInStatus": states.get(name, "opt-in-not-required"),
+                }
+                for name in REGIONS
+            ]
+        }
 
     # What can be counted.
 

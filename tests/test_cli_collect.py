@@ -79,15 +79,19 @@ def test_a_dry_run_lists_the_calls_and_makes_none(here, run, reach):
         assert all(any(f"{service} {name}" in line for line in said) for service, name in counter.calls)
 
 
-@pytest.mark.parametrize("watch", [(), ("*",), ("rds/L-7B6409FD", "ecs/L-21C621EB")])
-def test_the_policy_is_what_is_called_and_no_more(here, run, reach, watch):
+@pytest.mark.parametrize(
+    ("watch", "regions"),
+    [((), "us-east-1"), (("*",), "us-east-1"), (("rds/L-7B6409FD", "ecs/L-21C621EB"), "us-east-1"), ((), "all")],
+)
+def test_the_policy_is_what_is_called_and_no_more(here, run, reach, watch, regions):
     quotas = (Known(*name, 9.0, 9.0) for name in COUNTERS)
     others = (Known("lambda", "L-B99A9384", 9.0, 9.0), Known("vpc", "L-AAAAAAAA", 9.0, 9.0, used_percent=50.0))
     world = World(quotas=(*quotas, *others), own=accounts(2)[0])
     world.listed = tuple((account, "ACTIVE") for account in accounts(2))
     options = ["--accounts", "organization", "--role", "reader", *(o for w in watch for o in ("--watch", w))]
+    options += ["--regions", regions]
     with reach(FakeAws(world)) as fake:
-        code, out, _ = run("collect", *options, "--regions", "us-east-1", "--now", AT)
+        code, out, _ = run("collect", *options, "--rate", "500", "--backfill", "1h", "--now", AT)
         assert code == 0
     code, out, _ = run("collect", *options, "--iam-policy")
     policy = json.loads(out)
@@ -109,7 +113,10 @@ def test_the_toml_file_says_the_same(tmp_path):
         accounts=("organization",), role="reader", regions=("eu-west-1",), watch=("ec2",), deny=("ec2/L-0*",),
         backfill_s=2 * 86_400, period_s=60, workers=3, rate=2.5,
     )  # fmt: skip
+    path.write_text('[collect]\naccounts = "organization"\nregions = "all"\n')
+    assert Config.read(path).collect == CollectPlan(accounts=("organization",), regions=("all",))
     for line, said in (
+        ('regions = ["all", "us-east-1"]', "line 2: regions: must be names such as"),
         ('period = "7s"', "line 2: period: must be whole minutes that divide an hour"),
         ("period = 300", "line 2: period: "),
         ('regions = "us-east-1"', "line 2: regions: must be a list of texts"),

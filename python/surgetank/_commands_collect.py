@@ -24,7 +24,9 @@ def add_collect(command: Callable[..., argparse.ArgumentParser], where: argparse
         "--accounts", metavar="FILE|ID,…", help="ids, a file of ids, or organization (default: the credentials' own)"
     )
     sub.add_argument("--role", metavar="NAME", help="IAM role to assume in every other account")
-    sub.add_argument("--regions", metavar="REGION,…", help="default: the environment's")
+    sub.add_argument(
+        "--regions", metavar="REGION,…", help="or all: those that each account has enabled (default: the environment's)"
+    )
     sub.add_argument(
         "--watch", action="append", metavar="PATTERN",
         help="ec2, ec2/L-1216C47A, L-1216C47A, '*'; may be repeated (default: what a failover runs into first)",

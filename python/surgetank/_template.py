@@ -94,7 +94,7 @@ survive = "N-1"               # "N-2", "N-3", or a list of Regions and of lists 
 [collect]
 # accounts = ["111122223333"] # or "organization"; default: the credentials' own
 # role = "surgetank-reader"   # to assume in every other account
-# regions = ["us-east-1", "us-west-2"]              # default: the environment's
+# regions = ["us-east-1", "us-west-2"]              # or "all" that are enabled; default: the environment's
 # watch = ["ec2", "lambda/L-B99A9384"]              # instead of the usual five quotas
 # deny = ["ec2/L-0*"]         # never these
 backfill = "14d"              # how far back, where the store has no usage yet

@@ -1,14 +1,17 @@
-"""Which accounts there are, and how one gets into them."""
+"""Which accounts and Regions there are, and how one gets into them."""
 
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .._aws import MALFORMED, NO_CREDENTIALS, failure_of, new_session, without_accounts
+from .._aws import MALFORMED, NO_CREDENTIALS, NOT_ENABLED, REFUSED, failure_of, new_session, without_accounts
 from ..errors import CollectError, invalid, nearest
 from .clients import Clients, Pace, beside, items
-from .planned import ORGANIZATION, CollectPlan
+from .planned import ALL, ORGANIZATION, CollectPlan
+from .regions import ALWAYS, CALL, Regions, regions_of
+from .result import Missing
 
 SESSION_NAME = "surgetank"
 
@@ -27,29 +30,40 @@ class Accounts:
     def __init__(self, plan: CollectPlan) -> None:
         """Ask who we are, and which accounts there are."""
         self._plan, self._session = plan, new_session("collect")
+        # Of the global endpoint, which older versions of botocore ask, Regions that are opted into take no credentials.
+        self._session.set_config_variable("sts_regional_endpoints", "regional")
         own_region = self._session.get_config_variable("region")
         if not plan.regions and not own_region:
             raise invalid("regions", "must be given, as neither the environment nor the profile names one", "none")
-        self.regions: tuple[str, ...] = plan.regions or (own_region,)
-        self._here = Clients(self._session, self.regions[0], plan, Pace(plan.rate))
+        named = () if plan.all_regions else plan.regions or (own_region,)
+        self._here = Clients(self._session, (*named, own_region or ALWAYS["aws"])[0], plan, Pace(plan.rate))
         caller = self._ask("sts", "GetCallerIdentity")
         arn = str(caller.get("Arn") or "").split(":")
         self.own, self._partition = str(caller.get("Account") or ""), arn[1] if len(arn) > 5 else "aws"
         if not self.own:
             raise CollectError("sts: GetCallerIdentity names no account", service="sts", reason=MALFORMED)
-        self._check_regions()
-        #: Accounts that are listed and cannot be asked, with the reason.
-        self.left_out: dict[str, str] = {}
+        self._check_regions(named)
+        #: Accounts that cannot be asked, with the reason.
+        self.left_out: list[Missing] = []
+        #: Regions that an account has not enabled, where all of them are asked for.
+        self.not_enabled: list[Missing] = []
         self.ids = self._listed() if plan.accounts == (ORGANIZATION,) else plan.accounts or (self.own,)
         if plan.role is None and (others := [account for account in self.ids if account != self.own]):
             raise invalid("role", "must be given for accounts other than the credentials' own", f"{len(others)} others")
         self._sessions: dict[str, Any] = {}
         self._locks = {account: threading.Lock() for account in self.ids}
+        self._regions = dict.fromkeys(self.ids, named) if named else self._enabled()
 
     @property
-    def home(self) -> str:
-        """The Region in which quotas of the account as a whole are asked for, once."""
-        return "us-east-1" if "us-east-1" in self.regions else self.regions[0]
+    def targets(self) -> list[tuple[str, str]]:
+        """Accounts and Regions. Neighbours are different accounts, each with a pace of its own."""
+        regions = dict.fromkeys(region for enabled in self._regions.values() for region in enabled)
+        return [(account, region) for region in regions for account in self.ids if region in self._regions[account]]
+
+    def home(self, account: str) -> str:
+        """The Region in which quotas of an account as a whole are asked for, once."""
+        regions = self._regions[account]
+        return "us-east-1" if "us-east-1" in regions else regions[0]
 
     def clients(self, account: str, region: str) -> Clients:
         """The clients of an account in a Region; the role is assumed once, and an error is raised again."""
@@ -96,14 +110,46 @@ class Accounts:
                     if state == "ACTIVE":
                         active.append(account)
                     else:
-                        self.left_out[account] = f"the account is {state}"
+                        said = f"the account is {state}"
+                        self.left_out.append(Missing(account=account, region="", reason=REFUSED, detail=said))
         except Exception as error:
             raise self._error("organizations", error) from error
         return tuple(dict.fromkeys(active))
 
-    def _check_regions(self) -> None:
+    def _enabled(self) -> dict[str, tuple[str, ...]]:
+        """The Regions that each account has enabled; what it has not, and who does not say, is noted."""
+        with ThreadPoolExecutor(self._plan.workers, thread_name_prefix="surgetank-regions") as pool:
+            answers = dict(zip(self.ids, pool.map(self._regions_of, self.ids), strict=True))
+        for account, found in answers.items():
+            if isinstance(found, Missing):
+                self.left_out.append(found)
+                continue
+            for region, status in found.others.items():
+                self.not_enabled.append(Missing(account=account, region=region, reason=NOT_ENABLED, detail=status))
+        return {k: () if isinstance(found, Missing) else tuple(found.enabled) for k, found in answers.items()}
+
+    def _regions_of(self, account: str) -> Regions | Missing:
+        own, other = self._here.region, ALWAYS.get(self._partition, self._here.region)
+        service, more = "", ""
+        try:
+            for region in dict.fromkeys((own, other)):
+                with self.clients(account, region) as clients:
+                    service, more = CALL[0], f'; name Regions instead of "{ALL}"'
+                    try:
+                        return regions_of(clients)
+                    except Exception as error:
+                        if region == other or failure_of(error).reason != NOT_ENABLED:
+                            raise
+        except Exception as error:
+            failure = failure_of(error)
+        return Missing(
+            account=account, region="", service_code=service, reason=failure.reason,
+            detail=f"{failure.detail}{more}", retryable=failure.retryable,
+        )  # fmt: skip
+
+    def _check_regions(self, regions: tuple[str, ...]) -> None:
         known = self._session.get_available_regions("ec2", partition_name=self._partition)
-        for region in self.regions:
+        for region in regions:
             if known and region not in known:
                 rule = f"must be Regions that this version of botocore knows{nearest(region, known)}"
                 raise invalid("regions", rule, region)
@@ -118,9 +164,9 @@ class Accounts:
         failure = failure_of(error)
         detail = f": {failure.detail}" if failure.detail and failure.reason != failure.detail else ""
         return CollectError(
-            without_accounts(f"{service} in {self.regions[0]}: {failure.reason}{detail}"),
+            without_accounts(f"{service} in {self._here.region}: {failure.reason}{detail}"),
             service=service,
-            region=self.regions[0],
+            region=self._here.region,
             reason=failure.reason,
             retryable=failure.retryable,
         )

@@ -8,14 +8,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .._aws import NOT_STORED, REFUSED, Failure
+from .._aws import NOT_STORED, Failure
 from .._bridge import Instant, instant_s
 from ..errors import InvalidInput
 from ..history.samples import Samples
 from .accounts import Accounts
 from .gathering import Gathered, Gatherer
 from .planned import CollectPlan
-from .result import Collected, Missing, Part
+from .result import Collected, Part
 
 if TYPE_CHECKING:
     from ..history.anystore import AnyStore
@@ -69,12 +69,8 @@ def collect(
     accounts = Accounts(plan)
     try:
         gatherer = Gatherer(plan, accounts, store.last_samples(), now_s)
-        # Regions outside: neighbours in time are then different accounts, each with its own pace.
-        targets = [(account, region) for region in accounts.regions for account in accounts.ids]
-        parts = [
-            Part(account=account, region="", status="nothing", missing=(_suspended(account, said),))
-            for account, said in accounts.left_out.items()
-        ]
+        targets = accounts.targets
+        parts = [Part(account=one.account, region="", status="nothing", missing=(one,)) for one in accounts.left_out]
         fresh = [target for target in targets if gatherer.fresh(*target)]
         parts += [Part(account=account, region=region, status="fresh") for account, region in fresh]
         known = set(fresh)
@@ -85,7 +81,8 @@ def collect(
                 progress(len(parts), len(targets) + len(accounts.left_out))
     finally:
         accounts.close()
-    return Collected(tuple(sorted(parts, key=lambda part: (part.account, part.region))), show_accounts)
+    parts.sort(key=lambda part: (part.account, part.region))
+    return Collected(tuple(parts), show_accounts, tuple(accounts.not_enabled))
 
 
 def _gathered(gatherer: Gatherer, targets: list[tuple[str, str]]) -> Iterator[Gathered]:
@@ -150,7 +147,3 @@ def _one_by_one(store: AnyStore, found: Gathered) -> int:
             found.points.samples.pop(quota.key, None)
             found.lacks(Failure(NOT_STORED, str(error)), quota.key.service_code, quota.key.quota_code)
     return added
-
-
-def _suspended(account: str, said: str) -> Missing:
-    return Missing(account=account, region="", reason=REFUSED, detail=said)

@@ -94,7 +94,7 @@ class Gatherer:
             except Exception as error:
                 found.lacks(failure_of(error))
         listed: list[Listed] = []
-        home = found.region == self.accounts.home
+        home = found.region == self.accounts.home(found.account)
         for service in services:
             listing = list_quotas(clients, found.account, service, watched, self.defaults, home=home)
             listed += listing.quotas

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeGuard
 
 from .._bridge import number
 from ..errors import invalid
@@ -16,6 +17,9 @@ DAY_S = 86_400
 RETENTION_S = ((299, 15 * DAY_S), (3599, 63 * DAY_S), (3600, 455 * DAY_S))
 STATISTICS = ("Maximum", "Sum", "Average", "Minimum", "SampleCount")
 ORGANIZATION = "organization"
+ALL = "all"
+#: What may stand instead of a list.
+WORDS = {"accounts": ORGANIZATION, "regions": ALL}
 _ACCOUNT = re.compile(r"[0-9]{12}")
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _ROLE = re.compile(r"[\w+=,.@/-]{1,512}", re.ASCII)
@@ -33,7 +37,8 @@ class CollectPlan:
     role : str, optional
         Name of the role to assume in every account but the credentials' own.
     regions : tuple of str, optional
-        Default: the Region of the environment or profile.
+        ``("all",)``: every Region that is enabled, in each account those that it has enabled. Default: the Region of the
+        environment or profile.
     watch, deny : tuple of str, optional
         Patterns, see `Watched`. Default: EC2 On-Demand Standard vCPUs, Lambda concurrency, DB instances, Application and
         Classic Load Balancers.
@@ -84,6 +89,8 @@ class CollectPlan:
         """Check every argument by itself and the period against the back-fill."""
         for name in ("accounts", "regions", "watch", "deny"):
             given = getattr(self, name)
+            if name in WORDS and given == WORDS[name]:
+                given = (given,)
             if isinstance(given, str) or not all(isinstance(item, str) for item in given):
                 raise invalid(name, "must be a sequence of texts", given)
             object.__setattr__(self, name, tuple(dict.fromkeys(given)))
@@ -91,8 +98,8 @@ class CollectPlan:
             if self.accounts != (ORGANIZATION,) and not _ACCOUNT.fullmatch(account):
                 raise invalid("accounts", f'must be ids of 12 digits, or "{ORGANIZATION}" alone', account)
         for region in self.regions:
-            if not _REGION.fullmatch(region):
-                raise invalid("regions", 'must be names such as "us-east-1"', region)
+            if self.regions != (ALL,) and not is_region(region):
+                raise invalid("regions", f'must be names such as "us-east-1", or "{ALL}" alone', region)
         if self.role is not None and (not isinstance(self.role, str) or not _ROLE.fullmatch(self.role)):
             raise invalid("role", "must be the name of an IAM role", self.role)
         number(self.rate, "rate", rule="must be calls a second, at least 0.01", least=0.01)
@@ -117,7 +124,17 @@ class CollectPlan:
                 raise invalid(f"statistics of {pattern}", f"must be {', '.join(STATISTICS)}", statistic)
         _ = self.watched
 
+    @property
+    def all_regions(self) -> bool:
+        """Whether AWS is asked which Regions there are."""
+        return self.regions == (ALL,)
+
     @cached_property
     def watched(self) -> Watched:
         """Which quotas are collected."""
         return Watched(self.watch, self.deny)
+
+
+def is_region(name: object) -> TypeGuard[str]:
+    """Whether it looks like the name of a Region."""
+    return isinstance(name, str) and _REGION.fullmatch(name) is not None

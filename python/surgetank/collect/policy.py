@@ -6,6 +6,7 @@ from typing import Any
 
 from .counting import COUNTERS
 from .planned import ORGANIZATION, CollectPlan
+from .regions import CALL as REGIONS
 from .utilization import CALLS, may_be_needed
 
 #: botocore's name of a service → the prefix of its actions, where they differ.
@@ -35,7 +36,8 @@ def iam_policy(plan: CollectPlan) -> dict[str, Any]:
     >>> iam_policy(CollectPlan(watch=("rds/L-7B6409FD",)))["Statement"][0]["Action"]
     ['cloudwatch:GetMetricData', 'rds:DescribeDBInstances', 'servicequotas:ListAWSDefaultServiceQuotas', 'servicequotas:ListServiceQuotas']
     """  # noqa: E501
-    actions = sorted({f"{_PREFIX.get(service, service)}:{name}" for service, name in calls_in_account(plan)})
+    calls = (*calls_in_account(plan), *([REGIONS] if plan.all_regions else []))
+    actions = sorted({f"{_PREFIX.get(service, service)}:{name}" for service, name in calls})
     statements: list[dict[str, Any]] = [{"Sid": "Collect", "Effect": "Allow", "Action": actions, "Resource": "*"}]
     if plan.role is not None:
         resources = f"arn:aws:iam::*:role/{plan.role}"
@@ -54,6 +56,8 @@ def dry_run(plan: CollectPlan) -> list[str]:
         lines.append("once: organizations ListAccounts, every page")
     if plan.role is not None:
         lines.append(f"each account but the credentials' own: sts AssumeRole {plan.role}")
+    if plan.all_regions:
+        lines.append(f"each account: {' '.join(REGIONS)}, for the Regions that it has enabled")
     each = "each account and Region"
     if watched.any_service:
         lines.append(f"{each}: service-quotas ListServices, every page")

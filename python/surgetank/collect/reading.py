@@ -8,7 +8,7 @@ from typing import Any
 
 from .._toml import Source
 from ..errors import InvalidInput, invalid
-from .planned import ORGANIZATION, CollectPlan
+from .planned import ORGANIZATION, WORDS, CollectPlan
 
 KEYS = ("accounts", "role", "regions", "watch", "deny", "backfill", "period", "workers", "rate")
 _LISTS = ("accounts", "regions", "watch", "deny")
@@ -22,7 +22,7 @@ def section_of(source: Source, table: Mapping[str, Any], seconds_of: Callable[[o
     try:
         given: dict[str, Any] = {}
         for key, value in table.items():
-            value = [value] if key == "accounts" and value == ORGANIZATION else value
+            value = [value] if value == WORDS.get(key) else value
             if key in _LISTS and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
                 raise invalid(key, "must be a list of texts", value)
             given[_TIMES.get(key, key)] = seconds_of(value, key) if key in _TIMES else value

@@ -45,10 +45,13 @@ class Collected(Tabular):
     """What a run fetched and stored: a row for each account and Region.
 
     ``show_accounts``: whether a table, JSON and messages hold whole account ids; else their last four digits.
+    ``not_enabled``: Regions that accounts have not enabled, where all were asked for. Nothing is used there and nothing
+    is known, so that they are neither missing nor rows.
     """
 
     parts: tuple[Part, ...]
     show_accounts: bool = False
+    not_enabled: tuple[Missing, ...] = ()
 
     @property
     def missing(self) -> tuple[Missing, ...]:
@@ -99,17 +102,34 @@ class Collected(Tabular):
             notes.append(f"Not covered: {where}{more}: {reason}{said}{'; may pass by itself' if retryable else ''}.")
         if len(causes) > _FIRST:
             notes.append(f"… and {len(causes) - _FIRST:,} more reasons (--json lists all).")
+        notes += self._regions_left_out()
         if points := sum(part.no_points for part in self.parts):
             notes.append(f"CloudWatch has no sample of {points:,} quotas: their usage is not known, and not zero.")
         if left_out := sum(part.left_out for part in self.parts):
             notes.append(f"{left_out:,} data points were left out: no number, infinite, negative, or of another time.")
         return notes
 
+    def _regions_left_out(self) -> list[str]:
+        """Say which Regions are not enabled, each reason once, and in how many accounts each Region is not."""
+        notes = []
+        for said in dict.fromkeys((one.reason, one.detail) for one in self.not_enabled):
+            regions = Counter(one.region for one in self.not_enabled if (one.reason, one.detail) == said)
+            named = [
+                f"{region} of {count:,} account{'' if count == 1 else 's'}" for region, count in regions.most_common()
+            ]
+            more = f" and {len(named) - _FIRST:,} more" if len(named) > _FIRST else ""
+            notes.append(f"Not covered: {', '.join(named[:_FIRST])}{more}: {said[0]} ({said[1]}); not asked.")
+        return notes
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         parts = [{**asdict(part), "missing": [asdict(one) for one in part.missing]} for part in self.parts]
         found = {"exit_code": self.exit_code, "retryable": self.retryable, "parts": parts}
-        shown: dict[str, Any] = self._masked(found)
+        left_out = [
+            {"account": one.account, "region": one.region, "reason": one.reason, "detail": one.detail}
+            for one in self.not_enabled
+        ]
+        shown: dict[str, Any] = self._masked({**found, "not_enabled": left_out})
         return shown
 
     def _shown(self, text: str) -> str:
