@@ -210,6 +210,12 @@ def test_periods(store, reach, period):
     assert held(store) == {key_of("ec2", "L-1216C47A"): wanted}
 
 
+def taken(found):
+    """The samples of a fetch, as plain values."""
+    merged = {key: one.merged() for key, one in found.samples.items()}
+    return {key: dict(zip(one.time_s.tolist(), one.value.tolist(), strict=True)) for key, one in merged.items()}
+
+
 class Answers:
     """Clients that give these pages and then an error."""
 
@@ -231,15 +237,15 @@ def test_what_cloudwatch_says_strangely():
     at = [dt.datetime.fromtimestamp(second, dt.timezone.utc) for second in (300, 600, 900, 1200)]
     strange = {"Id": "q0", "Timestamps": at, "Values": [1.0, 2.0, 3.0, 4.0]}
     found = fetch(Answers({"MetricDataResults": [strange, {"Id": "other", "Values": [1.0]}]}), [query], 1200, 300)
-    assert (found.samples, found.left_out, found.failures) == ({key: {600: 2.0, 900: 3.0}}, 3, [])
+    assert (taken(found), found.left_out, found.failures) == ({key: {600: 2.0, 900: 3.0}}, 3, [])
     found = fetch(Answers({"MetricDataResults": [{**strange, "Values": [1.0]}]}), [query], 1200, 300)
-    assert (found.samples, found.failures[0][1].reason) == ({}, "malformed response")
+    assert (taken(found), found.failures[0][1].reason) == ({}, "malformed response")
     found = fetch(Answers({"MetricDataResults": [{**strange, "StatusCode": "PartialData"}]}), [query], 1200, 300)
-    assert found.samples == {key: {600: 2.0, 900: 3.0}}
+    assert taken(found) == {key: {600: 2.0, 900: 3.0}}
     assert found.failures[0][1].retryable
     # What came before an error is kept.
     found = fetch(Answers({"MetricDataResults": [strange]}, RuntimeError("?")), [query], 1200, 300)
-    assert found.samples == {key: {600: 2.0, 900: 3.0}}
+    assert taken(found) == {key: {600: 2.0, 900: 3.0}}
     assert found.failures[0][1].reason == "malformed response"
     for body in ({"MetricDataResults": 7}, {"MetricDataResults": [None]}):
         assert fetch(Answers(body), [query], 1200, 300).failures[0][1].reason == "malformed response"

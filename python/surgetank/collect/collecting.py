@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING
 from .._aws import NOT_STORED, Failure
 from .._bridge import Instant, instant_s
 from ..errors import InvalidInput
+from ..history.keys import UNSTATED, QuotaKey
 from ..history.samples import Samples
 from .accounts import Accounts
-from .gathering import Gathered, Gatherer
+from .gathering import Gathered, Gatherer, Last
 from .planned import CollectPlan
 from .result import Collected, Part
+
+#: Accounts and Regions beyond those at work: done and to be stored, or to be begun meanwhile.
+WAITING = 2
 
 if TYPE_CHECKING:
     from ..history.anystore import AnyStore
@@ -68,37 +73,49 @@ def collect(
     now_s = int(time.time()) if now is None else instant_s(now, "now")
     accounts = Accounts(plan)
     try:
-        gatherer = Gatherer(plan, accounts, store.last_samples(), now_s)
-        targets = accounts.targets
+        gatherer = Gatherer(plan, accounts, now_s)
+        place = store.last_by_place()
+
+        def last(account: str, region: str) -> Mapping[QuotaKey, int]:
+            return place(account, (region, UNSTATED))
+
         parts = [Part(account=one.account, region="", status="nothing", missing=(one,)) for one in accounts.left_out]
-        fresh = [target for target in targets if gatherer.fresh(*target)]
-        parts += [Part(account=account, region=region, status="fresh") for account, region in fresh]
-        known = set(fresh)
-        asked = [target for target in targets if target not in known]
-        for found in _gathered(gatherer, asked):
+        total = len(parts) + len(accounts.targets)
+        asked = []
+        for account, region in accounts.targets:
+            if gatherer.fresh(account, region, last):
+                parts.append(Part(account=account, region=region, status="fresh"))
+            else:
+                asked.append((account, region))
+        left = Counter(region for _, region in asked)
+        for found in _gathered(gatherer, asked, last):
             parts.append(_store(store, found))
+            left[found.region] -= 1
+            if not left[found.region]:
+                gatherer.defaults.forget(found.region)
             if progress:
-                progress(len(parts), len(targets) + len(accounts.left_out))
+                progress(len(parts), total)
     finally:
         accounts.close()
     parts.sort(key=lambda part: (part.account, part.region))
     return Collected(tuple(parts), show_accounts, tuple(accounts.not_enabled))
 
 
-def _gathered(gatherer: Gatherer, targets: list[tuple[str, str]]) -> Iterator[Gathered]:
-    """Results in the order in which they come; no more than a few wait to be stored."""
+def _gathered(gatherer: Gatherer, targets: Iterable[tuple[str, str]], last: Last) -> Iterator[Gathered]:
+    """Results in the order in which they come. Few wait to be stored: one may hold millions of samples."""
     rest = iter(targets)
     pool = ThreadPoolExecutor(gatherer.plan.workers, thread_name_prefix="surgetank-collect")
     try:
         running: set[Future[Gathered]] = set()
         while True:
-            while len(running) < 2 * gatherer.plan.workers and (target := next(rest, None)) is not None:
-                running.add(pool.submit(gatherer.gather, *target))
+            while len(running) < gatherer.plan.workers + WAITING and (target := next(rest, None)) is not None:
+                running.add(pool.submit(gatherer.gather, *target, last(*target)))
             if not running:
                 return
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            done = wait(running, return_when=FIRST_COMPLETED).done.pop()
+            running.remove(done)
+            yield done.result()
+            del done
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,11 +14,14 @@ from ..history.samples import Samples
 from .accounts import Accounts
 from .clients import Clients
 from .counting import COUNTERS
-from .metrics import Points, Query, fetch, metric_of, scale_of, statistic_of, window
+from .metrics import Points, Query, Series, fetch, metric_of, scale_of, statistic_of, window
 from .planned import CollectPlan
 from .quotas import Defaults, Listed, list_quotas, services_there
 from .result import Missing
 from .utilization import CALLS, reported
+
+#: Account and Region → when each quota there was last sampled, as the store has it.
+Last = Callable[[str, str], Mapping[QuotaKey, int]]
 
 
 @dataclass
@@ -31,24 +35,24 @@ class Gathered:
     missing: list[Missing] = field(default_factory=list)
 
     def lacks(self, failure: Failure, service: str = "", code: str = "") -> None:
-        """Note what is not covered."""
+        """Note what is not covered. Of a million quotas, the same names are kept once."""
         self.missing.append(
             Missing(
-                account=self.account, region=self.region, service_code=service, quota_code=code,
+                account=self.account, region=self.region,
+                service_code=sys.intern(service), quota_code=sys.intern(code),
                 reason=failure.reason, detail=failure.detail, retryable=failure.retryable,
             )
         )  # fmt: skip
 
     def samples(self) -> Samples:
         """The samples, as a store takes them; quotas without any are not among them."""
-        series = {key: sorted(points.items()) for key, points in sorted(self.points.samples.items()) if points}
+        series = {key: one.merged() for key, one in sorted(self.points.samples.items()) if one}
         units = {quota.key: quota.unit for quota in self.quotas if quota.unit and quota.key in series}
-        pairs = [pair for points in series.values() for pair in points]
         return Samples(
             tuple(series),
-            np.repeat(np.arange(len(series)), [len(points) for points in series.values()]).astype(np.int64),
-            np.array([second for second, _ in pairs], dtype=np.int64),
-            np.array([value for _, value in pairs], dtype=float),
+            np.repeat(np.arange(len(series)), [len(one.value) for one in series.values()]).astype(np.int64),
+            np.concatenate([np.empty(0, dtype=np.int64), *(one.time_s for one in series.values())]),
+            np.concatenate([np.empty(0), *(one.value for one in series.values())]),
             units,
         )
 
@@ -59,31 +63,31 @@ class Gatherer:
 
     plan: CollectPlan
     accounts: Accounts
-    last: Mapping[QuotaKey, int]
     now_s: int
     defaults: Defaults = field(default_factory=Defaults)
 
-    def gather(self, account: str, region: str) -> Gathered:
-        """Ask for everything; whatever fails is noted, and the rest goes on."""
+    def gather(self, account: str, region: str, last: Mapping[QuotaKey, int]) -> Gathered:
+        """Ask for everything, of usage what is newer than ``last``; whatever fails is noted, and the rest goes on."""
         found = Gathered(account, region)
         try:
             with self.accounts.clients(account, region) as clients:
                 listed = self._quotas(found, clients)
                 found.quotas = [one.quota for one in listed]
-                counted = self._metrics(found, clients, listed)
+                counted = self._metrics(found, clients, listed, last)
                 self._counts(found, clients, counted)
         except Exception as error:
             found.lacks(failure_of(error))
         return found
 
-    def fresh(self, account: str, region: str) -> bool:
+    def fresh(self, account: str, region: str, last: Last) -> bool:
         """Whether every quota that is wanted was sampled in the last period that is over, or the one before."""
         exact = self.plan.watched.exact
         if exact is None:  # which quotas there are is known only to who asks
             return False
         oldest = window(self.now_s, None, self.plan.period_s, 0)[1] - 2 * self.plan.period_s
+        known = last(account, region)
         keys = ([QuotaKey(account, where, *name) for where in (region, UNSTATED)] for name in exact)
-        return all(any(self.last.get(key, oldest - 1) >= oldest for key in both) for both in keys)
+        return all(any(known.get(key, oldest - 1) >= oldest for key in both) for both in keys)
 
     def _quotas(self, found: Gathered, clients: Clients) -> list[Listed]:
         watched = self.plan.watched
@@ -102,7 +106,9 @@ class Gatherer:
                 found.lacks(failure, service, code)
         return listed
 
-    def _metrics(self, found: Gathered, clients: Clients, listed: list[Listed]) -> list[Listed]:
+    def _metrics(
+        self, found: Gathered, clients: Clients, listed: list[Listed], last: Mapping[QuotaKey, int]
+    ) -> list[Listed]:
         """Fetch the usage of quotas that have a metric; give those that have none."""
         plan = self.plan
         queries, others = [], []
@@ -113,7 +119,7 @@ class Gatherer:
                 others.append(one)
                 continue
             statistic = statistic_of(key, metric, plan.statistics)
-            start, _ = window(self.now_s, self.last.get(key), plan.period_s, plan.backfill_s)
+            start, _ = window(self.now_s, last.get(key), plan.period_s, plan.backfill_s)
             if start < end:
                 queries.append(Query(key, metric, statistic, scale_of(one, statistic, plan.period_s), start))
         found.points = fetch(clients, queries, end, plan.period_s)
@@ -132,7 +138,7 @@ class Gatherer:
                 others.append(key)
                 continue
             try:
-                found.points.samples[key] = {second: counter.count(clients)}
+                found.points.samples[key] = Series.of(second, counter.count(clients))
             except Exception as error:
                 found.lacks(failure_of(error), key.service_code, key.quota_code)
         if others:
@@ -156,4 +162,4 @@ class Gatherer:
             if used is None:
                 found.lacks(lacking, key.service_code, key.quota_code)
             else:
-                found.points.samples[key] = {made // period_s * period_s: used}
+                found.points.samples[key] = Series.of(made // period_s * period_s, used)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from .._aws import DENIED, MALFORMED, SERVICE, Failure, failure_of
 from ..history.keys import QuotaKey
+from ..history.samples import Merged, merge_one
 from .clients import Clients, items
 from .planned import STATISTICS
 from .quotas import Listed, Metric
@@ -43,10 +47,36 @@ class Query:
 
 
 @dataclass
+class Series:
+    """Samples of one quota in 16 bytes each, as they come: of one account and Region there may be millions."""
+
+    time_s: array[int] = field(default_factory=lambda: array("q"))
+    value: array[float] = field(default_factory=lambda: array("d"))
+
+    @classmethod
+    def of(cls, second: int, value: float) -> Series:
+        """Give one sample."""
+        return cls(array("q", (second,)), array("d", (value,)))
+
+    def add(self, second: int, value: float) -> None:
+        """Add a sample."""
+        self.time_s.append(second)
+        self.value.append(value)
+
+    def __len__(self) -> int:
+        """Give how many there are."""
+        return len(self.value)
+
+    def merged(self) -> Merged:
+        """Give them sorted, of several for one instant the largest."""
+        return merge_one(np.array(self.time_s, dtype=np.int64), np.array(self.value, dtype=float))
+
+
+@dataclass
 class Points:
     """What came of it: samples, what was left out, what failed; nothing is ever filled in."""
 
-    samples: dict[QuotaKey, dict[int, float]] = field(default_factory=dict)
+    samples: dict[QuotaKey, Series] = field(default_factory=dict)
     left_out: int = 0
     failures: list[tuple[QuotaKey, Failure]] = field(default_factory=list)
 
@@ -92,7 +122,7 @@ def window(now_s: int, last_s: int | None, period_s: int, backfill_s: float) -> 
 def fetch(clients: Clients, queries: Sequence[Query], end_s: int, period_s: int) -> Points:
     """Ask for every series; an error ends one call's, and what came before it is kept."""
     found = Points()
-    for start, batch in _batches(queries):
+    for start, batch in _batches(queries, end_s):
         named = {f"q{n}": query for n, query in enumerate(batch)}
         unfinished: dict[str, str] = {}
         try:
@@ -105,7 +135,7 @@ def fetch(clients: Clients, queries: Sequence[Query], end_s: int, period_s: int)
             for page in pages:
                 for result in items(page, "MetricDataResults"):
                     id, status = str(result.get("Id")), str(result.get("StatusCode") or "Complete")
-                    _take(found, named.get(id), result, end_s, period_s)
+                    _take(found, named.get(id), result, start, end_s, period_s)
                     unfinished.pop(id, None)  # a later page of the same series may be its last
                     if status != "Complete":
                         messages = "; ".join(
@@ -122,14 +152,20 @@ def fetch(clients: Clients, queries: Sequence[Query], end_s: int, period_s: int)
     return found
 
 
-def _batches(queries: Sequence[Query]) -> Iterator[tuple[int, list[Query]]]:
-    """Series that begin at the same instant, so many a call as AWS allows."""
-    starts: dict[int, list[Query]] = {}
-    for query in queries:
-        starts.setdefault(query.start_s, []).append(query)
-    for start, together in sorted(starts.items()):
-        for first in range(0, len(together), MOST_QUERIES):
-            yield start, together[first : first + MOST_QUERIES]
+def _batches(queries: Sequence[Query], end_s: int) -> Iterator[tuple[int, list[Query]]]:
+    """From when on, and so many series a call as AWS allows: those that begin at almost the same time.
+
+    What was sampled last differs from quota to quota, and a call for each beginning would be thousands. A series is
+    asked for with older ones if that at most doubles its time; what the store has already, it takes without a change.
+    """
+    batch: list[Query] = []
+    for query in sorted(queries, key=lambda query: query.start_s):
+        if batch and (len(batch) == MOST_QUERIES or 2 * (end_s - query.start_s) < end_s - batch[0].start_s):
+            yield batch[0].start_s, batch
+            batch = []
+        batch.append(query)
+    if batch:
+        yield batch[0].start_s, batch
 
 
 def _asked(id: str, query: Query, period_s: int) -> dict[str, Any]:
@@ -138,7 +174,9 @@ def _asked(id: str, query: Query, period_s: int) -> dict[str, Any]:
     return {"Id": id, "MetricStat": {"Metric": metric, "Period": period_s, "Stat": query.statistic}}
 
 
-def _take(found: Points, query: Query | None, result: Mapping[str, Any], end_s: int, period_s: int) -> None:
+def _take(
+    found: Points, query: Query | None, result: Mapping[str, Any], start_s: int, end_s: int, period_s: int
+) -> None:
     """Keep the samples of one result; what is no number, negative, infinite or not of this time is counted."""
     times, values = result.get("Timestamps") or [], result.get("Values") or []
     if query is None or not isinstance(times, list) or not isinstance(values, list) or len(times) != len(values):
@@ -147,15 +185,14 @@ def _take(found: Points, query: Query | None, result: Mapping[str, Any], end_s: 
             said = "Timestamps and Values must be lists of one length"
             found.failures.append((query.key, Failure(MALFORMED, said)))
         return
-    samples = found.samples.setdefault(query.key, {})
+    samples = found.samples.setdefault(query.key, Series())
     for time, value in zip(times, values, strict=True):
         at = _second(time)
         good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-        if at is None or not good or not math.isfinite(value * query.scale) or not query.start_s <= at < end_s:
+        if at is None or not good or not math.isfinite(value * query.scale) or not start_s <= at < end_s:
             found.left_out += 1
             continue
-        at = at // period_s * period_s
-        samples[at] = max(samples.get(at, 0.0), float(value) * query.scale)
+        samples.add(at // period_s * period_s, float(value) * query.scale)
 
 
 def _instant(second: int) -> datetime:

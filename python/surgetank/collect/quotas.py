@@ -77,6 +77,12 @@ class Defaults:
                 self._known[name] = [item for page in pages for item in items(page, "Quotas")]
             return self._known[name]
 
+    def forget(self, region: str) -> None:
+        """Nobody will ask in that Region again."""
+        with self._lock:
+            for name in [name for name in self._known if name[0] == region]:
+                del self._known[name]
+
 
 def services_there(clients: Clients, watched: Watched) -> list[str]:
     """The watched services among those that Service Quotas knows in a Region."""

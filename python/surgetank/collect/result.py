@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .._aws import without_accounts
+from .._aws import NO_METRIC, NO_VALUE, without_accounts
 from .._table import Column, Tabular, quantity
 
 _FIRST = 12
+#: A table of more accounts and Regions is one of accounts, or of Regions, whichever are fewer.
+MOST_ROWS = 60
+#: Said last, however many quotas it concerns: it is so of most, and nothing is wrong.
+_USUAL = (NO_METRIC, NO_VALUE)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
     """Something that is not covered: a whole account, Region or service, or one quota."""
 
@@ -56,19 +61,28 @@ class Collected(Tabular):
     @property
     def missing(self) -> tuple[Missing, ...]:
         """All that is not covered, and why."""
-        return tuple(one for part in self.parts for one in part.missing)
+        return tuple(self._missing())
 
     @property
     def retryable(self) -> bool:
         """Whether something is not covered that may be, if it is asked for again."""
-        return any(one.retryable for one in self.missing)
+        return any(one.retryable for one in self._missing())
 
     @property
     def exit_code(self) -> int:
         """0: all is covered. 2: some is not. 3: nothing is."""
         if not any(part.quotas or part.samples or part.status == "fresh" for part in self.parts):
             return 3
-        return 2 if self.missing else 0
+        return 2 if any(part.missing for part in self.parts) else 0
+
+    def table(self, width: int | None = None, *, color: bool = False) -> str:
+        """Text table that fits ``width`` columns; of many rows, one for each account or Region, whichever are fewer."""
+        if len(self.parts) <= MOST_ROWS:
+            return super().table(width, color=color)
+        return _Grouped(self).table(width, color=color)
+
+    def _missing(self) -> Iterator[Missing]:
+        return (one for part in self.parts for one in part.missing)
 
     def _columns(self) -> list[Column]:
         def of(name: str) -> list[Any]:
@@ -78,12 +92,9 @@ class Collected(Tabular):
             Column("account", [self._shown(part.account) for part in self.parts], "Account", numeric=False),
             Column("region", of("region"), "Region", numeric=False),
             Column("status", of("status"), "Status", numeric=False),
-            Column("quotas", of("quotas"), "Quotas", quantity),
-            Column("series", of("series"), "With usage", quantity, priority=1),
-            Column("samples", of("samples"), "New samples", quantity),
-            Column("left_out", of("left_out"), "Left out", quantity, priority=2),
-            Column("no_points", of("no_points"), "No points", quantity, priority=2),
-            Column("missing", [len(part.missing) for part in self.parts], "Not covered", quantity),
+            *_counts(
+                {name: of(name) for name in _COUNTS} | {"missing": [len(part.missing) for part in self.parts]},
+            ),
         ]
 
     def _caption(self) -> str:
@@ -91,17 +102,21 @@ class Collected(Tabular):
         return f"Collected from {len(self.parts):,} accounts and Regions: {quotas:,} quotas, {samples:,} new samples"
 
     def _notes(self) -> list[str]:
-        """Say what is not covered, each reason once with how many places it concerns."""
+        """Say what is not covered, each reason once with how much it concerns."""
         notes = []
-        causes = Counter((one.service_code, one.reason, one.detail, one.retryable) for one in self.missing)
-        for (service, reason, detail, retryable), count in causes.most_common(_FIRST):
-            first = next(m for m in self.missing if (m.service_code, m.reason, m.detail) == (service, reason, detail))
-            where = " ".join(filter(None, (self._shown(first.account), first.region, service, first.quota_code)))
+        causes: dict[tuple[str, str, bool], tuple[Missing, list[int]]] = {}
+        for one in self._missing():
+            causes.setdefault((one.reason, one.detail, one.retryable), (one, [0]))[1][0] += 1
+        order = sorted(causes.values(), key=lambda cause: (cause[0].reason in _USUAL, -cause[1][0]))
+        for first, (count,) in order[:_FIRST]:
+            name = (first.region, first.service_code, first.quota_code)
+            where = " ".join(filter(None, (self._shown(first.account), *name)))
             more = f" and {count - 1:,} more" if count > 1 else ""
-            said = self._shown(f" ({detail})") if detail else ""
-            notes.append(f"Not covered: {where}{more}: {reason}{said}{'; may pass by itself' if retryable else ''}.")
-        if len(causes) > _FIRST:
-            notes.append(f"… and {len(causes) - _FIRST:,} more reasons (--json lists all).")
+            said = self._shown(f" ({first.detail})") if first.detail else ""
+            passing = "; may pass by itself" if first.retryable else ""
+            notes.append(f"Not covered: {where}{more}: {first.reason}{said}{passing}.")
+        if len(order) > _FIRST:
+            notes.append(f"… and {len(order) - _FIRST:,} more reasons (--json lists all).")
         notes += self._regions_left_out()
         if points := sum(part.no_points for part in self.parts):
             notes.append(f"CloudWatch has no sample of {points:,} quotas: their usage is not known, and not zero.")
@@ -122,8 +137,8 @@ class Collected(Tabular):
         return notes
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        parts = [{**asdict(part), "missing": [asdict(one) for one in part.missing]} for part in self.parts]
+        """Plain values, for JSON: what is missing for one reason stands together, with all of its quota codes."""
+        parts = [{**asdict(replace(part, missing=())), "missing": _together(part.missing)} for part in self.parts]
         found = {"exit_code": self.exit_code, "retryable": self.retryable, "parts": parts}
         left_out = [
             {"account": one.account, "region": one.region, "reason": one.reason, "detail": one.detail}
@@ -137,7 +152,60 @@ class Collected(Tabular):
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: self._masked(inner) for name, inner in value.items()}
+            return {name: value[name] if name == "quota_codes" else self._masked(value[name]) for name in value}
         if isinstance(value, list | tuple):
             return [self._masked(inner) for inner in value]
         return self._shown(value) if isinstance(value, str) else value
+
+
+class _Grouped(Tabular):
+    """The same by account, or by Region: as many rows as a person reads."""
+
+    def __init__(self, found: Collected) -> None:
+        by = min(("account", "region"), key=lambda name: len({getattr(part, name) for part in found.parts}))
+        self._found, self._by = found, by
+        self._groups: dict[str, list[Part]] = {}
+        for part in found.parts:
+            self._groups.setdefault(getattr(part, by), []).append(part)
+
+    def _columns(self) -> list[Column]:
+        names = [self._found._shown(name) for name in self._groups]
+        states = (Counter(part.status for part in parts).most_common() for parts in self._groups.values())
+        status = [", ".join(f"{count:,} {state}" for state, count in of) for of in states]
+        counts = {name: [sum(getattr(p, name) for p in parts) for parts in self._groups.values()] for name in _COUNTS}
+        counts["missing"] = [sum(len(p.missing) for p in parts) for parts in self._groups.values()]
+        other = "Regions" if self._by == "account" else "Accounts"
+        return [
+            Column(self._by, names, self._by.capitalize(), numeric=False),
+            Column("parts", [len(parts) for parts in self._groups.values()], other, quantity, priority=1),
+            Column("status", status, "Status", numeric=False),
+            *_counts(counts),
+        ]
+
+    def _caption(self) -> str:
+        return self._found._caption()
+
+    def _notes(self) -> list[str]:
+        return self._found._notes()
+
+
+_COUNTS = ("quotas", "series", "samples", "left_out", "no_points")
+
+
+def _counts(values: Mapping[str, list[int]]) -> list[Column]:
+    """The columns of numbers."""
+    headers = {"quotas": "Quotas", "series": "With usage", "samples": "New samples", "left_out": "Left out"}
+    headers |= {"no_points": "No points", "missing": "Not covered"}
+    priorities = {"series": 1, "left_out": 2, "no_points": 2}
+    return [Column(k, values[k], headers[k], quantity, priority=priorities.get(k, 0)) for k in headers]
+
+
+def _together(missing: Sequence[Missing]) -> list[dict[str, Any]]:
+    """What is missing for one reason, once: of a whole account or service, or with the codes of its quotas."""
+    found: dict[tuple[str, str, str, bool], dict[str, Any]] = {}
+    for one in missing:
+        reason = {"reason": one.reason, "detail": one.detail, "retryable": one.retryable}
+        fresh = {"account": one.account, "region": one.region, "service_code": one.service_code, "quota_codes": []}
+        cause = (one.service_code, one.reason, one.detail, one.retryable)
+        found.setdefault(cause, {**fresh, **reason})["quota_codes"] += [one.quota_code] if one.quota_code else []
+    return list(found.values())
