@@ -24,7 +24,7 @@ from test_capacity import POLICY, half_short
         ),
         (
             lambda p: Capacity(surgetank.plan(p.history, scenarios=[])),
-            "plan: must hold a scenario, or nothing lands: scenarios=\"N-1\" (got 'no scenario')",
+            "plan: must hold a scenario, or nothing lands: scenarios=\"N-1\", or --scenario N-1 (got 'no scenario')",
         ),
         (
             lambda p: Capacity(p, event="evacuat"),

@@ -34,7 +34,7 @@ def test_reserve_list_renew_release(run, found):
     assert "us-west-2 ec2/L-1: 51 asked, 50 of 100 are free (30 used, 20 reserved)." in refused.out
     renewed = found("reservations", "renew", "drill", "--hold", "2d", *words, *AT)
     assert {r["expires"] for r in renewed["reservations"]} == {"2026-01-03T00:10:00Z"}
-    assert [r["amount"] for r in found("reservations", "list", *AT)["reservations"]] == [20, 10.5]
+    assert [r["amount"] for r in found("reservations", "list", *AT)["reservations"]] == [10.5, 20]
     assert "2 released" in run("reservations", "release", "drill", *words, *AT).out
     assert "none" in run("reservations", "list", *AT).out
     assert len(found("reservations", "list", "--all", *AT)["reservations"]) == 2

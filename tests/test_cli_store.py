@@ -30,7 +30,7 @@ def test_check_of_a_sound_store_exits_0(store, run):
     code, out, err = run("store", "check")
     assert (code, err) == (0, "")
     assert out.startswith("surgetank.db: sound (schema version 3, ")
-    assert "2 series of usage, 200 days, 4,800 samples, 2026-01-01T00:00:00Z to 2026-04-10T23:00:00Z" in out
+    assert "2 series of usage, 200 days in all, 4,800 samples, 2026-01-01T00:00:00Z to 2026-04-10T23:00:00Z" in out
     found = plain(run("store", "check", "--json", "--store", store)[1])
     assert (found["sound"], found["samples"], found["damage"]) == (True, 4800, [])
 

@@ -72,7 +72,7 @@ def test_a_sound_store_says_what_it_holds_and_is_left_as_it_is(path):
     assert found.bytes == len(before)
     assert str(found).splitlines() == [
         f"{path}: sound (schema version 3, {len(before) / 1000:.3g} kB)",
-        "  2 series of usage, 8 days, 192 samples, 2026-01-01T00:00:00Z to 2026-01-04T23:00:00Z",
+        "  2 series of usage, 8 days in all, 192 samples, 2026-01-01T00:00:00Z to 2026-01-04T23:00:00Z",
         "  1 quota, 1 scenario, 1 plan, 1 import",
     ]
     assert found.to_dict()["sound"] is True
@@ -85,7 +85,7 @@ def test_an_empty_store_is_sound(tmp_path):
     with Store(tmp_path / "new.db", create=True) as store:
         found = store.check()
     assert (found.sound, found.samples, found.first) == (True, 0, "")
-    assert "0 series of usage, 0 days, 0 samples\n" in str(found)
+    assert "0 series of usage, 0 days in all, 0 samples\n" in str(found)
 
 
 DAMAGE = [

@@ -121,7 +121,7 @@ class ClassicPolicy:
     def assumption(self, headroom: Headroom) -> str:
         """Say that the rule does not add up what lands."""
         if not headroom.scenarios:
-            return "No scenario was given: nothing is assumed to fail."
+            return 'No scenario was given: nothing is assumed to fail ("N-1": each Region alone).'
         return (
             "The classic policy does not add up the load that lands on a Region: of a scenario it reads "
             "target_multiplier, probability and impact, not shares or multiplier, and mostly falls back on 100% of the "

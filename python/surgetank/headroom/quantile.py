@@ -231,7 +231,7 @@ class QuantilePolicy:
     def assumption(self, headroom: Headroom) -> str:
         """Say what was added up, and at what risk."""
         risk = percent(self.risk)
-        said = "No scenario was given: nothing is assumed to fail."
+        said = 'No scenario was given: nothing is assumed to fail ("N-1": each Region alone).'
         if headroom.scenarios:
             said = "In each event the load that lands is added to what was used at the same moments."
             lost = [s for s in headroom.scenarios if s.unplaced_frac > 1e-9 and not s.in_place]

@@ -270,6 +270,7 @@ class Claims:
         with self._snapshot():
             known = self._book.read("all" if ended else "held", now_s) if name is None else self._book.of(name)
             found = [r for r in known if ended or r.status_at(now_s) == "active"]
+            found.sort(key=lambda r: (r.created_s, r.coordination, r.key))  # whatever the store, in one order
             held = sorted({r.key for r in found if r.status_at(now_s) == "active"})
             rooms = self._book.rooms(held, now_s, None).values()
         unknown = tuple(f"{room.key}: {room.unknown}" for room in rooms if room.unknown)

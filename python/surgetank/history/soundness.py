@@ -92,7 +92,7 @@ class StoreCheck:
         state = "sound" if self.sound else f"DAMAGED in {places}"
         lines = [f"{self.path}: {state} (schema version {self.schema_version}, {size_text(self.bytes)})"]
         days, ends = _count(self.days, "day"), f", {self.first} to {self.last}" if self.first else ""
-        lines.append(f"  {self.series:,} series of usage, {days}, {_count(self.samples, 'sample')}{ends}")
+        lines.append(f"  {self.series:,} series of usage, {days} in all, {_count(self.samples, 'sample')}{ends}")
         counts = {"quota": self.quotas, "scenario": self.scenarios, "plan": self.plans, "import": self.imports}
         if self.reservations or self.failovers:
             counts |= {"reservation": self.reservations, "failover": self.failovers}

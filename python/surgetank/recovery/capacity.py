@@ -94,7 +94,9 @@ class Capacity:
             raise invalid("plan", "must hold the history it was computed from; surgetank.plan makes one", None)
         names = [event.name for event in events_of(plan.headroom.scenarios)]
         if not names:
-            raise invalid("plan", 'must hold a scenario, or nothing lands: scenarios="N-1"', "no scenario")
+            raise invalid(
+                "plan", 'must hold a scenario, or nothing lands: scenarios="N-1", or --scenario N-1', "no scenario"
+            )
         if self.event is not None and _bridge.name(self.event, "event") not in names:
             raise invalid("event", f"must be an event of the plan{nearest(self.event, names)}", self.event)
         if isinstance(self.raised, Mapping):
