@@ -39,7 +39,6 @@ def add_collect(command: Callable[..., argparse.ArgumentParser], where: argparse
         "--rate", type=float, metavar="N", help="most calls a second to one account in one Region (default: 10)"
     )
     sub.add_argument("--now", metavar="INSTANT", help="up to that moment (default: now)")
-    sub.add_argument("--show-accounts", action="store_true", help="whole account ids (default: the last four digits)")
     sub.add_argument("--json", action="store_true", help="as JSON")
     instead = sub.add_mutually_exclusive_group()
     instead.add_argument("--dry-run", action="store_true", help="list the calls, and make none")

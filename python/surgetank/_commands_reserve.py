@@ -147,10 +147,18 @@ def key_of(store: AnyStore, pattern: str) -> QuotaKey:
     if len(found) == 1:
         return found[0]
     if found:
-        some = ", ".join(map(str, found[:3]))
+        some = ", ".join(_spelled(key) for key in sorted(found)[:3])
         raise InvalidInput(f"quota: must name one quota; {len(found)} match: {some} (got {pattern!r})")
     known = [f"{key.region}/{key.quota_name}" for key in keys]
     raise InvalidInput(f"quota: must name a quota of the store{nearest(pattern, known)} (got {pattern!r})")
+
+
+def _spelled(key: QuotaKey) -> str:
+    """The pattern that names this quota alone."""
+    from .history.keys import UNSTATED
+
+    account = "" if key.account == UNSTATED else f"{key.account}/"
+    return f"{account}{key.region}/{key.quota_name}"
 
 
 def _print(found: Any, args: argparse.Namespace) -> None:

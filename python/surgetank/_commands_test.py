@@ -28,6 +28,8 @@ def add_test(command: Callable[..., argparse.ArgumentParser]) -> None:
         help=f"what to test: JSON, or a TOML file's [test] (default: {CONFIG} where it has one, or {TEST_FILE})",
     )  # fmt: skip
     sub.add_argument("--store", metavar="FILE|dynamodb://…", help="the store (default: the config's, or surgetank.db)")
+    help = "account ids in full (default: their last four digits, as …3333)"
+    sub.add_argument("--show-accounts", action="store_true", help=help)
     sub.add_argument("--coordination", metavar="NAME", help="whose reservations are your own, and free to you")
     sub.add_argument("--now", metavar="INSTANT", help="test as of that moment (default: the last sample)")
     sub.add_argument("--step", type=float, metavar="SECONDS", help="step of the history (default: median spacing)")

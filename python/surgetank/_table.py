@@ -5,20 +5,25 @@ A result says which columns it has (`_columns`); everything a reader sees or exp
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._aws import without_accounts
 from .errors import MissingExtra
 
 STATUS_STYLES = {"CRITICAL": "bold red", "WARNING": "yellow", "OK": "green", "UNKNOWN": "magenta"}
 STATUS_STYLES |= {"failed": "bold red", "warning": "yellow", "passed": "green"}
+#: Whether account ids are shown in full: of what the command line prints, their last four digits are.
+_WHOLE_ACCOUNTS = ContextVar("whole accounts", default=True)
 GAP = 3  # blanks between two columns of a text table
 _STATUS_CSS = {"CRITICAL": "#b00020", "WARNING": "#8a6100", "OK": "#1b6e2e", "UNKNOWN": "#6a3d9a"}
 _STATUS_CSS |= {"failed": "#b00020", "warning": "#8a6100", "passed": "#1b6e2e"}
@@ -266,7 +271,18 @@ def render_columns(columns: Sequence[tuple[str, Sequence[str], bool]]) -> str:
 
 def for_terminal(text: str) -> str:
     """Names come from files: of control characters only our own line breaks may reach a terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown if _WHOLE_ACCOUNTS.get() else without_accounts(shown)
+
+
+@contextlib.contextmanager
+def accounts_shown(whole: bool) -> Iterator[None]:
+    """Whether text for people has account ids in full in it, as in Python, or their last four digits."""
+    before = _WHOLE_ACCOUNTS.set(whole)
+    try:
+        yield
+    finally:
+        _WHOLE_ACCOUNTS.reset(before)
 
 
 def render_html(result: Tabular) -> str:

@@ -23,7 +23,7 @@ from . import (
     _commands_test,
 )
 from ._commands import CONFIG, FAILED, POLICY_NAMES
-from ._table import for_terminal
+from ._table import accounts_shown, for_terminal
 from .errors import SurgetankError
 
 
@@ -37,6 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a terminal without − and × still gets its verdict
     args = _parser().parse_args(argv)
+    with accounts_shown(getattr(args, "show_accounts", False)):
+        return _ended(args)
+
+
+def _ended(args: argparse.Namespace) -> int:
     try:
         code: int = args.run(args)
         sys.stdout.flush()
@@ -76,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--config", type=Path, metavar="FILE", help=f"TOML file (default: {CONFIG} where there is one)")
     where.add_argument(
         "--store", metavar="FILE|dynamodb://…", help="the store (default: the config's, or surgetank.db)"
+    )
+    where.add_argument(
+        "--show-accounts", action="store_true", help="account ids in full (default: their last four digits, as …3333)"
     )
 
     reading = argparse.ArgumentParser(add_help=False)

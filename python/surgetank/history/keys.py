@@ -48,8 +48,10 @@ class QuotaKey(NamedTuple):
         """Whether ``pattern`` (with ``*`` and ``?``) names this quota.
 
         Patterns are the service, ``service/quota``, the Region, ``region/service``, ``region/service/quota`` or
-        ``account/region/service/quota``.
+        ``account/region/service/quota``; an account may be its last four digits, as it is shown: ``…3333``.
         """
+        if pattern.startswith("…") and pattern[1:5].isdecimal() and pattern[5:6] == "/":
+            pattern = f"*{pattern[1:]}"
         full = (self.account, self.region, self.service_code, self.quota_code)
         short = (self.account, self.region, self.quota_name)  # without the quota code where there is none
         spelled = [self.region, self.service_code, f"{self.region}/{self.service_code}"]
