@@ -59,6 +59,15 @@ def test_tables_stay_straight(run):
     assert len({line.index("us-west-2") for line in lines}) == 1
 
 
+def test_what_a_recovery_lacks_is_told_by_account(run):
+    words = ("recover", "region-evacuation", "--scenario", "N-1", "--trials", "1000", "--target", "30m")
+    said = run(*words, "--probability", ".9", code=2).out
+    assert re.search(r"Mostly for lack of ec2/L-1 in us-west-2 of …(3333|6666): its increase is", said)
+    short = [line.split()[:3] for line in said.splitlines() if line.startswith("…")]
+    west = [["…3333", "ec2/L-1", "us-west-2"], ["…6666", "ec2/L-1", "us-west-2"]]
+    assert [sorted(short[:2]), [row for row in short[2:] if row[2] == "us-west-2"]] == [west, west]
+
+
 def test_programs_see_all(run):
     accounts = {row["account"] for row in json.loads(run("plan", "--json").out)["quotas"]}
     assert accounts == {ONE, OTHER}

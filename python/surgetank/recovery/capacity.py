@@ -158,6 +158,11 @@ class Coupling:
         """The share of moments from which what must be served fits everywhere at once."""
         return float(np.mean(self.fits))
 
+    @property
+    def several_accounts(self) -> bool:
+        """Whether a quota must be told by its account, too."""
+        return len({key.account for key in self.covered}) > 1
+
     def room(self, sets: Sets, lead_time: Distribution, denial: float) -> _core.RecoveryCapacity:
         """Give what fits and what is lacking, of each set of quotas that steps need, as the core takes it."""
         asked, last = (sets, lead_time, denial), self._last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from .times import Times
 from .wording import chance
 
 if TYPE_CHECKING:
+    from ..history import QuotaKey
     from ..plan import Plan
     from .result import Recovery
 
@@ -143,6 +145,7 @@ class Shortage(Tabular):
         missing = np.where(c.short, c.missing, 0.0).max(axis=0, initial=0.0)
         at = [c.covered.index(key) for key in c.quotas]
         return [
+            _accounts(c, [c.quotas[i] for i in order]),
             Column("quota_name", [c.quotas[i].quota_name for i in order], "Service/quota", numeric=False),
             Column("region", [c.quotas[i].region for i in order], "Region", numeric=False),
             Column("quota", (c.quota + c.reserved)[at][order], "Quota", quantity, priority=2),
@@ -183,9 +186,16 @@ class HeadroomFor(Tabular):
     def _columns(self) -> list[Column]:
         c = self.coupling
         return [
+            _accounts(c, c.covered),
             Column("quota_name", [k.quota_name for k in c.covered], "Service/quota", numeric=False),
             Column("region", [k.region for k in c.covered], "Region", numeric=False),
             Column("quota", c.quota + c.reserved, "Quota", quantity, priority=1),
             Column("raise_by", self.raises, "Raise by", at_least),
             Column("new_quota", c.quota + c.reserved + self.raises, "Quota then", at_least),
         ]
+
+
+def _accounts(coupling: Coupling, keys: Sequence[QuotaKey]) -> Column:
+    """Whose quotas they are, shown where there are several accounts."""
+    header = "Account" if coupling.several_accounts else ""
+    return Column("account", [key.account for key in keys], header, numeric=False)

@@ -108,6 +108,7 @@ def room(result: Recovery) -> list[str]:
     if shortage.lacking.size and shortage.last.max() > 0:
         worst = int(shortage.last.argmax())
         key, last = shortage.coupling.quotas[worst], percent(float(shortage.last[worst]))
-        most = f"Mostly for lack of {key.quota_name} in {key.region}"
+        whose = f" of {key.account}" if shortage.coupling.several_accounts else ""
+        most = f"Mostly for lack of {key.quota_name} in {key.region}{whose}"
         said.append(f"{most}: its increase is the last in {last} of all trials.")
     return said
