@@ -9,13 +9,14 @@ SOURCES := $(shell find cpp python -name '*.[chp]pp' -o -name '*.py' -o -name '*
 # Not isolated, so that the build folder is used again and only what changed is compiled.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -Cbuild-dir=build/venv
 
-.PHONY: help demo test check lint types format native sanitize doctest notebooks faults bench fuzz pythons clean
+.PHONY: help demo demo-aws engine test check lint types format native sanitize doctest notebooks faults bench fuzz pythons clean
 .DEFAULT_GOAL := help
 # Targets share one virtual environment and one build folder.
 .NOTPARALLEL:
 
 help:
 	@echo "make demo       sample world in an embedded store, and its plan"
+	@echo "make demo-aws   from AWS to a failover, against fakes and DynamoDB Local on this machine; needs Java and Maven"
 	@echo "make test       the tests"
 	@echo "make check      what CI runs besides: lint, types, native tests under sanitizers, doctests, notebooks"
 	@echo "make faults     kill -9, full disks and flipped bits, many times over"
@@ -28,6 +29,9 @@ help:
 
 demo: $(VENV)/.demo
 	$(BIN)/surgetank demo
+
+demo-aws: engine $(VENV)/.test
+	@$(BIN)/python tests/demo_aws.py
 
 test: $(VENV)/.test build/dynamodb/.there
 	$(BIN)/pytest -n auto
@@ -128,3 +132,7 @@ $(VENV)/.bench: $(VENV)/.tools $(SOURCES)
 # Where it cannot be brought, it says so and is tried again the next time: the tests that need it skip.
 build/dynamodb/.there: .ci/dynamodb $(wildcard tests/dynamodb/*)
 	@sh .ci/dynamodb
+
+# For what cannot do without: the line that says why it is not there is .ci/dynamodb's.
+engine: build/dynamodb/.there
+	@test -e $<
