@@ -99,3 +99,9 @@ def test_only_the_command_line_shortens(run):
 )
 def test_a_pattern_may_begin_with_four_digits(pattern, named):
     assert QuotaKey(ONE, "us-east-1", "ec2", "L-1").matches(pattern) == named
+
+
+def test_a_moment_in_a_name_stays(run):
+    assert run(*CLAIM[:-1], "drill-202601022130", f"{ONE}/us-west-2/ec2/L-1=5", *AT).out.startswith(
+        "drill-202601022130: "
+    )

@@ -272,7 +272,7 @@ def render_columns(columns: Sequence[tuple[str, Sequence[str], bool]]) -> str:
 def for_terminal(text: str) -> str:
     """Names come from files: of control characters only our own line breaks may reach a terminal."""
     shown = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return shown if _WHOLE_ACCOUNTS.get() else without_accounts(shown)
+    return shown if _WHOLE_ACCOUNTS.get() else without_accounts(shown, moments=True)
 
 
 @contextlib.contextmanager
