@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 from ...errors import StoreError
-from .calls import Calls
+from .calls import Calls, Conflict
 from .items import Item, Key
 from .tables import TABLES, Table
 from .work import Work
@@ -36,7 +37,8 @@ def create_tables(calls: Calls) -> None:
                  TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl})  # fmt: skip
     work = Work(calls)
     work.put(Item("plans", STORE, {"schema": 1}))
-    work.commit()
+    with suppress(Conflict):  # somebody else has written it
+        work.commit()
 
 
 def _is_complete(calls: Calls) -> bool:
@@ -65,7 +67,9 @@ def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
             return
         except StoreError as error:
             code = _code(error)
-            if code == "UnknownOperationException" or (code == "ValidationException" and "already" in str(error)):
+            # Somebody else is making it as well, or has: what they have set is the same.
+            already = any(word in str(error) for word in ("already", "modified multiple times"))
+            if code == "UnknownOperationException" or (code == "ValidationException" and already):
                 return
             # A table that was just made has no backups yet that could be kept.
             if code not in ("ContinuousBackupsUnavailableException", "ResourceInUseException"):
@@ -76,7 +80,12 @@ def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
 
 
 def _status(calls: Calls, table: Table) -> str:
-    answer = calls.call("describe_table", TableName=calls.name(table.name))
+    try:
+        answer = calls.call("describe_table", TableName=calls.name(table.name))
+    except StoreError as error:
+        if _code(error) == "ResourceNotFoundException":  # it is being made, and not everybody knows yet
+            return "CREATING"
+        raise
     return str(answer["Table"].get("TableStatus"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import threading
 import time
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -38,13 +39,13 @@ from .items import VERSION, Item, Key, quota_id
 from .meta import Meta, step_of
 from .moves import FailoverItems
 from .upkeep import check_items, compact_items
-from .work import Work
 
 #: How long whoever comes second tries again.
 TIMEOUT_S = 30.0
 #: Of an import, so many quotas and days at a time: what is killed has lost no more.
 CHUNK = 400
 SPAN: Key = ("span", 0)
+SCENARIOS: Key = ("scenarios", 0)
 RE_READ = 10
 
 
@@ -71,10 +72,11 @@ class DynamoStore(FailoverItems, AnyStore):
 
     Notes
     -----
-    Any number of processes, on any number of machines, may read and write. Nothing is locked: what somebody else has
-    changed meanwhile is read, and decided on, again. What changes at once is at most 100 items and 4 MB, as DynamoDB
-    has it. A claim takes an item for each account and Region, and three more; an import of more than that is written
-    quota by quota and day by day, and repeated where it was cut off: the same import twice changes nothing.
+    Any number of processes, on any number of machines, may read and write; one object may be used by several threads,
+    each of which has its own transactions. Nothing is locked: what somebody else has changed meanwhile is read, and
+    decided on, again. What changes at once is at most 100 items and 4 MB, as DynamoDB has it. A claim takes an item for
+    each account and Region, and three more; an import of more than that is written quota by quota and day by day, and
+    repeated where it was cut off: the same import twice changes nothing.
 
     Endpoint, credentials and retries are botocore's, from the environment.
     """
@@ -89,7 +91,7 @@ class DynamoStore(FailoverItems, AnyStore):
         self.address = replace(found, region=region) if region else found
         self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
         self._calls = Calls(self.address)
-        self._work: Work | None = None
+        self._of_thread = threading.local()
         self._closed = False
         try:
             if create:
@@ -291,9 +293,11 @@ class DynamoStore(FailoverItems, AnyStore):
             return tuple(Scenario(**one.body["scenario"]) for one in sorted(kept, key=lambda one: one.body["order"]))
 
     def _write_scenarios(self, scenarios: Sequence[Scenario]) -> None:
+        # Who replaces them at the same moment may not see the names of these: they meet here, before they look.
+        name, last = secrets.token_hex(8), self._now.one("plans", SCENARIOS)
         for item in self._now.scan("scenarios"):
             self._now.put(replace(item, body=None))
-        name = secrets.token_hex(8)
+        self._now.put(replace(last, body={"set": name}, at=0))
         for order, one in enumerate(scenarios):
             body = {"scenario": one.to_dict(), "order": order, "set": name, "of": len(scenarios)}
             self._now.put(Item("scenarios", (one.name,), body, index={"kind": one.kind}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -25,8 +26,13 @@ class Units:
     address: Address
     _calls: Calls
     _timeout_s: float
-    _work: Work | None
+    _of_thread: threading.local
     _closed: bool
+
+    @property
+    def _work(self) -> Work | None:
+        """The unit of work that is under way in this thread; another thread's is its own."""
+        return getattr(self._of_thread, "work", None)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -96,16 +102,17 @@ class Units:
     @contextlib.contextmanager
     def _begun(self) -> Iterator[Work]:
         self._require_open()
-        self._work = Work(self._calls)
+        work = self._of_thread.work = Work(self._calls)
         try:
-            yield self._work
+            yield work
         finally:
-            self._work = None
+            self._of_thread.work = None
 
     @property
     def _now(self) -> Work:
-        assert self._work is not None, "outside of a unit of work"
-        return self._work
+        work = self._work
+        assert work is not None, "outside of a unit of work"
+        return work
 
     def _require_open(self) -> None:
         if self._closed:
