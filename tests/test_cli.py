@@ -254,7 +254,7 @@ def test_locked_store_is_explained(here, run, monkeypatch):
     prepare(here, run, {"a": 40}, {"a": 100})
     other = sqlite3.connect(here / "surgetank.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    monkeypatch.setattr("surgetank.history.sqlite.Store.__init__.__kwdefaults__", {"create": False, "timeout_s": 0.1})
+    monkeypatch.setattr("surgetank._commands_import.IMPORT_WAITS_S", 0.1)
     code, _, err = run("import", here / "u.csv")
     other.close()
     assert code == 3

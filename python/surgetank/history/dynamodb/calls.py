@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, TypeVar
 
 from ..._aws import MALFORMED, failure_of, new_session, without_accounts
@@ -53,6 +54,7 @@ class Calls:
         self.address = address
         self._client = self._made()
         self._pool: ThreadPoolExecutor | None = None
+        self._making = Lock()
 
     def _made(self) -> Any:
         from botocore.config import Config
@@ -105,6 +107,13 @@ class Calls:
             found += [self._unpacked(table, wire) for wire in answer.get("Responses", {}).get(name, ())]
             asked = answer.get("UnprocessedKeys") or {}
         return found
+
+    def together(self, places: Sequence[tuple[str, Key]]) -> list[Item]:
+        """Items as they were at one moment; those that are not there have no body. `Conflict` where somebody writes."""
+        asked = [{"Get": {"TableName": self.name(table), "Key": key_of(table, key)}} for table, key in places]
+        answer = self.call("transact_get_items", TransactItems=asked)
+        found = zip(places, answer["Responses"], strict=True)
+        return [self._unpacked(t, one["Item"]) if one.get("Item") else Item(t, key) for (t, key), one in found]
 
     def query(
         self, table: str, first: str, *, newest: int | None = None, index: str = "",
@@ -204,8 +213,9 @@ class Calls:
         things = list(things)
         if len(things) < 2:
             return [work(thing) for thing in things]
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="surgetank-dynamodb")
+        with self._making:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="surgetank-dynamodb")
         running = [self._pool.submit(work, thing) for thing in things]
         try:
             wait(running)  # all of them: nothing goes on in the background once this has failed

@@ -38,7 +38,7 @@ from .documents import keep, keep_plan, kept, rows_of
 from .items import VERSION, Item, Key, quota_id
 from .meta import Meta, step_of
 from .moves import FailoverItems
-from .upkeep import check_items, compact_items
+from .upkeep import RE_READ, check_items, compact_items
 
 #: How long whoever comes second tries again.
 TIMEOUT_S = 30.0
@@ -46,7 +46,6 @@ TIMEOUT_S = 30.0
 CHUNK = 400
 SPAN: Key = ("span", 0)
 SCENARIOS: Key = ("scenarios", 0)
-RE_READ = 10
 
 
 class DynamoStore(FailoverItems, AnyStore):

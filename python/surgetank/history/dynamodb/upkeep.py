@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +22,12 @@ from ..upkeep import Compaction
 from . import usage
 from .book import held_in, ledger_of, line_of, reservations_of
 from .calls import Calls, Conflict, Write
-from .items import VERSION, Item, named, size_of, unpacked
+from .items import VERSION, Item, Key, named, size_of, unpacked
 from .meta import Meta
 from .tables import TABLES
 
+#: So often what is read item by item is read again, until it is of one moment.
+RE_READ = 10
 #: What reading an item raises that says something nobody could have written.
 _WRONG = (StoreError, InvalidInput, KeyError, TypeError, ValueError, AttributeError, IndexError)
 
@@ -71,10 +75,23 @@ class _Checked:
 
 
 def check_items(calls: Calls) -> StoreCheck:
-    """Read everything, and say what of it is not what was written."""
+    """Read everything, and say what of it is not what was written.
+
+    It is read item by item, and somebody may be writing: what is wrong is what is so whenever it is read.
+    """
+    made = _checked(calls)
+    for _ in range(RE_READ):
+        if made.sound:
+            break
+        again = _checked(calls)
+        known, made = made.damage, replace(again, damage=tuple(one for one in again.damage if one in made.damage))
+        if made.damage == known:
+            break
+    return made
+
+
+def _checked(calls: Calls) -> StoreCheck:
     found = _Checked(calls)
-    if found.damage or _claims_differ(found):
-        found = _Checked(calls)  # it is read item by item, and somebody may have been writing
     metas = found.read("quotas", "", Meta.of)
     for item in found.items["usage"]:
         if item.key[0] not in metas:
@@ -83,7 +100,7 @@ def check_items(calls: Calls) -> StoreCheck:
     found.read("scenarios", "", lambda item: Scenario(**item.body["scenario"]))
     claims = found.read("coordinations", "claim/", _sound_claim)
     found.read("audit", "claim/", lambda item: line_of(1, item))
-    for reason in _claims_differ(found):
+    for reason in _claims_differ(calls, found):
         found.wrong("reservations", reason)
     failovers = found.read("coordinations", "failover/", lambda item: (item.body["state"], item.body["body"]))
     listed = [name for item in found.items["coordinations"] if item.key == ("failovers",) for name in item.body]
@@ -119,27 +136,37 @@ def _sound_claim(item: Item) -> list[Reservation]:
     return held
 
 
-def _claims_differ(found: _Checked) -> list[str]:
-    """Where coordinations and ledgers do not say the same; an overdue one may be without its coordination."""
+def _claims_differ(calls: Calls, found: _Checked) -> list[str]:
+    """Where coordinations and ledgers do not say the same at one moment."""
+    claims = [item for item in found.items["coordinations"] if str(item.key[0]).startswith("claim/")]
     try:
-        claims = {
-            (r.coordination, r.key): r
-            for item in found.items["coordinations"]
-            if str(item.key[0]).startswith("claim/")
-            for r in reservations_of(item)
-            if r.status == "active"
-        }
-        ledgers = {(r.coordination, r.key): r for item in found.items["reservations"] for r in held_in(item)}
+        pairs = list(dict.fromkeys(pair for pair, _ in _differences(claims, found.items["reservations"])))
+        # Those two of one moment, since they were not read at once.
+        return [reason for reasons in calls.each(lambda pair: _differ(calls, *pair), pairs) for reason in reasons]
     except _WRONG as error:
         return [f"cannot be read ({error})"]
-    owners = {str(item.key[0]).removeprefix("claim/") for item in found.items["coordinations"]}
-    wrong = [f"{name}: {key} is held, and not in its ledger" for name, key in claims if (name, key) not in ledgers]
-    wrong += [
-        f"{name}: {key} is in the ledger of {ledger_of(key)}, and not what the coordination says"
-        for (name, key), r in ledgers.items()
-        if name in owners and claims.get((name, key)) != r
-    ]
-    return wrong
+
+
+def _differ(calls: Calls, claim: Key, ledger: Key) -> list[str]:
+    for _ in range(RE_READ):
+        with suppress(Conflict):  # somebody writes them
+            one, other = calls.together([("coordinations", claim), ("reservations", ledger)])
+            return [reason for pair, reason in _differences([one], [other]) if pair == (claim, ledger)]
+        time.sleep(0.05)
+    return []
+
+
+def _differences(claims: Iterable[Item], ledgers: Iterable[Item]) -> Iterator[tuple[tuple[Key, Key], str]]:
+    """Keys of a coordination and a ledger, and what differs; an overdue one may be without its coordination."""
+    owners = {item.key: item.body is not None for item in claims}
+    held = {(r.coordination, r.key): r for item in claims for r in reservations_of(item) if r.status == "active"}
+    stands = {(r.coordination, r.key): r for item in ledgers for r in held_in(item)}
+    for name, key in {**held, **stands}:
+        claim, ledger = (f"claim/{name}",), (ledger_of(key),)
+        if (name, key) not in stands:
+            yield (claim, ledger), f"{name}: {key} is held, and not in its ledger"
+        elif owners.get(claim) and held.get((name, key)) != stands[name, key]:
+            yield (claim, ledger), f"{name}: {key} is in the ledger of {ledger[0]}, and not what the coordination says"
 
 
 def _documents(found: _Checked, kind: str) -> int:
