@@ -35,11 +35,13 @@ class ItemBook:
 
     def claimed(self, token: str) -> tuple[str, str] | None:
         """Give the coordination that was begun under a token, and the digest of its claim."""
-        found = self.work.one("coordinations", (f"token/{token}",)).body
-        # DynamoDB removes what has expired one by one: a token without its coordination is none.
-        return (
-            None if found is None or not self.has(found["coordination"]) else (found["coordination"], found["digest"])
-        )
+        found = self._token(token).body
+        if found is None:
+            return None
+        # DynamoDB removes what has expired one by one: a token without its coordination is none, and another may have
+        # begun one of the same name since.
+        claim = self._claim(found["coordination"]).body
+        return (found["coordination"], found["digest"]) if claim is not None and claim["token"] == token else None
 
     def has(self, name: str) -> bool:
         """Whether a coordination of that name is there."""
@@ -47,6 +49,12 @@ class ItemBook:
 
     def begin(self, name: str, asked: Request) -> None:
         """Write a coordination, which holds nothing yet."""
+        if not asked.generated:  # one of that name may have been there before, and forgotten
+            self.work.tick(*self.work.calls.query("audit", f"claim/{name}", newest=1))
+            left = [r for ledger in self.work.scan("reservations") for r in held_in(ledger) if r.coordination == name]
+            # What DynamoDB has removed was overdue long ago, and is not this one's, even by a clock that is behind.
+            gone = [(r, replace(r, status="expired", ended_s=r.expires_s)) for r in left]
+            self.save(gone, "expire", name, asked.now_s, ("", ""))
         body = {"token": asked.token, "digest": asked.digest, "made_s": asked.now_s, "held": []}
         self.work.put(Item("coordinations", (f"claim/{name}",), body))
 
@@ -116,6 +124,9 @@ class ItemBook:
     def _claim(self, name: str) -> Item:
         return self.work.one("coordinations", (f"claim/{name}",))
 
+    def _token(self, token: str) -> Item:
+        return self.work.one("coordinations", (f"token/{token}",))
+
     def _ledgers(self, keys: Iterable[QuotaKey]) -> list[Item]:
         places = dict.fromkeys(ledger_of(key) for key in keys)
         return self.work.get("reservations", [(place,) for place in places])
@@ -142,18 +153,22 @@ class ItemBook:
                 known[new.key] = new
             elif was is not None:
                 known.pop(was.key, None)
-        token = Item("coordinations", (f"token/{claim.body['token']}",))
+        # DynamoDB may have removed the token before the coordination, and somebody have claimed under it again.
+        name, token = str(claim.key[0]).removeprefix("claim/"), self._token(claim.body["token"])
+        owned = token.body is None or token.body["coordination"] == name
         if not known:
             self.work.put(replace(claim, body=None, at=at))
-            self.work.put(replace(token, at=at))
+            if owned:
+                self.work.put(replace(token, body=None, at=at))
             return
         rows = [_row(r) for r in known.values()]
-        # By this machine's clock: whoever states another moment must not make DynamoDB remove what is still held.
-        left_s = max(r.purge_s for r in known.values()) - now_s
-        ttl = max(claim.ttl, int(time.time()) + left_s + TTL_AFTER_S)
+        # By this machine's clock as well as by what was stated: whoever states another moment, past or future, must not
+        # make DynamoDB remove what is still held.
+        purge_s = max(r.purge_s for r in known.values())
+        ttl = max(claim.ttl, max(purge_s, int(time.time()) + purge_s - now_s) + TTL_AFTER_S)
         self.work.put(replace(claim, body={**claim.body, "held": rows}, ttl=ttl, at=at))
-        if ttl != claim.ttl:
-            owner = {"coordination": str(claim.key[0]).removeprefix("claim/"), "digest": claim.body["digest"]}
+        if ttl != claim.ttl and owned:
+            owner = {"coordination": name, "digest": claim.body["digest"]}
             self.work.put(replace(token, body=owner, ttl=ttl, at=at))
 
     def _write_ledger(self, ledger: Item, changes: Sequence[Change], at: int) -> None:
@@ -171,7 +186,8 @@ class ItemBook:
         index: dict[str, Any] = {"expires": min((r.expires_s for r in held.values()), default=0)}
         region = next((r.key.region for r in held.values()), "")
         index |= {"region": region} if region else {}
-        self.work.put(replace(ledger, body=rows or None, index=index, at=at))
+        # One that holds nothing stays: it says what the next line of the trail comes after, whoseever clock is behind.
+        self.work.put(replace(ledger, body=rows, index=index, at=at))
 
 
 def ledger_of(key: QuotaKey) -> str:
