@@ -10,7 +10,7 @@ import pytest
 # Property tests build small arrays over and over; a slow shared runner must not fail them on time.
 from hypothesis import settings
 
-from dynamodb_local import dynamodb, dynamodb_keys  # noqa: F401  (fixtures)
+from dynamodb_local import dynamodb, dynamodb_fleet, dynamodb_keys, dynamodb_tables  # noqa: F401  (fixtures)
 
 settings.register_profile("surgetank", deadline=None, derandomize=True)
 settings.load_profile("surgetank")
@@ -33,7 +33,7 @@ def shared_data():
 def kind(request):
     """What the store of a test is kept in; every kind keeps the same promises."""
     if request.param == "dynamodb":
-        request.getfixturevalue("dynamodb")
+        request.getfixturevalue("dynamodb_fleet")
     return request.param
 
 

@@ -79,7 +79,7 @@ class Keys:
     """Access keys that nobody has used, each with the engine that knows it; a context manager."""
 
     def __enter__(self):
-        self._running, self._given = ExitStack(), 0
+        self._running, self._given, self.local = ExitStack(), 0, None
         return self
 
     def __exit__(self, *_):
@@ -89,9 +89,9 @@ class Keys:
         # An engine never forgets a key, and keeps six threads and a megabyte for it.
         if self._given % KEYS == 0:
             self._running.close()
-            self._local = self._running.enter_context(Local())
+            self.local = self._running.enter_context(Local())
         self._given += 1
-        return self._local, f"test{self._given}"
+        return self.local, f"test{self._given}"
 
 
 @pytest.fixture(scope="session")
@@ -103,17 +103,68 @@ def dynamodb_keys():
         yield keys
 
 
+class Fleet:
+    """The tables of the store `fleet`, made once and emptied for each test: to make them takes half a second."""
+
+    def __init__(self, keys):
+        self._keys, self._local, self._client, self._tables = keys, None, None, {}
+
+    def emptied(self):
+        """Engine and access key under which they are, and nothing else is."""
+        if self._local is None or self._local is not self._keys.local or set(self._named()) != set(self._tables):
+            self._make()
+        for name, keys in self._tables.items():
+            for item in self._client.scan(TableName=name, ConsistentRead=True)["Items"]:
+                if not (name == "fleet-plans" and item["kind"]["S"] == "store"):
+                    self._client.delete_item(TableName=name, Key={key: item[key] for key in keys})
+        return self._local, self._key
+
+    def _make(self):
+        from botocore.session import Session
+
+        from surgetank import DynamoStore
+
+        self._local, self._key = self._keys.another()
+        with pytest.MonkeyPatch.context() as patch:
+            lead(patch, self._local, self._key)
+            DynamoStore("fleet", create=True).close()
+            self._client = Session().create_client("dynamodb")
+        described = {name: self._client.describe_table(TableName=name)["Table"] for name in self._named()}
+        self._tables = {name: [key["AttributeName"] for key in one["KeySchema"]] for name, one in described.items()}
+
+    def _named(self):
+        return self._client.list_tables()["TableNames"]
+
+
+def lead(monkeypatch, local, key):
+    """Let botocore, here and in processes that are started, go to an engine by itself."""
+    for name in ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in local.environment(key).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def dynamodb_tables(dynamodb_keys):
+    pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
+    return Fleet(dynamodb_keys)
+
+
+@pytest.fixture
+def dynamodb_fleet(dynamodb_tables, monkeypatch):
+    """The endpoint of an engine with the tables of `fleet`, which are empty."""
+    local, key = dynamodb_tables.emptied()
+    lead(monkeypatch, local, key)
+    return local.endpoint
+
+
 @pytest.fixture
 def dynamodb(dynamodb_keys, monkeypatch):
-    """The endpoint of an engine without tables; botocore, here and in processes that are started, goes there by itself.
+    """The endpoint of an engine without tables.
 
     A new key and not deleted tables, since the tokens of transactions would outlive those.
     """
     pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
     local, key = dynamodb_keys.another()
-    for name in ELSEWHERE:
-        monkeypatch.delenv(name, raising=False)
-    # Only for this test: other tests are about where credentials come from.
-    for name, value in local.environment(key).items():
-        monkeypatch.setenv(name, value)
+    lead(monkeypatch, local, key)  # only for this test: other tests are about where credentials come from
     return local.endpoint

@@ -66,8 +66,8 @@ def error(code, message="no", status=400):
 
 
 @pytest.fixture
-def between(dynamodb, monkeypatch):
-    with Between(dynamodb) as server:
+def between(dynamodb_fleet, monkeypatch):
+    with Between(dynamodb_fleet) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)

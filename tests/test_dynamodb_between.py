@@ -9,6 +9,7 @@ import itertools
 import pytest
 
 from clear import clear_error
+from dynamodb_local import lead
 from racing import before_the_first_write, wiped
 from reservation_stores import EAST, EU, NOW, WEST, fill
 from store_faults import FAULTS
@@ -41,12 +42,11 @@ CALLS = {
 
 
 @pytest.fixture(scope="module")
-def twins(dynamodb_engine):
+def twins(dynamodb_keys):
     """Two connections to one store in DynamoDB."""
     pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in dynamodb_engine.environment("between").items():
-            patch.setenv(name, value)
+        lead(patch, *dynamodb_keys.another())
         with DynamoStore("fleet", create=True) as one, DynamoStore("fleet") as other:
             fill(one)
             yield one, other

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from dynamodb_local import lead
 from racing import wiped
 from reservation_stores import DAY_S, EAST, EU, NOW, WEST, fill
 from surgetank import DynamoStore, InvalidInput
@@ -14,12 +15,11 @@ YEAR_S = 365 * DAY_S
 
 
 @pytest.fixture(scope="module")
-def opened(dynamodb_engine):
+def opened(dynamodb_keys):
     """One store for all of them; 60, 30 and 10 used of 100 in three Regions."""
     pytest.importorskip("botocore", reason="no botocore: pip install 'surgetank[aws]'")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in dynamodb_engine.environment("expiry").items():
-            patch.setenv(name, value)
+        lead(patch, *dynamodb_keys.another())
         with DynamoStore("fleet", create=True) as made:
             fill(made)
             yield made

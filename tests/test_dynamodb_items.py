@@ -127,7 +127,7 @@ def test_every_table_can_be_restored_and_is_kept():
 
 
 @pytest.fixture
-def store(dynamodb):
+def store(dynamodb_fleet):
     with DynamoStore("fleet", create=True) as made:
         fill(made)
         made.reserve({EAST: 5, WEST: 5}, coordination="a", token="t", now=NOW)

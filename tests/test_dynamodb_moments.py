@@ -7,7 +7,7 @@ from failover_stores import NOW, WEST, filled, held
 from reservation_stores import dynamodb_store
 from surgetank import InvalidInput, prepare_failover
 
-pytestmark = pytest.mark.usefixtures("dynamodb")
+pytestmark = pytest.mark.usefixtures("dynamodb_fleet")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ ROUNDS = 8
 
 
 @pytest.fixture
-def stores(dynamodb):
+def stores(dynamodb_fleet):
     """Four coordinators, each connected by itself; 60, 30 and 10 used of 100 in three Regions."""
     made = [DynamoStore("fleet", create=True)]
     fill(made[0])
