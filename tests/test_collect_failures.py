@@ -61,7 +61,9 @@ def said_of(done):
 def test_a_region_that_does_not_answer(a_file, reach, error, reason, retryable):
     fault = when(lambda call: call.region == "ap-east-1", error)
     with reach(FakeAws(World(), fault=fault)) as fake:
-        plan = small(regions=REGIONS, attempts=1, read_timeout_s=0.3, watch=("ec2/L-1216C47A",))
+        plan = small(
+            regions=REGIONS, attempts=1, read_timeout_s=0.3 if reason == "timeout" else 30, watch=("ec2/L-1216C47A",)
+        )
         done = collect(a_file, plan, now=NOW)
     assert fake.broken == []
     assert {(m.region, m.reason, m.retryable) for m in done.missing} == {("ap-east-1", reason, retryable)}
