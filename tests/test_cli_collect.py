@@ -23,17 +23,21 @@ AT = f"{np.datetime64(NOW, 's')}Z"
 PREFIXES = {"service-quotas": "servicequotas", "elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
 
 
-def test_a_collection_and_the_plan_made_of_it(here, run, reach):
+def test_a_collection_and_the_plan_made_of_it(kind, here, run, reach):
+    place = "surgetank.db" if kind == "embedded" else f"dynamodb://{here.name}?region=us-east-1"
+    where = () if kind == "embedded" else ("--store", place)
     with reach(FakeAws(World(gaps=False))):
-        code, out, err = run("collect", "--regions", "us-east-1,us-west-2", "--backfill", "3d", "--now", AT)
+        code, out, err = run("collect", "--regions", "us-east-1,us-west-2", "--backfill", "3d", "--now", AT, *where)
         assert (code, err) == (0, "")
         assert out.startswith("Collected from 2 accounts and Regions: 10 quotas, 3,462 new samples\n")
         assert "…3333     us-east-1   covered" in out
-        assert out.endswith("The store is surgetank.db.\n")
+        assert out.endswith(f"The store is {place}.\n")
         assert OWN not in out
-        code, out, _ = run("collect", "--regions", "us-east-1,us-west-2", "--now", AT, "--json", "--show-accounts")
+        code, out, _ = run(
+            "collect", "--regions", "us-east-1,us-west-2", "--now", AT, "--json", "--show-accounts", *where
+        )
         assert (code, {(p["account"], p["status"]) for p in json.loads(out)["parts"]}) == (0, {(OWN, "fresh")})
-    code, out, err = run("plan", "--now", AT)
+    code, out, err = run("plan", "--now", AT, *where)
     assert (code, err) == (0, "")
     assert "ec2/L-1216C47A" in out
 
