@@ -31,7 +31,8 @@ def test_a_collection_and_the_plan_made_of_it(kind, here, run, reach):
         assert (code, err) == (0, "")
         assert out.startswith("Collected from 2 accounts and Regions: 10 quotas, 3,462 new samples\n")
         assert "…3333     us-east-1   covered" in out
-        assert out.endswith(f"The store is {place}.\n")
+        made = "" if kind == "embedded" else ", whose tables were made now and are protected from deletion"
+        assert out.endswith(f"The store is {place}{made}.\n")
         assert OWN not in out
         code, out, _ = run(
             "collect", "--regions", "us-east-1,us-west-2", "--now", AT, "--json", "--show-accounts", *where
@@ -40,6 +41,13 @@ def test_a_collection_and_the_plan_made_of_it(kind, here, run, reach):
     code, out, err = run("plan", "--now", AT, *where)
     assert (code, err) == (0, "")
     assert "ec2/L-1216C47A" in out
+
+
+@pytest.mark.parametrize("wrong", [("--regions", "us-esat-1"), ("--accounts", "999999999999"), ("--watch", "")])
+def test_a_mistake_makes_no_store(here, run, reach, wrong):
+    with reach(FakeAws(World())):
+        assert run("collect", *wrong, "--now", AT)[0] == 3
+    assert not (here / "surgetank.db").exists()
 
 
 def test_what_is_not_covered_exits_2_and_nothing_exits_3(here, run, reach):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clear import clear_error
 from reservation_stores import EAST, NOW, WEST, fill
-from surgetank import DynamoStore, InvalidInput, QuotaKey, StoreError, open_store
+from surgetank import DynamoStore, InvalidInput, QuotaKey, Store, StoreError, open_store
 from surgetank.history.dynamodb import usage
 from surgetank.history.dynamodb.address import Address
 from surgetank.history.dynamodb.items import MOST_BYTES, Item, packed, quota_id, quota_of, unpacked
@@ -221,3 +221,16 @@ def test_tables_without_their_store_are_not_one(dynamodb):
 def test_a_backup_is_dynamodbs(store, tmp_path):
     with clear_error(StoreError, "point-in-time recovery", "nothing was copied"):
         store.backup(tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["dynamo://fleet", "s3://fleet", "arn:aws:dynamodb:us-east-1:1:table/fleet-usage", "dynamodb://fleet?region="],
+)
+def test_an_address_of_something_else_is_no_file(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with clear_error(InvalidInput, "store: must be ", "dynamodb://PREFIX"):
+        open_store(text, create=True)
+    with clear_error(InvalidInput, "path: must be the path of a file; open_store and DynamoStore take addresses"):
+        Store("dynamodb://fleet", create=True)
+    assert list(tmp_path.iterdir()) == []

@@ -299,6 +299,11 @@ def _open(
     return open_store(_place(args, config), timeout_s=timeout_s, create=create)
 
 
+def made_now(store: AnyStore) -> str:
+    """What is to be said of a store that was not there before: tables stay until somebody deletes them."""
+    return ", whose tables were made now and are protected from deletion" if getattr(store, "was_made", False) else ""
+
+
 def known_coordination(store: AnyStore, args: argparse.Namespace) -> None:
     """Refuse a coordination on the command line that the store never heard of."""
     if args.coordination is not None and not store.audit(coordination=args.coordination):

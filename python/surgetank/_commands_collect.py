@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ._commands import _config, _open, _place, _progress, _text
+from ._commands import _config, _open, _place, _progress, _text, made_now
 from ._table import for_terminal
 
 if TYPE_CHECKING:
     from .collect import CollectPlan
     from .config import Config
+    from .history.anystore import AnyStore
 
 
 def add_collect(command: Callable[..., argparse.ArgumentParser], where: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def add_collect(command: Callable[..., argparse.ArgumentParser], where: argparse
 
 def run_collect(args: argparse.Namespace) -> int:
     """Ask AWS and store what it says; or say what would be asked."""
-    from .collect import collect, dry_run, iam_policy
+    from .collect import collect_into, dry_run, iam_policy
 
     config = _config(args)
     plan = _plan_of(args, config)
@@ -58,13 +59,20 @@ def run_collect(args: argparse.Namespace) -> int:
         lines = dry_run(plan)
         print(json.dumps(lines, indent=2) if args.json else for_terminal("\n".join(lines)))
         return 0
-    with _open(args, config, create=True, timeout_s=60.0) as store, _progress("collecting") as progress:
-        done = collect(store, plan, now=args.now, progress=progress, show_accounts=args.show_accounts)
+    made = []
+
+    def opened() -> AnyStore:
+        store = _open(args, config, create=True, timeout_s=60.0)
+        made.append(made_now(store))
+        return store
+
+    with _progress("collecting") as progress:
+        done = collect_into(opened, plan, args.now, progress, args.show_accounts)
     if args.json:
         print(json.dumps(done.to_dict(), indent=2))
     else:
         print(_text(done))
-        print(for_terminal(f"\nThe store is {_place(args, config)}."))
+        print(for_terminal(f"\nThe store is {_place(args, config)}{made[0]}."))
     return done.exit_code
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._commands import _columns, _config, _count, _fixed, _open, _place, _progress
+from ._commands import _columns, _config, _count, _fixed, _open, _place, _progress, made_now
 from ._table import for_terminal
 from .errors import InvalidInput, printable
 
@@ -67,13 +68,14 @@ def run_import(args: argparse.Namespace) -> int:
             changes = QuotaChanges(quotas, defaults, before, after)
             return Imported(None if args.dry_run else str(place), found, reports, changes, used)
 
+        made = made_now(store)
         done = store.attempt(imported, keep=lambda _: not args.dry_run)
     _say(args, done)
     if not args.json and not args.dry_run:
-        named = f" --store {place}" if args.store else ""
+        named = f" --store {shlex.quote(str(place))}" if args.store else ""
         lacking = "QUOTAS.csv" if done.reports else "USAGE.csv"
         following = "plan" if done.quotas.after and done.used else f"import {lacking}"
-        print(f"The store is {place}. Next: surgetank {following}{named}")
+        print(f"The store is {place}{made}. Next: surgetank {following}{named}")
     return 0
 
 

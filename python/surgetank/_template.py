@@ -4,7 +4,7 @@ TEMPLATE = """\
 # surgetank: what may fail, how much headroom to keep, and when to worry.
 # Quotas are named by patterns: "ec2", "ec2/L-1216C47A", "us-east-1/ec2/*".
 
-store = "surgetank.db"        # where usage and quotas are kept; relative to this file
+store = "surgetank.db"        # where usage and quotas are kept; relative to this file; or "dynamodb://PREFIX?region=REGION"
 
 # What may fail. "N-1": each Region fails alone, its load in equal shares over the others; "N-2": any two together.
 # "shipped": regional_dr (us-east-1 onto us-west-2) and traffic_spike (us-east-1, three times its load).

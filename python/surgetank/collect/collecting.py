@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from functools import partial
 from typing import TYPE_CHECKING
@@ -69,34 +70,49 @@ def collect(
     Adds, renames and scales; all else is left to the planner. A quota that an applied list does not hold, where it and
     the list of defaults came to their end, is at AWS's default, and its name says so.
     """
+    return collect_into(lambda: contextlib.nullcontext(store), plan, now, progress, show_accounts)
+
+
+def collect_into(
+    opened: Callable[[], contextlib.AbstractContextManager[AnyStore]], plan: CollectPlan | None, now: Instant | None,
+    progress: Progress | None, show_accounts: bool,
+) -> Collected:  # fmt: skip
+    """`collect` into a store that is opened, and maybe made, once it is known who asks for what."""
     plan = plan or CollectPlan()
     now_s = int(time.time()) if now is None else instant_s(now, "now")
     accounts = Accounts(plan)
     try:
-        gatherer = Gatherer(plan, accounts, now_s)
-        place = store.last_by_place()
-
-        def last(account: str, region: str) -> Mapping[QuotaKey, int]:
-            return place(account, (region, UNSTATED))
-
-        parts = [Part(account=one.account, region="", status="nothing", missing=(one,)) for one in accounts.left_out]
-        total = len(parts) + len(accounts.targets)
-        asked = []
-        for account, region in accounts.targets:
-            if gatherer.fresh(account, region, last):
-                parts.append(Part(account=account, region=region, status="fresh"))
-            else:
-                asked.append((account, region))
-        left = Counter(region for _, region in asked)
-        for found in _gathered(gatherer, asked, last):
-            parts.append(_store(store, found))
-            left[found.region] -= 1
-            if not left[found.region]:
-                gatherer.defaults.forget(found.region)
-            if progress:
-                progress(len(parts), total)
+        with opened() as store:
+            return _collected(store, plan, accounts, now_s, progress, show_accounts)
     finally:
         accounts.close()
+
+
+def _collected(
+    store: AnyStore, plan: CollectPlan, accounts: Accounts, now_s: int, progress: Progress | None, show_accounts: bool
+) -> Collected:
+    gatherer = Gatherer(plan, accounts, now_s)
+    place = store.last_by_place()
+
+    def last(account: str, region: str) -> Mapping[QuotaKey, int]:
+        return place(account, (region, UNSTATED))
+
+    parts = [Part(account=one.account, region="", status="nothing", missing=(one,)) for one in accounts.left_out]
+    total = len(parts) + len(accounts.targets)
+    asked = []
+    for account, region in accounts.targets:
+        if gatherer.fresh(account, region, last):
+            parts.append(Part(account=account, region=region, status="fresh"))
+        else:
+            asked.append((account, region))
+    left = Counter(region for _, region in asked)
+    for found in _gathered(gatherer, asked, last):
+        parts.append(_store(store, found))
+        left[found.region] -= 1
+        if not left[found.region]:
+            gatherer.defaults.forget(found.region)
+        if progress:
+            progress(len(parts), total)
     parts.sort(key=lambda part: (part.account, part.region))
     return Collected(tuple(parts), show_accounts, tuple(accounts.not_enabled))
 

@@ -60,7 +60,8 @@ def standing_text(found: list[dict[str, Any]]) -> str:
         lines += [f"  {service}: {quantity(amount)} found no room" for service, amount in one["unplaced"].items()]
         if one["lapsed"]:
             again = "replan" if "replan" in one["next"] else "activate"
-            lines.append(f"  the room it held has EXPIRED, and is anybody's; {again} it to claim it again")
+            lost = "the room it held has EXPIRED or was given back, and is anybody's"
+            lines.append(f"  {lost}; {again} it to claim it again")
         if one["next_step"]:
             lines.append(f"  the next step back is due {one['next_step']}")
         for event in one["events"]:

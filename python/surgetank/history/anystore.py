@@ -44,6 +44,10 @@ class AnyStore(Claims, Failovers, abc.ABC):
     Whoever takes a store takes this.
     """
 
+    def __repr__(self) -> str:
+        """Give where it is."""
+        return f"{type(self).__name__}({self.location!r})"
+
     def __enter__(self: _Self) -> _Self:
         """Use the store in a with block; it is closed at the end."""
         return self

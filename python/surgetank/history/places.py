@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._bridge import Duration
 from ..errors import StoreError, invalid
-from .dynamodb.address import Address
+from .dynamodb.address import SCHEME, Address
 
 if TYPE_CHECKING:
     from .anystore import AnyStore
@@ -20,6 +20,8 @@ def place_of(text: str, folder: Path | None = None) -> Place:
     """A place as it is written; a path is relative to ``folder``."""
     if Address.is_one(text):
         return Address.of(text)
+    if "://" in text or text.startswith("arn:"):
+        raise invalid("store", f"must be a path, or {SCHEME}://PREFIX?region=REGION", text)
     return Path(text) if folder is None else folder / text
 
 

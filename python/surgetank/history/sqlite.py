@@ -79,6 +79,8 @@ class Store(Upkeep, FailoverRows, AnyStore):
         """Open the file, check that it is a store, and bring an older one up to date."""
         if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str) or str(path) == ":memory:":
             raise invalid("path", "must be the path of a file", path)
+        if str(path).startswith("dynamodb:"):
+            raise invalid("path", "must be the path of a file; open_store and DynamoStore take addresses", path)
         self.path = Path(path)
         self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
         if not create:

@@ -53,4 +53,6 @@ class Address:
                 raise invalid("store", f"{rule}{nearest(name, ['region'])}", text)
         if len(names) > 1:
             raise invalid("store", f"{rule}, and one Region", text)
+        if options and not options[0][1]:
+            raise invalid("store", f"{rule}; the Region is empty", text)
         return Address(parts.netloc, dict(options).get("region", ""))

@@ -24,7 +24,10 @@ _U = TypeVar("_U")
 MOST_GOT, MOST_CHANGED, MOST_CHANGED_BYTES = 100, 100, 4_000_000
 ATTEMPTS = 8
 _WRITES = ("put_item", "delete_item", "transact_write_items")
-NOT_THERE = "there is none, or not all of its tables (surgetank import FILE makes one)"
+NOT_THERE = (
+    "there is none, or not all of its tables: check prefix, Region and account"
+    " (surgetank import FILE --store … makes one)"
+)
 WORKERS = 8
 CONNECT_S, READ_S = 5.0, 20.0
 #: Reasons for which a transaction is cancelled that pass when it is tried again, from what stands there then.

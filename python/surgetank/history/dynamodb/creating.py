@@ -17,10 +17,10 @@ STORE: Key = ("store", 0)
 WAIT_S = 300.0
 
 
-def create_tables(calls: Calls) -> None:
-    """Make what is not there yet, and wait until all of it can be used."""
+def create_tables(calls: Calls) -> bool:
+    """Make what is not there yet, and wait until all of it can be used; gives whether there was anything to make."""
     if _is_complete(calls):
-        return
+        return False
     for table in TABLES.values():
         _made(calls, table)
     deadline = time.monotonic() + WAIT_S
@@ -39,6 +39,7 @@ def create_tables(calls: Calls) -> None:
     work.put(Item("plans", STORE, {"schema": 1}))
     with suppress(Conflict):  # somebody else has written it
         work.commit()
+    return True
 
 
 def _is_complete(calls: Calls) -> bool:

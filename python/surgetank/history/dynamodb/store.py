@@ -92,13 +92,13 @@ class DynamoStore(FailoverItems, AnyStore):
         self._calls = Calls(self.address)
         self._of_thread = threading.local()
         self._closed = False
+        self.was_made = False  #: whether its tables were not there before
         try:
             if create:
-                create_tables(self._calls)
+                self.was_made = create_tables(self._calls)
             elif self._calls.get("plans", [STORE])[STORE].body is None:
-                raise StoreError(
-                    f"store {self.address}: is not complete: who made it was cut off; import into it again"
-                )
+                said = "is not complete: who made it was cut off, or lacked a right; import into it again"
+                raise StoreError(f"store {self.address}: {said}")
         except BaseException:
             self._calls.close()
             raise
