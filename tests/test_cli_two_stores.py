@@ -101,7 +101,7 @@ def test_import_show_and_check(both):
     both("show", "--json")
     both("show", "us-west-2/ec2/*", *NOW)
     both("explain", WEST, *NOW)
-    assert "6 series of usage, 120 days, 2,880 samples" in both("store", "check")
+    assert "6 series of usage, 120 days in all, 2,880 samples" in both("store", "check")
     assert both("store", "check", "--json")["imports"] == 2
     assert "would be removed" in both("store", "compact", "--keep", "5d")
     both("store", "compact", "--keep", "all", "--yes")

@@ -11,6 +11,7 @@ import pytest
 from clear import clear_error
 from reservation_stores import EAST, NOW, WEST, fill
 from surgetank import DynamoStore, StoreError
+from surgetank.history.dynamodb.tables import TABLES
 
 SECRET = "arn:aws:sts::123456789012:assumed-role/reader"
 
@@ -22,7 +23,7 @@ class Between(http.server.ThreadingHTTPServer):
 
     def __init__(self, endpoint):
         super().__init__(("127.0.0.1", 0), _Passing)
-        self.endpoint, self.instead, self.seen = endpoint, {}, []
+        self.endpoint, self.instead, self.seen, self.bodies = endpoint, {}, [], []
 
     @property
     def url(self):
@@ -39,6 +40,7 @@ class _Passing(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers["X-Amz-Target"].partition(".")[2]
         self.server.seen.append(operation)
+        self.server.bodies.append((operation, body))
         if operation in self.server.instead:
             status, answer = self.server.instead[operation]
             kind = "application/x-amz-json-1.0"
@@ -151,6 +153,68 @@ def test_an_answer_that_is_none_is_an_error_and_never_nothing(between, store, op
                 assert not said or "malformed response" in said
 
 
+def test_a_write_that_was_not_answered_is_not_believed(between, store, monkeypatch):
+    monkeypatch.setattr("surgetank.history.dynamodb.calls.ATTEMPTS", 1)
+    with DynamoStore("fleet", timeout_s=1) as again:
+        for answer in MALFORMED.values():
+            between.instead["TransactWriteItems"] = 200, answer
+            with clear_error(StoreError, "malformed response", "whether it was written is not known"):
+                again.reserve({EAST: 1}, now=NOW)
+    between.instead.clear()
+    assert store.reserved(at=NOW) == {EAST: 5.0, WEST: 5.0}
+
+
+def test_what_is_read_is_what_stands_there_and_what_is_written_has_a_token(between, store):
+    """Of tables, the item that was written last; only of indexes the one of a moment before."""
+    for call in calls(store):
+        call()
+    said = [(operation, json.loads(body)) for operation, body in between.bodies]
+    for operation, body in said:
+        if operation in ("Query", "Scan"):
+            assert body["ConsistentRead"] == ("IndexName" not in body)
+        if operation == "BatchGetItem":
+            assert all(one["ConsistentRead"] for one in body["RequestItems"].values())
+        if operation == "TransactWriteItems":
+            assert len(body["ClientRequestToken"]) == 32
+            conditions = [next(iter(one.values()))["ConditionExpression"] for one in body["TransactItems"]]
+            assert all(conditions)
+    assert {operation for operation, _ in said} >= {"Query", "Scan", "BatchGetItem", "TransactWriteItems"}
+
+
+def test_tables_that_are_made_keep_their_past(between):
+    with DynamoStore("other", create=True):
+        pass
+    kept = {
+        json.loads(body)["TableName"] for operation, body in between.bodies if operation == "UpdateContinuousBackups"
+    }
+    assert kept == {f"other-{name}" for name in TABLES}
+
+
+def test_another_programs_table_stays_as_it_is(between):
+    with DynamoStore("probe", create=True) as made:
+        client = made._calls._client
+        client.create_table(
+            TableName="shop-coordinations", KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}], BillingMode="PAY_PER_REQUEST",
+        )  # fmt: skip
+        with clear_error(StoreError, "shop-coordinations is another program's table", "its key is pk", "nothing was"):
+            DynamoStore("shop", create=True)
+        assert client.list_tables()["TableNames"].count("shop-usage") == 0
+        kept = client.describe_time_to_live(TableName="shop-coordinations")["TimeToLiveDescription"]
+        assert kept.get("TimeToLiveStatus") == "DISABLED"
+
+
+def test_keys_that_are_left_over_are_asked_again_with_pauses_and_not_for_ever(between, store, monkeypatch):
+    slept = []
+    monkeypatch.setattr("surgetank.history.dynamodb.calls.time.sleep", slept.append)
+    left = {"fleet-quotas": {"Keys": [{"id": {"S": "-/us-east-1/-/-"}}], "ConsistentRead": True}}
+    between.instead["BatchGetItem"] = 200, json.dumps({"Responses": {}, "UnprocessedKeys": left}).encode()
+    with clear_error(StoreError, "throttled", "try again"):
+        store.rooms([EAST], now=NOW)
+    assert len(slept) == 8
+    assert slept == sorted(slept)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [("AccessDeniedException", "access denied"), ("ItemCollectionSizeLimitExceededException", "refused")],
@@ -179,3 +243,11 @@ def test_who_is_always_second_is_told_so_in_the_end(between, store):
     with clear_error(StoreError, "others were first for 1 s; nothing was changed, try again"):
         store.reserve({EAST: 1}, now=NOW)
     assert between.seen.count("TransactWriteItems") > 3
+
+
+def test_a_check_that_may_not_read_is_an_error_and_no_damage(between, store):
+    between.instead["Scan"] = error("AccessDeniedException")
+    with clear_error(StoreError, "access denied"):
+        store.check()
+    between.instead.clear()
+    assert store.check().sound

@@ -14,7 +14,7 @@ from reservation_stores import EAST, NOW, WEST, fill
 from surgetank import DynamoStore, InvalidInput, QuotaKey, Store, StoreError, open_store
 from surgetank.history.dynamodb import usage
 from surgetank.history.dynamodb.address import Address
-from surgetank.history.dynamodb.items import MOST_BYTES, Item, packed, quota_id, quota_of, unpacked
+from surgetank.history.dynamodb.items import MOST_BYTES, Damaged, Item, packed, quota_id, quota_of, unpacked
 from surgetank.history.dynamodb.tables import TABLES, template
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -74,7 +74,7 @@ def test_a_day_of_samples_is_what_was_written(seconds, day, data):
                                   usage.pack(0, np.array([5]), np.array([-1.0])),
                                   usage.pack(0, np.array([5]), np.array([np.inf]))])  # fmt: skip
 def test_a_day_of_samples_that_nobody_wrote(body):
-    with clear_error(StoreError, "usage a 0: is damaged"):
+    with clear_error(Damaged, "usage a 0: is damaged"):
         usage.unpack(Item("usage", ("a", 0), body))
 
 

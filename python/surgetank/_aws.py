@@ -18,7 +18,8 @@ _RETRYABLE = {THROTTLED, TIMEOUT, UNREACHABLE, SERVICE, MALFORMED}
 _CODES = {
     DENIED: "AccessDenied AccessDeniedException UnauthorizedOperation Forbidden AuthorizationError",
     THROTTLED: "Throttling ThrottlingException TooManyRequestsException RequestLimitExceeded SlowDown "
-    "RequestThrottled RequestThrottledException LimitExceededException PriorRequestNotComplete",
+    "RequestThrottled RequestThrottledException LimitExceededException PriorRequestNotComplete "
+    "ProvisionedThroughputExceededException TransactionInProgressException",
     EXPIRED: "ExpiredToken ExpiredTokenException RequestExpired TokenRefreshRequired",
     CLOCK: "RequestTimeTooSkewed RequestInTheFuture",
     # Who we are was told before, so a Region that does not know the token is one that the account has not enabled.
@@ -87,8 +88,11 @@ def failure_of(error: Exception) -> Failure:
             return Failure(CLOCK, detail)  # else it says that the secret is wrong
         status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0
         return Failure(_REASON.get(code) or (SERVICE if status >= 500 else REFUSED), detail)
-    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError | boto.CredentialRetrievalError):
+    missing = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
+    if isinstance(error, (*missing, boto.ProfileNotFound)):
         return Failure(NO_CREDENTIALS, said)
+    if isinstance(error, boto.SSOError | boto.TokenRetrievalError):
+        return Failure(EXPIRED, said)
     if isinstance(error, boto.ReadTimeoutError | boto.ConnectTimeoutError):
         return Failure(TIMEOUT, said)
     if isinstance(error, boto.EndpointConnectionError | boto.ConnectionClosedError | boto.HTTPClientError):

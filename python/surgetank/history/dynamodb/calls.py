@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -87,8 +89,15 @@ class Calls:
     def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """One call; its answer."""
         with _Explained(self.address, operation in _WRITES):
+            if operation in _WRITES:
+                parameters["ReturnConsumedCapacity"] = "TOTAL"  # an answer that says nothing is then none
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
-            _require_whole(operation, answer)
+            # botocore takes what it cannot read for an answer that says nothing: it was written, or nothing is there.
+            kind = str(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("content-type", ""))
+            if "json" not in kind or not _is_whole(operation, answer):
+                raise CollectError(
+                    f"{kind or 'nothing'} that is no answer of DynamoDB", reason=MALFORMED, retryable=True
+                )
             return answer
 
     def name(self, table: str) -> str:
@@ -105,10 +114,15 @@ class Calls:
         name = self.name(table)
         asked = {name: {"Keys": [key_of(table, key) for key in keys], "ConsistentRead": True}}
         found: list[Item] = []
+        waits = [0.05 * 2**n * random.uniform(0.5, 1) for n in range(7, -1, -1)]  # twelve seconds in all
         while asked:
             answer = self.call("batch_get_item", RequestItems=asked)
             found += [self._unpacked(table, wire) for wire in answer.get("Responses", {}).get(name, ())]
-            asked = answer.get("UnprocessedKeys") or {}
+            asked = answer["UnprocessedKeys"]
+            if asked:
+                if not waits:
+                    raise StoreError(f"store {self.address}: throttled (keys are left over time and again); try again")
+                time.sleep(waits.pop())
         return found
 
     def together(self, places: Sequence[tuple[str, Key]]) -> list[Item]:
@@ -171,7 +185,7 @@ class Calls:
         try:
             yield
         except StoreError as error:
-            raise StoreError(f"store {self.address}: {error}") from error.__cause__
+            raise type(error)(f"store {self.address}: {error}") from error.__cause__
 
     def size_of(self, writes: Iterable[Write]) -> int:
         """How much a transaction of them would carry."""
@@ -190,15 +204,23 @@ class Calls:
         """All of them at once, or none; `Conflict` where something else stands there by now."""
         if not writes:
             return
-        if len(writes) == 1:
-            self._one(writes[0])
-            return
-        items = [{"Delete" if write.item.body is None else "Put": self._parameters(write)} for write in writes]
-        # With its token a call that is tried again, because its answer was lost, does nothing twice.
-        self.call("transact_write_items", TransactItems=items, ClientRequestToken=secrets.token_hex(16))
+        try:
+            if len(writes) == 1:
+                self.call("delete_item" if writes[0].item.body is None else "put_item", **self._parameters(writes[0]))
+                return
+            items = [{"Delete" if write.item.body is None else "Put": self._parameters(write)} for write in writes]
+            # With its token a call that is tried again, because its answer was lost, does nothing twice.
+            self.call("transact_write_items", TransactItems=items, ClientRequestToken=secrets.token_hex(16))
+        except Conflict as conflict:
+            if not (_was_repeated(conflict) and self._is_written(writes)):
+                raise
 
-    def _one(self, write: Write) -> None:
-        self.call("delete_item" if write.item.body is None else "put_item", **self._parameters(write))
+    def _is_written(self, writes: Sequence[Write]) -> bool:
+        """Whether it was done when it was called first, and only its answer lost: then what differs is our own."""
+        items = [write.item for write in writes if write.item.body is not None]
+        for item in sorted(items, key=lambda item: item.table != "audit")[:1]:  # lines of the trail are never changed
+            return self.get(item.table, [item.key])[item.key].version == item.version
+        return False
 
     def _parameters(self, write: Write) -> dict[str, Any]:
         item = write.item
@@ -221,11 +243,15 @@ class Calls:
                 self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="surgetank-dynamodb")
         running = [self._pool.submit(work, thing) for thing in things]
         try:
-            wait(running)  # all of them: nothing goes on in the background once this has failed
-        except BaseException:
+            wait(running, return_when=FIRST_EXCEPTION)
+        finally:  # nothing goes on in the background once this has failed
             for one in running:
                 one.cancel()
-            raise
+            wait(running)
+        # What was cancelled says nothing of why.
+        failed = next((error for one in running if not one.cancelled() and (error := one.exception())), None)
+        if failed is not None:
+            raise failed
         return [one.result() for one in running]
 
 
@@ -247,25 +273,29 @@ class _Explained:
         if isinstance(error, boto.ClientError) and isinstance(error.response, dict):
             code = str((error.response.get("Error") or {}).get("Code") or "")
             reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons") or ()} - {"None"}
-            if code in ("ConditionalCheckFailedException", "TransactionInProgressException") or reasons & _PASSING:
-                raise Conflict from error
-            if code == "TransactionConflictException":
+            if code in ("ConditionalCheckFailedException", "TransactionConflictException") or reasons & _PASSING:
                 raise Conflict from error
         raise StoreError(f"store {self._address}: {_said(code, error, self._writes)}") from error
 
 
-def _require_whole(operation: str, answer: Any) -> None:
-    """botocore makes an empty object of JSON that was cut off, or of a proxy's page: that must not count as none."""
-    whole = isinstance(answer, dict)
-    if whole and operation in ("query", "scan"):
+def _was_repeated(conflict: Conflict) -> bool:
+    """Whether botocore had called before."""
+    answer = getattr(conflict.__cause__, "response", None) or {}
+    return bool((answer.get("ResponseMetadata") or {}).get("RetryAttempts"))
+
+
+def _is_whole(operation: str, answer: dict[str, Any]) -> bool:
+    """Whether an answer says what it says in any case."""
+    if operation in ("query", "scan"):
         items = answer.get("Items")
-        whole = isinstance(items, list) and len(items) == answer.get("Count")
-    elif whole and operation == "batch_get_item":
+        return isinstance(items, list) and len(items) == answer.get("Count")
+    if operation == "batch_get_item":
         found = answer.get("Responses")
-        whole = isinstance(found, dict) and isinstance(answer.get("UnprocessedKeys"), dict)
-        whole = whole and all(isinstance(items, list) for items in answer["Responses"].values())
-    if not whole:
-        raise CollectError(f"{operation} must answer items", reason=MALFORMED)
+        lists = isinstance(found, dict) and all(isinstance(items, list) for items in found.values())
+        return lists and isinstance(answer.get("UnprocessedKeys"), dict)
+    if operation == "transact_get_items":
+        return isinstance(answer.get("Responses"), list)
+    return operation not in _WRITES or bool(answer.get("ConsumedCapacity"))
 
 
 def _said(code: str, error: Exception, writes: bool) -> str:
@@ -275,5 +305,6 @@ def _said(code: str, error: Exception, writes: bool) -> str:
     detail = without_accounts(failure.detail)
     again = ""
     if failure.retryable:
-        again = "; whether it was written is not known, and the same call can be repeated" if writes else "; try again"
+        unknown = "whether it was written is not known: look, or repeat what has a token or changes nothing twice"
+        again = f"; {unknown}" if writes else "; try again"
     return f"{failure.reason} ({detail}){again}"

@@ -21,19 +21,23 @@ def create_tables(calls: Calls) -> bool:
     """Make what is not there yet, and wait until all of it can be used; gives whether there was anything to make."""
     if _is_complete(calls):
         return False
+    found = {table.name: _described(calls, table) for table in TABLES.values()}
     for table in TABLES.values():
-        _made(calls, table)
+        _require_ours(calls, table, found[table.name])
+    for table in TABLES.values():
+        if not found[table.name]:
+            _made(calls, table)
     deadline = time.monotonic() + WAIT_S
     for table in TABLES.values():
-        while _status(calls, table) != "ACTIVE":
+        while _described(calls, table).get("TableStatus") != "ACTIVE":
             if time.monotonic() > deadline:
                 raise StoreError(f"store {calls.address}: its tables were not ready within {WAIT_S:g} s; try again")
             time.sleep(0.5)
     for table in TABLES.values():
-        _set(calls, "update_continuous_backups", table,
+        _set(calls, "update_continuous_backups", table, bool(found[table.name]),
              PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})  # fmt: skip
         if table.ttl:
-            _set(calls, "update_time_to_live", table,
+            _set(calls, "update_time_to_live", table, bool(found[table.name]),
                  TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl})  # fmt: skip
     work = Work(calls)
     work.put(Item("plans", STORE, {"schema": 1}))
@@ -59,7 +63,7 @@ def _made(calls: Calls, table: Table) -> None:
             raise
 
 
-def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
+def _set(calls: Calls, operation: str, table: Table, was_there: bool, **said: Any) -> None:
     """What a table is to keep; who made it with a template has said so there, and an emulator may know no backups."""
     deadline = time.monotonic() + WAIT_S
     while True:
@@ -72,6 +76,8 @@ def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
             already = any(word in str(error) for word in ("already", "modified multiple times"))
             if code == "UnknownOperationException" or (code == "ValidationException" and already):
                 return
+            if was_there and code == "AccessDeniedException":  # whoever made it had the right, and the template says it
+                return
             # A table that was just made has no backups yet that could be kept.
             if code not in ("ContinuousBackupsUnavailableException", "ResourceInUseException"):
                 raise
@@ -80,14 +86,23 @@ def _set(calls: Calls, operation: str, table: Table, **said: Any) -> None:
         time.sleep(0.5)
 
 
-def _status(calls: Calls, table: Table) -> str:
+def _described(calls: Calls, table: Table) -> dict[str, Any]:
+    """What DynamoDB says of a table; nothing where there is none."""
     try:
-        answer = calls.call("describe_table", TableName=calls.name(table.name))
+        found: dict[str, Any] = calls.call("describe_table", TableName=calls.name(table.name))["Table"]
+        return found
     except StoreError as error:
-        if _code(error) == "ResourceNotFoundException":  # it is being made, and not everybody knows yet
-            return "CREATING"
+        if _code(error) == "ResourceNotFoundException":
+            return {}
         raise
-    return str(answer["Table"].get("TableStatus"))
+
+
+def _require_ours(calls: Calls, table: Table, found: dict[str, Any]) -> None:
+    """Another program's table stays as it is."""
+    keys = tuple(one["AttributeName"] for one in found.get("KeySchema", ()))
+    if found and keys != table.keys:
+        said = f"{calls.name(table.name)} is another program's table (its key is {' and '.join(keys)})"
+        raise StoreError(f"store {calls.address}: {said}; nothing was changed, choose another prefix")
 
 
 def _code(error: StoreError) -> str:

@@ -58,7 +58,9 @@ def keep_plan(work: Work, body: Mapping[str, Any]) -> int:
     """Keep a plan, and what each quota requires by it; give its number."""
     at = int(np.datetime64(body["as_of"].removesuffix("Z"), "s").astype(np.int64))
     keep_s, name = int(time.time()) + REQUIRED_S, secrets.token_hex(8)
-    for order, row in enumerate(body.get("quotas", ())):
+    rows = body.get("quotas", ())
+    work.get("requirements", [(quota_id(QuotaKey(*(row[field] for field in KEY_FIELDS))), at) for row in rows])
+    for order, row in enumerate(rows):
         key = QuotaKey(*(row[field] for field in KEY_FIELDS))
         index: dict[str, str | int | float] = {}
         if key.region and row["utilization"] is not None:

@@ -16,11 +16,17 @@ from .tables import TABLES, TYPES
 VERSION = 1  # of what an item says
 #: DynamoDB takes items of 400 KB, names included.
 MOST_BYTES = 390_000
+#: Of the two parts of a key, as far as an index takes them.
+MOST_KEY_BYTES = (1024, 1024)
 #: Texts up to so many characters stay readable in a console; longer ones are compressed.
 READABLE = 8_192
 
 Key = tuple[str | int, ...]
 Wire = Mapping[str, Mapping[str, Any]]  # as DynamoDB has it: attribute → type → value
+
+
+class Damaged(StoreError):
+    """An item that is not what was written, or is of a newer version."""
 
 
 @dataclass(frozen=True)
@@ -57,27 +63,32 @@ def packed(item: Item) -> dict[str, dict[str, Any]]:
 
 
 def unpacked(table: str, wire: Wire) -> Item:
-    """Give back what `packed` took; StoreError where it is newer, or not what was written."""
+    """Give back what `packed` took; Damaged where it is newer, or not what was written."""
     names = TABLES[table].keys
     try:
         key: Any = tuple(int(wire[n]["N"]) if TYPES.get(n) == "N" else str(wire[n]["S"]) for n in names)
     except (KeyError, ValueError, TypeError, AttributeError):
-        raise StoreError(f"{table}: is damaged (an item without its key)") from None
+        raise Damaged(f"{table}: is damaged (an item without its key)") from None
     try:
         if int(wire["v"]["N"]) > VERSION:
             said = f"was written by a newer surgetank (version {int(wire['v']['N'])}, this one knows {VERSION})"
-            raise StoreError(f"{named(table, key)}: {said}; update this one")
+            raise Damaged(f"{named(table, key)}: {said}; update this one")
         if int(wire["sum"]["N"]) != _sum(table, wire):
             raise ValueError("not what was written")
         ttl = int(wire["ttl"]["N"]) if "ttl" in wire else 0
         version, at = wire["version"]["S"], int(wire["wrote"]["N"])
         return Item(table, key, _read(wire["body"]), ttl=ttl, version=version, at=at)
     except (KeyError, ValueError, TypeError, AttributeError, zlib.error) as error:
-        raise StoreError(f"{named(table, key)}: is damaged ({type(error).__name__}: {error})") from error
+        raise Damaged(f"{named(table, key)}: is damaged ({type(error).__name__}: {error})") from error
 
 
 def key_of(table: str, key: Key) -> dict[str, dict[str, Any]]:
     """A key as DynamoDB takes it."""
+    for part, most in zip(key, MOST_KEY_BYTES, strict=False):
+        if isinstance(part, str) and (size := len(part.encode())) > most:
+            raise invalid(
+                "name", f"must be at most {most:,} bytes in a store in DynamoDB", f"{part[:40]}…, {size:,} bytes"
+            )
     return {name: _value(name, part) for name, part in zip(TABLES[table].keys, key, strict=True)}
 
 
@@ -134,5 +145,9 @@ def _read(body: Mapping[str, Any]) -> Any:
 
 def _sum(table: str, wire: Wire) -> int:
     """Of what is read again; what indexes are made of follows from it."""
-    names = (*TABLES[table].keys, "body", "version", "wrote")
-    return zlib.crc32(repr([(name, *wire[name].items()) for name in names]).encode())
+    crc = 0
+    for name in (*TABLES[table].keys, "body", "version", "wrote", "ttl"):
+        for kind, value in wire.get(name, {}).items():
+            content = value if isinstance(value, bytes) else str(value).encode()
+            crc = zlib.crc32(f"{name} {kind} {len(content)} ".encode() + content, crc)
+    return crc

@@ -11,7 +11,10 @@ import numpy as np
 from ..._table import for_json
 from ..keys import Quota, QuotaKey
 from ..samples import Ints
-from .items import Item, quota_of
+from .items import Item, Key, quota_of
+
+#: What of all samples was looked at together: an item of the plans.
+SPAN: Key = ("span", 0)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from .calls import MOST_CHANGED, Calls
 from .creating import STORE, create_tables
 from .documents import keep, keep_plan, kept, rows_of
 from .items import VERSION, Item, Key, quota_id
-from .meta import Meta, step_of
+from .meta import SPAN, Meta, step_of
 from .moves import FailoverItems
 from .upkeep import RE_READ, check_items, compact_items
 
@@ -44,7 +44,6 @@ from .upkeep import RE_READ, check_items, compact_items
 TIMEOUT_S = 30.0
 #: Of an import, so many quotas and days at a time: what is killed has lost no more.
 CHUNK = 400
-SPAN: Key = ("span", 0)
 SCENARIOS: Key = ("scenarios", 0)
 
 

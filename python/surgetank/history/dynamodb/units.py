@@ -48,13 +48,12 @@ class Units:
                 self._work.back(mark)
                 raise
             return
-        try:
-            with self._begun() as work:
-                yield
+        with self._begun() as work:
+            yield
+            try:
                 work.commit()
-        except Conflict:
-            said = "somebody else was first; nothing was changed, try again"
-            raise StoreError(f"store {self.address}: {said}") from None
+            except Conflict:
+                raise StoreError(f"store {self.address}: somebody else was first; {_left(work)}") from None
 
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
         """Do something in one transaction, from its beginning again where another process was first."""
@@ -85,7 +84,7 @@ class Units:
             except Conflict:
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
-                    said = f"others were first for {self._timeout_s:g} s; nothing was changed, try again"
+                    said = f"others were first for {self._timeout_s:g} s; {_left(unit)}"
                     raise StoreError(f"store {self.address}: {said}") from None
             time.sleep(min(left_s, random.uniform(0, most_s)))
             most_s = min(LONGEST_WAIT_S, 1.5 * most_s)
@@ -117,3 +116,10 @@ class Units:
     def _require_open(self) -> None:
         if self._closed:
             raise StoreError(f"store {self.address}: is closed")
+
+
+def _left(work: Work) -> str:
+    """What is to be said of a unit of work that could not be ended."""
+    return (
+        "a part of it was written, and the same again completes it" if work.partly else "nothing was changed, try again"
+    )

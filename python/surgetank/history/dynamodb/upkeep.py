@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ...errors import InvalidInput, StoreError
+from ...errors import InvalidInput
 from ...scenario import Scenario
 from ..reservations import STATES, Reservation
 from ..samples import instant
@@ -22,14 +22,15 @@ from ..upkeep import Compaction
 from . import usage
 from .book import held_in, ledger_of, line_of, reservations_of
 from .calls import Calls, Conflict, Write
-from .items import VERSION, Item, Key, named, size_of, unpacked
-from .meta import Meta
+from .items import VERSION, Damaged, Item, Key, named, size_of, unpacked
+from .meta import SPAN, Meta
 from .tables import TABLES
+from .work import Work
 
 #: So often what is read item by item is read again, until it is of one moment.
 RE_READ = 10
 #: What reading an item raises that says something nobody could have written.
-_WRONG = (StoreError, InvalidInput, KeyError, TypeError, ValueError, AttributeError, IndexError)
+_WRONG = (Damaged, InvalidInput, KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 class _Checked:
@@ -46,7 +47,7 @@ class _Checked:
                 self.bytes += size_of(wire)
                 try:
                     self._add(unpacked(table, wire))
-                except StoreError as error:
+                except Damaged as error:
                     self.wrong(table, str(error).partition(": ")[2] or str(error), str(error).partition(":")[0])
 
     def _add(self, item: Item) -> None:
@@ -217,8 +218,10 @@ def compact_items(calls: Calls, keep_s: float | None, remove: bool) -> Compactio
         bytes_after=sizes["usage"],
         kept_in="table of usage",
     )
-    if older and remove:
+    if older and remove and first is not None:
         _removed(calls, older)
+        with suppress(Conflict):  # somebody imports: the next import looks for itself
+            _shortened(calls, [meta for meta in metas if meta.item.key[0] in lose], first * DAY_S, kept)
         after = sum(size_of(wire) for wire in calls.raw("usage"))
         made = Compaction(**{**vars(made), "bytes_after": after})
     return made
@@ -230,3 +233,18 @@ def _removed(calls: Calls, older: Iterable[Item]) -> None:
             calls.write([Write(Item("usage", item.key), item.version)])
 
     calls.each(gone, older)
+
+
+def _shortened(calls: Calls, metas: Iterable[Meta], first_s: int, kept: Container[object]) -> None:
+    """Note of quotas since when they have samples now, and that the span of all is to be looked at again."""
+    work = Work(calls)
+    for meta in metas:
+        there = meta.item.key[0] in kept
+        begins = max(first_s, meta.first_s if meta.first_s is not None else first_s)
+        ends = {"first_s": begins} if there else {"first_s": None, "last_s": None}
+        work.get("quotas", [meta.item.key])
+        work.seen[meta.item.place] = meta.item  # as it was when the days were counted
+        work.put(replace(meta, **ends).to_item(meta.born), bulk=0)
+    if work.one("plans", SPAN).body is not None:
+        work.put(Item("plans", SPAN))
+    work.commit()

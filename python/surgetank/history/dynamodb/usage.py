@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._bridge import Floats
-from ...errors import StoreError, invalid
+from ...errors import invalid
 from ..days import merged_days
 from ..report import SeriesReport
 from ..samples import Ints
 from ..schema import DAY_S
-from .items import Item, named
+from .items import Damaged, Item, named
 from .work import Work
 
 Day = tuple[Ints, Floats]
@@ -26,7 +26,7 @@ def pack(day: int, time_s: Ints, value: Floats) -> bytes:
 
 
 def unpack(item: Item) -> Day:
-    """Give back what `pack` took; StoreError where it is not that."""
+    """Give back what `pack` took; Damaged where it is not that."""
     try:
         content = zlib.decompress(item.body)
         count, rest = divmod(len(content), 12)
@@ -39,7 +39,7 @@ def unpack(item: Item) -> Day:
             raise ValueError("usage must be finite and 0 or more")
         return second + int(item.key[1]) * DAY_S, value
     except (zlib.error, TypeError, ValueError) as error:
-        raise StoreError(f"{named(item.table, item.key)}: is damaged ({error})") from error
+        raise Damaged(f"{named(item.table, item.key)}: is damaged ({error})") from error
 
 
 def require_sound(value: Floats) -> None:

@@ -35,6 +35,7 @@ class Work:
     _scanned: set[tuple[str, str]] = field(default_factory=set)
     _new: dict[Place, Item] = field(default_factory=dict)  # as it will be
     _into: Writes | None = None
+    partly: bool = False  #: a part was written, and not all
     _last: int = 0
 
     # Reading.
@@ -153,6 +154,7 @@ class Work:
             self.calls.write(list(whole.values()))
             return
         self._require_possible()
+        self.partly = True
         together: list[Writes] = []
         for group in self.apart:
             if together and not self._fits(_joined([*together, group])):
