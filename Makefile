@@ -64,12 +64,12 @@ notebooks: $(VENV)/.check
 	$(BIN)/pytest --nbmake --nbmake-timeout=300 -W default notebooks
 
 # Kills and flipped bits at other places than in `make test`, and more of them: 200 imports of a million rows, 40,000
-# calls of processes that reserve.
+# calls of processes that reserve, and 20,000 of them in DynamoDB.
 faults: $(VENV)/.test
 	SURGETANK_FAULTS=20 $(BIN)/pytest -n auto tests/test_store_faults.py tests/test_store_files.py \
 	  tests/test_store_processes.py tests/test_import_killed.py tests/test_reservations_killed.py \
 	  tests/test_reservations_machine.py tests/test_reservations_damage.py tests/test_collect_resume.py \
-	  tests/test_collect_large.py
+	  tests/test_collect_large.py tests/test_dynamodb_between.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python bench/_page.py --write

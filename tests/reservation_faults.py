@@ -1,26 +1,23 @@
 """Processes that reserve, and are killed as they do: run in a process of its own, whose children they are.
 
-``python reservation_faults.py FOLDER OPERATIONS SEED [FAULT]`` lets eight work on a store, each by its own clock, until
-so many calls were answered; kills one after the other at random moments, and starts it again. Each notes what it is
-about to do before a call, and the answer after it. Says what is wrong, and how long calls took. With a FAULT that is
-planted something must be.
+``python reservation_faults.py KIND FOLDER OPERATIONS SEED [FAULT]`` lets eight work on a store of that kind (see
+`reservation_places`), each by its own clock, until so many calls were answered; kills one after the other at random
+moments, and starts it again. Each notes what it is about to do before a call, and the answer after it. Says what is
+wrong, and how long calls took. With a FAULT that is planted something must be.
 """
 
 import json
 import math
 import os
 import random
-import secrets
 import signal
 import sys
 import time
 from pathlib import Path
 
+from reservation_places import PLACES
 from reservation_trail import verify
-from surgetank import History, QuotaKey, Store, StoreError
-from surgetank.history import claiming, claims, opening
-from surgetank.history.ledger import Ledger
-from surgetank.history.room import Room
+from surgetank import History, QuotaKey, StoreError
 
 START = 1767225600
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1", "ap-south-1")
@@ -30,8 +27,8 @@ USED = (60.0, 30.1, 0.1, 0.0)
 WORKERS = 8
 
 
-def make(path):
-    with Store(path, create=True) as store:
+def make(place):
+    with place.open(create=True) as store:
         for service in SERVICES:
             world = History.from_array([list(USED)] * 2, start=START - 600, step_s=300, regions=REGIONS,
                                        service_code=service, quota=QUOTA)  # fmt: skip
@@ -55,8 +52,9 @@ class Worker:
         self.retry = asked[-1] if asked and asked[-1]["n"] not in answered and asked[-1].get("token") else None
         self.mine = [line["said"]["name"] for line in noted if line.get("said", {}).get("granted")][-30:]
 
-    def work(self, path, stop):
-        with Store(path, timeout_s=60) as store, self.log.open("ab", buffering=0) as log:
+    def work(self, place, stop):
+        place.clock(self.skew)
+        with place.open(timeout_s=60) as store, self.log.open("ab", buffering=0) as log:
             while not stop.exists():
                 asked = self.next()
                 log.write(f"{json.dumps(asked)}\n".encode())
@@ -79,7 +77,7 @@ class Worker:
             "why": f"{self.name}:{self.n}",
             "now": START + 20 * self.n + self.skew + rng.randrange(40),
         }
-        if self.retry or (self.mine and rng.random() < 0.02):
+        if self.retry or (self.mine and rng.random() < 0.05):
             again, self.retry = self.retry or self.again, None
             if again:
                 return {**again, **asked}
@@ -147,51 +145,18 @@ def whole_lines(path):
     return content[: content.rfind(b"\n") + 1].splitlines()
 
 
-def plant(fault, rng):
-    """Make a mistake on purpose, in this process alone."""
-    save, request = Ledger.save, claims.request
-
-    def half(self, changes, action, name, now_s, words):
-        if action == "reserve" and len(changes) > 1 and rng.random() < 0.1:
-            save(self, changes[:1], action, name, now_s, words)
-            self.db.execute("COMMIT")
-            os.kill(os.getpid(), signal.SIGKILL)
-        save(self, changes, action, name, now_s, words)
-
-    def silent(self, changes, action, name, now_s, words):
-        if action == "release" and rng.random() < 0.3:
-            self = type(self)(self.db, self.key_id)
-            object.__setattr__(self, "note", lambda *said: None)
-        save(self, changes, action, name, now_s, words)
-
-    class Lost(opening.sqlite3.Connection):
-        def execute(self, sql, *values):
-            return super().execute("ROLLBACK" if sql == "COMMIT" and rng.random() < 0.05 else sql, *values)
-
-    if fault == "oversell":
-        Room.holds = lambda self, amount: True
-    elif fault == "half":
-        Ledger.save = half
-    elif fault == "silent":
-        Ledger.save = silent
-    elif fault == "revived":
-        claims.note_overdue = claiming.note_overdue = lambda book, now_s: []
-    elif fault == "twice":
-        claims.request = lambda amounts, **how: request(amounts, **how | {"token": secrets.token_hex(8)})
-    elif fault == "lost":
-        connect = opening.sqlite3.connect
-        opening.sqlite3.connect = lambda *given, **how: connect(*given, **how | {"factory": Lost})
-    elif fault:
-        raise ValueError(fault)
+def answers(folder):
+    """How many calls were answered."""
+    return sum(b'"said"' in line for n in range(WORKERS) for line in whole_lines(folder / f"{n}.log"))
 
 
-def start(folder, number, seed, fault):
+def start(place, folder, number, seed, fault):
     """Fork a worker; what it raises is a line of its log."""
     child = os.fork()
     if not child:
         try:
-            plant(fault, random.Random(seed))
-            Worker(folder, number, seed).work(folder / "fleet.db", folder / "stop")
+            place.plant(fault, random.Random(seed))
+            Worker(folder, number, seed).work(place, folder / "stop")
         except BaseException as error:
             with (folder / f"{number}.log").open("ab") as log:
                 log.write(f"{json.dumps({'n': -1, 'said': {'error': repr(error)}})}\n".encode())
@@ -199,30 +164,46 @@ def start(folder, number, seed, fault):
     return child
 
 
-def run(folder, operations, seed, fault=""):
+def kill(children, numbers):
+    """End workers, wherever they are in a call."""
+    for n in numbers:
+        os.kill(children[n], signal.SIGKILL)
+    for n in numbers:
+        os.waitpid(children[n], 0)
+
+
+def run(kind, folder, operations, seed, fault=""):
     """Let them work, kill them, and check; gives what is to be told."""
-    rng = random.Random(seed)
-    make(folder / "fleet.db")
+    rng, place = random.Random(seed), PLACES[kind](folder)
+    make(place)
     started = time.monotonic()
-    children = {n: start(folder, n, rng.random(), fault) for n in range(WORKERS)}
-    kills = checks = 0
+    children = {n: start(place, folder, n, rng.random(), fault) for n in range(WORKERS)}
+    kills = checks = answered = rounds = 0
     wrong = []
-    answered = 0
     while (answered < operations or kills < operations // 30) and not wrong:
+        upto = answers(folder) + rng.randint(0, place.calls_between)
+        until = time.monotonic() + 10
+        while answers(folder) < upto and time.monotonic() < until:
+            time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.05))
-        victim = rng.randrange(WORKERS)
-        os.kill(children[victim], signal.SIGKILL)
-        os.waitpid(children[victim], 0)
-        children[victim] = start(folder, victim, rng.random(), fault)
-        kills += 1
-        if kills % 10 == 0:
-            wrong, checks = checked(folder), checks + 1
-            answered = sum(b'"said"' in line for n in range(WORKERS) for line in whole_lines(folder / f"{n}.log"))
+        rounds += 1
+        check = rounds % (4 if fault and place.at_rest else 10) == 0
+        victims = range(WORKERS) if check and place.at_rest else [rng.randrange(WORKERS)]
+        kill(children, victims)
+        kills += len(victims)
+        if check and place.at_rest:
+            wrong, checks = checked(place, folder), checks + 1
+        for n in victims:
+            children[n] = start(place, folder, n, rng.random(), fault)
+        if check and not place.at_rest:
+            wrong, checks = checked(place, folder), checks + 1
+        if check:
+            answered = answers(folder)
     (folder / "stop").touch()
     for child in children.values():
         os.waitpid(child, 0)
     took = time.monotonic() - started
-    wrong = wrong or checked(folder, done=True)
+    wrong = wrong or checked(place, folder, done=True)
     lines = [json.loads(line) for n in range(WORKERS) for line in whole_lines(folder / f"{n}.log")]
     times = sorted(line["took_s"] for line in lines if "took_s" in line)
     counts = {}
@@ -239,14 +220,14 @@ def run(folder, operations, seed, fault=""):
     }  # fmt: skip
 
 
-def checked(folder, done=False):
+def checked(place, folder, done=False):
     """In a process of its own, which has no lock to lose: what is wrong with the store by now."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
         try:
             logs = [[json.loads(line) for line in whole_lines(folder / f"{n}.log")] for n in range(WORKERS)]
-            wrong = verify(folder / "fleet.db", logs, limits(), done)
+            wrong = verify(place, logs, limits(), done)
         except BaseException as error:
             wrong = [repr(error)]
         os.write(write, json.dumps([str(one)[:300] for one in wrong[:50]]).encode())
@@ -264,5 +245,5 @@ def limits():
 
 
 if __name__ == "__main__":
-    place, count, chosen, *planted = sys.argv[1:]
-    print(json.dumps(run(Path(place), int(count), int(chosen), *planted)))
+    kind, where, count, chosen, *planted = sys.argv[1:]
+    print(json.dumps(run(kind, Path(where), int(count), int(chosen), *planted)))

@@ -1,27 +1,7 @@
 """What must hold of a store's reservations whatever happened to who made them: read without any code of ours."""
 
-import contextlib
-import json
-import sqlite3
 from fractions import Fraction
 from itertools import pairwise
-
-from surgetank.history.soundness import check_store
-
-
-def snapshot(path):
-    """Rows, coordinations and the audit trail of one moment."""
-    with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as db:
-        db.execute("BEGIN")
-        rows = db.execute(
-            "SELECT coordination, service_code, region, amount, status, expires FROM reservation"
-            " JOIN quota_key ON id = key_id"
-        ).fetchall()
-        names = [row[0] for row in db.execute("SELECT id FROM coordination")]
-        lines = db.execute("SELECT id, action, coordination, why, body FROM audit ORDER BY id").fetchall()
-    held = {(name, (service, region)): rest for name, service, region, *rest in rows}
-    trail = [(number, action, name, why, json.loads(body)) for number, action, name, why, body in lines]
-    return held, names, trail
 
 
 def replay(trail, limits):
@@ -52,10 +32,11 @@ def replay(trail, limits):
     return state, wrong
 
 
-def verify(path, logs, limits, done):
+def verify(place, logs, limits, done):
     """All that is wrong. The logs are read before the store: what was answered by then must be in it."""
-    held, names, trail = snapshot(path)
-    state, wrong = replay(trail, limits)
+    held, names, trail, wrong = place.snapshot()
+    state, unlike = replay(trail, limits)
+    wrong += unlike
     different = [name for name in {**held, **state} if held.get(name) != state.get(name)]
     if different:
         wrong.append(f"the trail does not come to the rows of {different[:3]}")
@@ -63,7 +44,7 @@ def verify(path, logs, limits, done):
         wrong.append(f"coordinations without rows, or the other way round: {set(names) ^ {n for n, _ in held}}")
     wrong += told(trail, logs)
     if done:
-        check = check_store(path, 60)
+        check = place.check()
         wrong += [] if check.sound else [str(check)]
     return wrong
 
