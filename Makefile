@@ -65,7 +65,7 @@ notebooks: $(VENV)/.check
 
 # Kills and flipped bits at other places than in `make test`, and more of them: 200 imports of a million rows, 40,000
 # calls of processes that reserve, and 20,000 of them in DynamoDB.
-faults: $(VENV)/.test
+faults: $(VENV)/.test build/dynamodb/.there
 	SURGETANK_FAULTS=20 $(BIN)/pytest -n auto tests/test_store_faults.py tests/test_store_files.py \
 	  tests/test_store_processes.py tests/test_import_killed.py tests/test_reservations_killed.py \
 	  tests/test_reservations_machine.py tests/test_reservations_damage.py tests/test_collect_resume.py \
