@@ -60,7 +60,7 @@ class ItemBook:
 
     def of(self, name: str) -> list[Reservation]:
         """Everything that a coordination holds or held; nothing where there is none of that name."""
-        return sorted(reservations_of(self._claim(name)), key=_age)
+        return reservations_of(self._claim(name))
 
     def read(self, which: Which, at_s: int = 0) -> list[Reservation]:
         """Reservations of all coordinations, oldest first."""
@@ -74,7 +74,8 @@ class ItemBook:
             found = [r for r in found if r.status != "active" and r.purge_s <= at_s]
         if which == "then":
             found = [r for r in found if r.held_at(at_s)]
-        return sorted(found, key=_age)
+        # What was claimed together by name, since ledgers are found in any order.
+        return sorted(found, key=lambda r: (r.created_s, r.coordination, r.key))
 
     def save(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
         """Write what became of reservations of a coordination, and one line of the audit trail about it."""
@@ -193,11 +194,6 @@ class ItemBook:
 def ledger_of(key: QuotaKey) -> str:
     """The ledger in which a quota stands."""
     return id_of(key.account, key.region)
-
-
-def _age(r: Reservation) -> tuple[int, str, QuotaKey]:
-    """Oldest first; what was claimed together by name, since ledgers are found in any order."""
-    return r.created_s, r.coordination, r.key
 
 
 def _row(r: Reservation) -> list[Any]:
