@@ -69,7 +69,7 @@ faults: $(VENV)/.test build/dynamodb/.there
 	SURGETANK_FAULTS=20 $(BIN)/pytest -n auto tests/test_store_faults.py tests/test_store_files.py \
 	  tests/test_store_processes.py tests/test_import_killed.py tests/test_reservations_killed.py \
 	  tests/test_reservations_machine.py tests/test_reservations_damage.py tests/test_collect_resume.py \
-	  tests/test_collect_large.py tests/test_dynamodb_between.py
+	  tests/test_collect_large.py tests/test_dynamodb_between.py tests/test_store_twin.py tests/test_dynamodb_killed.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python bench/_page.py --write
