@@ -12,7 +12,8 @@ from surgetank.collect import CollectPlan, collect, dry_run, iam_policy
 from surgetank.collect.accounts import Accounts
 from test_cli import here, run
 from test_cli_collect import AT
-from test_collect import NOW, held, reach, small, store
+from test_collect import NOW, held, reach, small
+from test_collect import a_file as store
 
 __all__ = ["here", "reach", "run", "store"]  # fixtures
 

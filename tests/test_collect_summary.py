@@ -12,9 +12,9 @@ from surgetank.collect.gathering import Gathered
 from surgetank.collect.metrics import Metric, Query, _batches, window
 from surgetank.collect.quotas import Defaults
 from surgetank.collect.result import MOST_ROWS, Part
-from test_collect import HOUR, NOW, held, reach, small, store
+from test_collect import HOUR, NOW, held, opened, reach, small, store
 
-__all__ = ["reach", "store"]  # fixtures
+__all__ = ["opened", "reach", "store"]  # fixtures
 
 
 def parts(accounts, regions, services=3, codes=4):
