@@ -35,6 +35,7 @@ class Between(http.server.ThreadingHTTPServer):
 
 class _Passing(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits for an acknowledgement
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))

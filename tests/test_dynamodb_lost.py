@@ -86,7 +86,7 @@ def test_what_does_not_pass_is_one_error_and_the_same_call_may_be_repeated(proxy
     done = "after" in fault
     asked = {"coordination": "c", "token": "t", "now": NOW, **HELD}
     proxy.always[WRITE] = fault
-    with clear_error(StoreError, "fleet", "whether it was written is not known, and the same call can be repeated"):
+    with clear_error(StoreError, "fleet", "whether it was written is not known: look, or repeat"):
         store.reserve({EAST: 40, WEST: 1}, **asked)
     assert len(written(proxy)) == (1 if "garbage" in fault else ATTEMPTS)
     proxy.always.clear()

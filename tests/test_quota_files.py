@@ -108,7 +108,7 @@ def test_the_command_says_what_changed(here, run):
     for dry in (["--dry-run"], []):
         out = run("import", "b.json", *dry)[1]
         assert "b.json: 2 quotas, 1 new, 1 changed, 2 of them without usage" in out
-        assert "  111111111111 us-east-1 ec2/L-1: 100 → 150" in out
+        assert "  …1111 us-east-1 ec2/L-1: 100 → 150" in out
     body = json.loads(run("import", "a.json", "--json")[1])
     assert body["quotas_changed"] == [{"quota": "111111111111 us-east-1 ec2/L-1", "before": 150.0, "after": 100.0}]
 
