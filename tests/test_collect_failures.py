@@ -125,56 +125,56 @@ def test_points_before_an_error_are_kept_and_the_next_run_goes_on_there(store, r
     assert int(asked[0].timestamp()) == list(wanted)[7] - 3 * 300  # the last one, and a little before
 
 
-def test_a_role_that_may_not_be_assumed(store, reach):
+def test_a_role_that_may_not_be_assumed(a_file, reach):
     one, other = accounts(2)
     fault = when(
         lambda c: c.operation == "AssumeRole" and one in c.parameters["RoleArn"], lambda: Refusal("AccessDenied")
     )
     with reach(FakeAws(World(), fault=fault)) as fake:
-        done = collect(store, small(accounts=(one, other), role="reader", regions=REGIONS[:2]), now=NOW)
+        done = collect(a_file, small(accounts=(one, other), role="reader", regions=REGIONS[:2]), now=NOW)
     assert said_of(done) == {(one, region, "", ""): ("access denied", False) for region in REGIONS[:2]}
     assert sum(call.operation == "AssumeRole" for call in fake.calls) == 2  # once is enough to know
-    assert {key.account for key in held(store)} == {other}
+    assert {key.account for key in held(a_file)} == {other}
 
 
-def test_an_organization_with_a_suspended_account(store, reach):
+def test_an_organization_with_a_suspended_account(a_file, reach):
     ids = accounts(9)
     listed = tuple((account, "SUSPENDED" if account == ids[4] else "ACTIVE") for account in ids)
     with reach(FakeAws(World(own=ids[0], listed=listed))) as fake:
-        done = collect(store, small(accounts=("organization",), role="reader", watch=("rds",)), now=NOW)
+        done = collect(a_file, small(accounts=("organization",), role="reader", watch=("rds",)), now=NOW)
     assert fake.broken == []
     assert [(m.account, m.detail) for m in done.missing] == [(ids[4], "the account is SUSPENDED")]
-    assert {key.account for key in held(store)} == set(ids) - {ids[4]}
+    assert {key.account for key in held(a_file)} == set(ids) - {ids[4]}
     assert sum(call.operation == "AssumeRole" for call in fake.calls) == 7  # not into its own
 
 
-def test_without_credentials_there_is_one_error(store, reach, monkeypatch):
+def test_without_credentials_there_is_one_error(a_file, reach, monkeypatch):
     with reach(FakeAws(World())) as fake:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.delenv(name)
         with pytest.raises(CollectError) as caught:
-            collect(store, small(), now=NOW)
+            collect(a_file, small(), now=NOW)
     assert isinstance(caught.value, SurgetankError)
     assert (caught.value.reason, caught.value.service, caught.value.region) == ("no credentials", "sts", "us-east-1")
     assert fake.calls == []
 
 
-def test_expired_credentials_are_one_error_without_account_ids(store, reach):
+def test_expired_credentials_are_one_error_without_account_ids(a_file, reach):
     said = f"The security token included in the request is expired: arn:aws:iam::{OWN}:user/u AKIAABCDEFGHIJKLMNOP"
     fault = when(lambda c: True, lambda: Refusal("ExpiredToken", said))
     with reach(FakeAws(World(), fault=fault)), pytest.raises(CollectError, match="expired credentials") as caught:
-        collect(store, small(), now=NOW)
+        collect(a_file, small(), now=NOW)
     assert OWN not in str(caught.value)
     assert "ABCDEFGHIJ" not in str(caught.value)
     assert not caught.value.retryable
 
 
-def test_what_is_wrong_is_said_before_anything_is_asked(store, reach):
+def test_what_is_wrong_is_said_before_anything_is_asked(a_file, reach):
     with reach(FakeAws(World())) as fake:
         with pytest.raises(InvalidInput, match="regions: must be Regions that this version of botocore knows"):
-            collect(store, small(regions=("us-esat-1",)), now=NOW)
+            collect(a_file, small(regions=("us-esat-1",)), now=NOW)
         with pytest.raises(InvalidInput, match="role: must be given for accounts other than"):
-            collect(store, small(accounts=accounts(2)), now=NOW)
+            collect(a_file, small(accounts=accounts(2)), now=NOW)
     assert {call.operation for call in fake.calls} == {"GetCallerIdentity"}
 
 

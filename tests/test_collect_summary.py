@@ -12,9 +12,9 @@ from surgetank.collect.gathering import Gathered
 from surgetank.collect.metrics import Metric, Query, _batches, window
 from surgetank.collect.quotas import Defaults
 from surgetank.collect.result import MOST_ROWS, Part
-from test_collect import HOUR, NOW, held, opened, reach, small, store
+from test_collect import HOUR, NOW, a_file, held, opened, reach, small, store
 
-__all__ = ["opened", "reach", "store"]  # fixtures
+__all__ = ["a_file", "opened", "reach", "store"]  # fixtures
 
 
 def parts(accounts, regions, services=3, codes=4):
@@ -92,13 +92,13 @@ def test_no_more_parts_are_held_than_are_at_work_and_a_few():
     assert sorted(found) == [account for account, _ in targets]
 
 
-def test_defaults_of_a_region_that_is_done_are_not_kept(store, reach, monkeypatch):
+def test_defaults_of_a_region_that_is_done_are_not_kept(a_file, reach, monkeypatch):
     kept = []
     forget = Defaults.forget
     monkeypatch.setattr(Defaults, "forget", lambda self, region: (forget(self, region), kept.append(dict(self._known))))
     regions = ("us-east-1", "eu-west-1", "us-west-2")
     with reach(FakeAws(World())) as fake:
-        collect(store, small(regions=regions, workers=1, watch=("rds",)), now=NOW)
+        collect(a_file, small(regions=regions, workers=1, watch=("rds",)), now=NOW)
     assert [{region for region, _ in known} & set(regions[:n]) for n, known in enumerate(kept, 1)] == [set()] * 3
     assert sum(call.operation == "ListAWSDefaultServiceQuotas" for call in fake.calls) == 3
 

@@ -55,7 +55,7 @@ def test_the_store_is_sound_and_the_rest_comes_with_the_next_import(opened, monk
         samples = store.samples()
         whole = {key: [list(one) for one in samples.series(n)] for n, key in enumerate(samples.keys)}
     assert len(done) > DAYS * QUOTAS
-    for n in sorted({round(k * len(done) / (4 + 4 * FAULTS)) for k in range(1, 4 + 4 * FAULTS)} | {len(done) - 3}):
+    for n in sorted({round(k * len(done) / (2 + 2 * FAULTS)) for k in range(1, 2 + 2 * FAULTS)} | {len(done) - 3}):
         with opened(f"fleet{n}") as store, opened(f"fleet{n}") as other:
             with monkeypatch.context() as dying:
                 dying_after(dying, n)
