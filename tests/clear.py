@@ -4,6 +4,8 @@ import contextlib
 
 import pytest
 
+from surgetank import StoreError
+
 
 @contextlib.contextmanager
 def clear_error(kind, *words):
@@ -16,3 +18,12 @@ def clear_error(kind, *words):
     assert len(text) < 2000, text
     missing = [word for word in words if str(word) not in text]
     assert not missing, f"{missing} not in: {text}"
+
+
+def said_of(call, kind=StoreError):
+    """What an error of a call says; nothing where it raises none."""
+    try:
+        call()
+    except kind as error:
+        return str(error)
+    return ""

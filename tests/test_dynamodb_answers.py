@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from clear import clear_error
+from clear import clear_error, said_of
 from reservation_stores import EAST, NOW, WEST, fill
 from surgetank import DynamoStore, StoreError
 from surgetank.history.dynamodb.tables import TABLES
@@ -103,14 +103,6 @@ MALFORMED = {
     "null": b"null",
     "other types": b'{"Responses": 1, "Items": 2, "Count": 3, "UnprocessedKeys": {}}',
 }
-
-
-def said_of(call):
-    try:
-        call()
-    except StoreError as error:
-        return str(error)
-    return ""
 
 
 def calls(store):

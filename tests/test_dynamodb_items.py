@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from clear import clear_error
+from clear import clear_error, said_of
 from reservation_stores import EAST, NOW, WEST, fill
 from surgetank import DynamoStore, InvalidInput, QuotaKey, Store, StoreError, open_store
 from surgetank.history.dynamodb import usage
@@ -139,15 +139,6 @@ def wires(store):
     for table in TABLES:
         for wire in client.scan(TableName=f"fleet-{table}")["Items"]:
             yield client, f"fleet-{table}", wire
-
-
-def said_of(call):
-    """What reading says against it, if anything."""
-    try:
-        call()
-    except StoreError as error:
-        return str(error)
-    return ""
 
 
 def said_by_all(store):

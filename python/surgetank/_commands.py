@@ -301,7 +301,7 @@ def _open(
 
 def made_now(store: AnyStore) -> str:
     """What is to be said of a store that was not there before: tables stay until somebody deletes them."""
-    return ", whose tables were made now and are protected from deletion" if getattr(store, "was_made", False) else ""
+    return ", whose tables were made now and are protected from deletion" if store.was_made else ""
 
 
 def known_coordination(store: AnyStore, args: argparse.Namespace) -> None:

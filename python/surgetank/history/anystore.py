@@ -44,6 +44,9 @@ class AnyStore(Claims, Failovers, abc.ABC):
     Whoever takes a store takes this.
     """
 
+    #: Whether there was none before, and it stays until somebody deletes it on purpose.
+    was_made = False
+
     def __repr__(self) -> str:
         """Give where it is."""
         return f"{type(self).__name__}({self.location!r})"

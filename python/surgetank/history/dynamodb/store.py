@@ -20,6 +20,7 @@ from ...scenario import Scenario
 from ..anystore import AnyStore, required
 from ..backup import StoreBackup
 from ..batches import Progress
+from ..days import require_sound
 from ..keys import UNSTATED, Quota, QuotaKey, check_units, same_unit
 from ..quotas import is_default
 from ..report import ImportReport, SeriesReport, totals
@@ -91,7 +92,6 @@ class DynamoStore(FailoverItems, AnyStore):
         self._calls = Calls(self.address)
         self._of_thread = threading.local()
         self._closed = False
-        self.was_made = False  #: whether its tables were not there before
         try:
             if create:
                 self.was_made = create_tables(self._calls)
@@ -188,7 +188,7 @@ class DynamoStore(FailoverItems, AnyStore):
         first, last = math.inf, -math.inf
         for n, key in enumerate(found.keys):
             time_s, value = found.series(n)
-            usage.require_sound(value)  # before anything is written
+            require_sound(value)  # before anything is written
             if len(value):
                 first, last = min(first, int(time_s[0])), max(last, int(time_s[-1]))
             if len(value) > 1:

@@ -57,15 +57,12 @@ class Units:
 
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
         """Do something in one transaction, from its beginning again where another process was first."""
-        if self._work is not None:
-            mark = self._work.mark()
-            try:
+        if (outer := self._work) is not None:
+            mark = outer.mark()
+            with self.transaction():
                 made = work()
-            except BaseException:
-                self._work.back(mark)
-                raise
             if not keep(made):
-                self._work.back(mark)
+                outer.back(mark)
             return made
         deadline, most_s = time.monotonic() + self._timeout_s, SHORTEST_WAIT_S
         while True:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._bridge import Floats
-from ...errors import invalid
-from ..days import merged_days
+from ..days import merged_days, require_sound
 from ..report import SeriesReport
 from ..samples import Ints
 from ..schema import DAY_S
@@ -40,12 +39,6 @@ def unpack(item: Item) -> Day:
         return second + int(item.key[1]) * DAY_S, value
     except (zlib.error, TypeError, ValueError) as error:
         raise Damaged(f"{named(item.table, item.key)}: is damaged ({error})") from error
-
-
-def require_sound(value: Floats) -> None:
-    """Refuse what no usage can be."""
-    if not (value >= 0).all() or np.isinf(value).any():
-        raise invalid("usage", "must be finite and 0 or more in a store", value[~(value >= 0) | np.isinf(value)][0])
 
 
 def merge(work: Work, name: str, time_s: Ints, value: Floats, report: SeriesReport) -> SeriesReport:
