@@ -28,8 +28,7 @@ class ReadsAll(Store):
     def add_samples(self, found, **options):
         with self.transaction():
             self._extents.forget()
-            self._extents.admit = lambda found, series: None
-            self._extents.admitted = lambda found, series, added: None
+            self._extents.admit = lambda found, known: None
             done = super().add_samples(found, **options)
             if len(self.keys_with_usage()) and self._db.execute("SELECT 1 FROM usage_day").fetchone():
                 first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
@@ -109,38 +108,52 @@ SPANS = st.lists(
 )
 
 
-@given(SPANS, st.sampled_from([300, 3_000, 30_000, 100_000]))
+MOST = st.sampled_from([300, 3_000, 30_000, 100_000])
+
+
+def tried(store, found, keep):
+    """How much was added, or what was said."""
+    try:
+        return store.attempt(lambda: store.add_samples(found), keep=lambda _: keep).added
+    except InvalidInput as error:
+        return str(error).partition(" of ")[0]
+
+
+def require_same_refusals(spans, most, twin, store, other):
+    """Two that look at the same store refuse what no grid could hold as a twin does that reads all of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grids, "MOST_CELLS", most)
+        for regions, day, count, step, then in spans:
+            times = [NEW_YEAR + day * DAY_S + step * n for n in range(count)]
+            found = usage({QuotaKey(region=region): dict.fromkeys(times, 1.0) for region in regions})
+            said = [tried(one, found, keep=then != "undo") for one in (store, twin)]
+            for one in (other, twin):
+                if then == "other":
+                    with contextlib.suppress(InvalidInput):
+                        one.add_samples(usage({QuotaKey(region="d"): {NEW_YEAR + 7 * DAY_S: 1.0}}))
+                if then == "compact" and one.keys_with_usage():
+                    one.compact(keep_s=3 * DAY_S, remove=True)
+            assert said[0] == said[1]
+        assert store.last_samples() == twin.last_samples()
+
+
+@given(SPANS, MOST)
 @settings(max_examples=120)
 def test_what_no_grid_could_hold_is_refused_as_if_all_were_read(tmp_path_factory, spans, most):
     folder = tmp_path_factory.mktemp("both")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grids, "MOST_CELLS", most)
-        with Store(folder / "a.db", create=True) as store, ReadsAll(folder / "b.db", create=True) as twin:
-            for regions, day, count, step, then in spans:
-                times = [NEW_YEAR + day * DAY_S + step * n for n in range(count)]
-                found = usage({QuotaKey(region=region): dict.fromkeys(times, 1.0) for region in regions})
-                said = []
-                for one in (store, twin):
-                    try:
-                        done = one.attempt(lambda: one.add_samples(found), keep=lambda _: then != "undo")  # noqa: B023
-                        said.append(done.added)
-                    except InvalidInput as error:
-                        said.append(str(error).partition(" of ")[0])
-                    if then == "other":  # writes to the same file
-                        with Store(one.path) as other, contextlib.suppress(InvalidInput):
-                            other.add_samples(usage({QuotaKey(region="d"): {NEW_YEAR + 7 * DAY_S: 1.0}}))
-                    if then == "compact" and one.keys_with_usage():
-                        one.compact(keep_s=3 * DAY_S, remove=True)
-                assert said[0] == said[1]
-            assert store.last_samples() == twin.last_samples()
+    with contextlib.ExitStack() as opened:
+        store, twin = (
+            opened.enter_context(cls(folder / f"{cls.__name__}.db", create=True)) for cls in (Store, ReadsAll)
+        )
+        require_same_refusals(spans, most, twin, store, opened.enter_context(Store(store.path)))
 
 
 def test_what_does_not_fit_is_refused_without_reading_all_each_time(tmp_path, monkeypatch):
     monkeypatch.setattr(grids, "MOST_CELLS", 100 * 288)
     with Store(tmp_path / "fleet.db", create=True) as store:
         read = []
-        spaced = store._extents._spaced
-        monkeypatch.setattr(store._extents, "_spaced", lambda: read.append(1) or spaced())
+        stored = store._extents._stored
+        monkeypatch.setattr(store._extents, "_stored", lambda: read.append(1) or stored())
         times = [NEW_YEAR - 600 + 300 * n for n in range(288)]  # of two days
         for n in range(130):
             found = usage({QuotaKey(quota_code=f"q{n}"): dict.fromkeys(times, 1.0)})

@@ -11,6 +11,10 @@ from clear import clear_error
 from reservation_stores import KINDS, opened
 from store_faults import FAULTS
 from surgetank import History, InvalidInput, Quota, QuotaKey, Scenario, plan
+from surgetank.history import samples as grids
+from surgetank.history.dynamodb import usage
+from test_store_known import MOST, SPANS, ReadsAll, require_same_refusals
+from test_store_known import usage as samples
 
 __all__ = ["opened"]  # fixtures
 
@@ -25,13 +29,19 @@ KEYS = (
     QuotaKey(),
 )
 TIMES = st.one_of(
-    st.sampled_from([-DAY_S - 1, -DAY_S, -1, 0, 1, DAY_S - 1, DAY_S, 20_000 * DAY_S - 1]),  # the ends of days
-    st.integers(NEW_YEAR, NEW_YEAR + 90),  # every second
-    st.integers(0, 40).map(lambda n: NEW_YEAR + 9 * n * DAY_S),  # days that lie apart
+    st.sampled_from([-DAY_S - 1, -DAY_S, -1, 0, 1, DAY_S - 1, DAY_S]),  # the ends of days
+    st.integers(0, 90),  # every second
+    st.integers(0, 40).map(lambda n: 9 * n * DAY_S),  # days that lie apart
 )
 VALUES = st.sampled_from([math.nan, -0.0, 0.0, 5e-324, 1.0, 1e308]) | st.floats(0, 1e308)
 ROWS = st.lists(st.tuples(st.sampled_from(KEYS), TIMES, VALUES), min_size=1, max_size=30).filter(
     lambda rows: any(value == value for _, _, value in rows)
+)
+#: Around the epoch, or in our time: from one to the other is more than a grid holds.
+PIECES = st.builds(
+    lambda pieces, begin: [[(key, begin + time_s, value) for key, time_s, value in rows] for rows in pieces],
+    st.lists(ROWS, min_size=1, max_size=4),
+    st.sampled_from([0, NEW_YEAR]),
 )
 
 
@@ -64,7 +74,7 @@ def fresh(dynamodb, tmp_path):
 
 
 def test_pieces_in_any_order_and_twice_are_one_store(fresh):
-    @given(st.lists(ROWS, min_size=1, max_size=4), st.randoms())
+    @given(PIECES, st.randoms())
     @settings(max_examples=6 * min(FAULTS, 4))
     def check(pieces, random):
         order = [*pieces, random.choice(pieces)]
@@ -88,6 +98,36 @@ def test_pieces_in_any_order_and_twice_are_one_store(fresh):
             store.close()
 
     check()
+
+
+def test_what_no_grid_could_hold_is_refused_by_both(fresh, tmp_path_factory):
+    @given(SPANS, MOST)
+    @settings(max_examples=10 * min(FAULTS, 4))
+    def check(spans, most):
+        stores = fresh()["dynamodb"]
+        with ReadsAll(tmp_path_factory.mktemp("twin") / "twin.db", create=True) as twin:
+            require_same_refusals(spans, most, twin, *stores)
+        for store in stores:
+            store.close()
+
+    check()
+
+
+def test_refused_again_and_again_not_all_is_read_each_time(fresh, monkeypatch):
+    monkeypatch.setattr(grids, "MOST_CELLS", 20 * 1440)
+    store = fresh()["dynamodb"][0]
+    read = []
+    every = usage.every
+    monkeypatch.setattr(usage, "every", lambda *args: read.append(1) or every(*args))
+    times = [NEW_YEAR - 600 + 60 * n for n in range(40)]  # of two days
+    for n in range(30):
+        found = samples({QuotaKey(quota_code=f"q{n}"): dict.fromkeys([*times, NEW_YEAR + 2 * DAY_S], 1.0)})
+        if n < 9:
+            store.add_samples(found)
+        else:
+            with clear_error(InvalidInput, "must fit 28,800 steps of 60 s"):
+                store.add_samples(found)
+    assert 1 <= len(read) < 6
 
 
 def test_many_days_of_many_quotas_in_pieces(kind, opened):

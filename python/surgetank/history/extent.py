@@ -1,4 +1,4 @@
-"""Whether a grid could hold the usage of the embedded store, without reading all of it at every import.
+"""Whether a grid could hold the usage of a store, without reading all of it at every import.
 
 How far apart samples lie is counted when it matters, and kept: a sample that is added since can have moved the median
 by so much, and no more. All is read again only where that could change the answer.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .days import read_days
+from .keys import QuotaKey
+from .known import Known
 from .samples import LONGEST_STEP_S, Ints, SampleSet, Spacings, check_cells, fits
 from .schema import DAY_S
 
@@ -78,9 +80,52 @@ class Extent:
         found = {fits(spaced.first_s, spaced.last_s, step, self.series) for step in spaced.steps()}
         return found.pop() if len(found) == 1 else None
 
+    def require(self) -> None:
+        """Refuse what certainly does not fit."""
+        if (spaced := self.spaced) is not None and self.fits() is False:
+            check_cells(spaced.first_s, spaced.last_s, spaced.steps()[1], self.series)
+
+
+def counted(
+    stored: Iterable[tuple[Hashable, Ints]], found: SampleSet, places: Sequence[Hashable]
+) -> tuple[Extent, Extent]:
+    """Read every sample: the extent as it is, and as it is with samples that are to be added.
+
+    ``stored``: instants of each series that there is, by what it goes by; ``places``: what each key of ``found`` does.
+    """
+    before, after = _Counting(), _Counting()
+    new = {place: n for n, place in enumerate(places)}
+    for place, time_s in stored:
+        before.add(time_s)
+        after.add(np.union1d(time_s, found.series(new.pop(place))[0]) if place in new else time_s)
+    for n in new.values():
+        after.add(found.series(n)[0])
+    return before.done(), after.done()
+
+
+class _Counting:
+    """Series, one after the other."""
+
+    def __init__(self) -> None:
+        self._spacings, self._ends, self._series = Spacings(), list[int](), 0
+
+    def add(self, time_s: Ints) -> None:
+        self._series += 1
+        self._spacings.add(np.diff(time_s))
+        if len(time_s):
+            ends = [*self._ends, int(time_s[0]), int(time_s[-1])]
+            self._ends = [min(ends), max(ends)]
+
+    def done(self) -> Extent:
+        if not self._ends:
+            return Extent(series=self._series)
+        first_s, last_s = self._ends
+        spaced = Spaced(first_s, last_s, self._spacings.step_s(), *self._spacings.counted())
+        return Extent(first_s // DAY_S, last_s // DAY_S, self._series, spaced)
+
 
 class Extents:
-    """The extent of a store as imports go by, those that are undone as well."""
+    """The extent of an embedded store as imports go by, those that are undone as well."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         """Begin without knowing it."""
@@ -103,45 +148,27 @@ class Extents:
         """Samples were removed."""
         self._state = object()
 
-    def admit(self, found: SampleSet, series: int) -> None:
-        """Before an import: refuse what no grid could hold with the rest. ``series`` of it are new."""
-        if self._of != (self._state, self._version()):
-            self._extent, self._of = self._read(), (self._state, self._version())
-        ends = found.ends() if len(found) else None
-        grown = self._extent.grown(ends, series, len(found))
-        if grown.fits() is None and self._extent.any and self._extent.spaced is None:
-            self._extent = replace(self._extent, spaced=self._spaced())
-            grown = self._extent.grown(ends, series, len(found))
-        _refuse(grown)
-
-    def admitted(self, found: SampleSet, series: int, added: int) -> None:
-        """After it: so many samples were new."""
-        self._state = object()
-        grown = self._extent.grown(found.ends() if len(found) else None, series, added)
+    def admit(self, found: SampleSet, known: Mapping[QuotaKey, Known]) -> None:
+        """Before an import, in its transaction: refuse what no grid could hold with the rest."""
+        if self._of != self._now():
+            self._extent, self._of = self._read(), self._now()
+        new = sum(key not in known or not known[key].has_usage for key in found.keys)
+        grown = self._extent.grown(found.ends() if len(found) else None, new, len(found))
         if grown.fits() is None:
-            grown = replace(grown, spaced=self._spaced())
-        _refuse(grown)
-        self._extent, self._of = grown, (self._state, self._version())
+            places = [known[key].id if key in known else key for key in found.keys]
+            self._extent, grown = counted(self._stored(), found, places)
+        grown.require()
+        self._state = object()
+        self._extent, self._of = grown, self._now()
 
-    def _version(self) -> int:
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+    def _now(self) -> tuple[object, int]:
+        return self._state, int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def _read(self) -> Extent:
         first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
         series = self._db.execute("SELECT count(*) FROM quota_key WHERE has_usage").fetchone()[0]
         return Extent(series=series) if first is None else Extent(first, last, series)
 
-    def _spaced(self) -> Spaced:
-        """Read every sample: how far they reach, and how far apart they lie."""
-        spacings, ends = Spacings(), []
+    def _stored(self) -> Iterator[tuple[int, Ints]]:
         for (key_id,) in self._db.execute("SELECT id FROM quota_key WHERE has_usage ORDER BY id").fetchall():
-            time_s = read_days(self._db, key_id)[0]
-            spacings.add(np.diff(time_s))
-            ends += [int(time_s[0]), int(time_s[-1])] if len(time_s) else []
-            ends = [min(ends), max(ends)] if ends else []
-        return Spaced(ends[0], ends[1], spacings.step_s(), *spacings.counted())
-
-
-def _refuse(extent: Extent) -> None:
-    if (spaced := extent.spaced) is not None and extent.fits() is False:
-        check_cells(spaced.first_s, spaced.last_s, spaced.steps()[1], extent.series)
+            yield key_id, read_days(self._db, key_id)[0]

@@ -152,11 +152,9 @@ class Store(Upkeep, FailoverRows, AnyStore):
         with self.transaction():
             check_units(found.units, {q.key: q for q in owned(self._known(found.units))})
             known = self._names(found.keys)
-            new = sum(key not in known or not known[key].has_usage for key in found.keys)
             # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
-            self._extents.admit(found, new)
+            self._extents.admit(found, known)
             report = self._merge(found, known, progress)
-            self._extents.admitted(found, new, report.added)
             if noted:
                 body = json.dumps(replace(report, per_series=()).to_dict())  # of thousands, for ever, it is too much
                 self._db.execute("INSERT INTO import (made, report) VALUES (datetime('now'), ?)", (body,))

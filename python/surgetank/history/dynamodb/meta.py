@@ -6,15 +6,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from ..._table import for_json
 from ..keys import Quota, QuotaKey
 from ..samples import Ints
-from .items import Item, Key, quota_of
-
-#: What of all samples was looked at together: an item of the plans.
-SPAN: Key = ("span", 0)
+from .items import Item, quota_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,6 @@ class Meta:
     unit: str = ""  #: of the usage
     first_s: int | None = None  #: of the samples
     last_s: int | None = None
-    step_s: int = 0  #: between samples, mostly, as they were imported last; 0: not known
     born: int = 0  #: when it was first written, which is the order in which quotas are given; 0: it is not there
 
     @staticmethod
@@ -41,9 +35,7 @@ class Meta:
         if stated is not None:
             numbers = {name: math.nan if stated[name] is None else stated[name] for name in ("value", "default_value")}
             quota = Quota(key=quota_of(str(item.key[0])), **{**stated, **numbers})
-        return Meta(
-            item, quota, body["used"], body["unit"], body["first_s"], body["last_s"], body["step_s"], body["born"]
-        )
+        return Meta(item, quota, body["used"], body["unit"], body["first_s"], body["last_s"], body["born"])
 
     @property
     def key(self) -> QuotaKey:
@@ -60,7 +52,6 @@ class Meta:
             made,
             first_s=first if self.first_s is None else min(first, self.first_s),
             last_s=last if self.last_s is None else max(last, self.last_s),
-            step_s=step_of(time_s) if len(time_s) > 1 else self.step_s,
         )
 
     def to_item(self, born: int) -> Item:
@@ -74,11 +65,6 @@ class Meta:
             }  # fmt: skip
         body = {
             "quota": quota, "used": self.used, "unit": self.unit, "first_s": self.first_s, "last_s": self.last_s,
-            "step_s": self.step_s, "born": self.born or born,
+            "born": self.born or born,
         }  # fmt: skip
         return Item("quotas", self.item.key, body)
-
-
-def step_of(time_s: Ints) -> int:
-    """Whole seconds that mostly lie between samples, of which there are two or more."""
-    return max(1, int(np.median(np.diff(time_s))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import threading
@@ -24,7 +23,7 @@ from ..days import require_sound
 from ..keys import UNSTATED, Quota, QuotaKey, check_units, same_unit
 from ..quotas import is_default
 from ..report import ImportReport, SeriesReport, totals
-from ..samples import DEFAULT_STEP_S, SampleSet, check_cells, instant
+from ..samples import SampleSet, instant
 from ..schema import DAY_S
 from ..soundness import StoreCheck
 from ..spool import Gathered, Gathering
@@ -37,8 +36,9 @@ from .calls import MOST_CHANGED, Calls
 from .creating import STORE, create_tables
 from .documents import keep, keep_plan, kept, rows_of
 from .items import VERSION, Item, Key, quota_id
-from .meta import SPAN, Meta, step_of
+from .meta import Meta
 from .moves import FailoverItems
+from .span import Span
 from .upkeep import RE_READ, check_items, compact_items
 
 #: How long whoever comes second tries again.
@@ -91,7 +91,7 @@ class DynamoStore(FailoverItems, AnyStore):
         self._timeout_s = number(timeout_s, "timeout_s", rule="must be seconds, 0 or more", least=0)
         self._calls = Calls(self.address)
         self._of_thread = threading.local()
-        self._closed = False
+        self._closed, self._span = False, Span()
         try:
             if create:
                 self.was_made = create_tables(self._calls)
@@ -184,30 +184,9 @@ class DynamoStore(FailoverItems, AnyStore):
         for key, unit in found.units.items():
             if key in metas and not same_unit(unit, metas[key].unit):
                 raise invalid("unit", f"of the usage of {key} must stay {metas[key].unit!r}", unit)
-        new_steps: dict[Key, int] = {}
-        first, last = math.inf, -math.inf
-        for n, key in enumerate(found.keys):
-            time_s, value = found.series(n)
-            require_sound(value)  # before anything is written
-            if len(value):
-                first, last = min(first, int(time_s[0])), max(last, int(time_s[-1]))
-            if len(value) > 1:
-                new_steps[(quota_id(key),)] = step_of(time_s)
-        if first > last:
-            return
-        seen = self._now.one("plans", SPAN).body
-        new = any(not meta.used for meta in metas.values())
-        if seen is not None and not new and seen["first_s"] <= first and last <= seen["last_s"]:
-            return
-        # Every quota is looked at, only where an import reaches beyond what was looked at before.
-        used = [meta for meta in self._all() if meta.used]
-        first = min([first, *(meta.first_s for meta in used if meta.first_s is not None)])
-        last = max([last, *(meta.last_s for meta in used if meta.last_s is not None)])
-        steps = [*({meta.item.key: meta.step_s for meta in used if meta.step_s} | new_steps).values()]
-        step_s = int(np.median(steps)) if steps else DEFAULT_STEP_S
-        check_cells(int(first), int(last), step_s, len({*(meta.item.key for meta in used), *_places(metas)}))
-        # Some weeks beyond, so that the next imports need no such look.
-        self._now.put(Item("plans", SPAN, {"first_s": first, "last_s": last + 30 * DAY_S}))
+        for n in range(len(found.keys)):
+            require_sound(found.series(n)[1])  # before anything is written
+        self._span.admit(self._now, found, metas)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""
@@ -223,15 +202,10 @@ class DynamoStore(FailoverItems, AnyStore):
         """Every sample as it was taken; ``progress`` is called with (days read, days read)."""
         with self._snapshot():
             metas = [meta for meta in self._all() if meta.used]
-            days: dict[str, dict[Any, Item]] = {}
-            written = (item for _, item in self._now.written("usage"))
-            for count, item in enumerate((*self._calls.scan("usage"), *written), 1):
-                days.setdefault(str(item.key[0]), {})[item.key[1]] = item
-                if progress and not count % 1000:
-                    progress(count, count)
+            days = usage.every(self._now, progress)
         gathering = Gathering()
         for meta in metas:
-            gathering.add(*usage.together(list(days.get(str(meta.item.key[0]), {}).values())))
+            gathering.add(*usage.together(days.get(meta.item.key[0], [])))
         units = {meta.key: meta.unit for meta in metas if meta.unit}
         found = gathering.done(tuple(meta.key for meta in metas), units, ImportReport(source=""))
         if not len(found):
@@ -351,10 +325,6 @@ class DynamoStore(FailoverItems, AnyStore):
 def _is_whole(kept: Sequence[Item]) -> bool:
     """Whether scenarios are those of one set: who reads while they are replaced may find some of both."""
     return all((one.body["set"], one.body["of"]) == (kept[0].body["set"], len(kept)) for one in kept)
-
-
-def _places(keys: Iterable[QuotaKey]) -> set[Key]:
-    return {(quota_id(key),) for key in keys}
 
 
 def _days(found: SampleSet, n: int) -> int:

@@ -23,7 +23,8 @@ from . import usage
 from .book import held_in, ledger_of, line_of, reservations_of
 from .calls import Calls, Conflict, Write
 from .items import VERSION, Damaged, Item, Key, named, size_of, unpacked
-from .meta import SPAN, Meta
+from .meta import Meta
+from .span import SPAN
 from .tables import TABLES
 from .work import Work
 

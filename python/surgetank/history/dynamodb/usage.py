@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._bridge import Floats
+from ..batches import Progress
 from ..days import merged_days, require_sound
 from ..report import SeriesReport
 from ..samples import Ints
@@ -72,6 +73,17 @@ def recent(work: Work, name: str, now_s: int) -> list[Day]:
     found |= {int(key[1]): item for (table, key), item in work.written("usage") if key[0] == name}
     upto = sorted(day for day in found if day <= today)[-2:]
     return [unpack(found[day]) for day in (*upto, *sorted(day for day in found if day > today))]
+
+
+def every(work: Work, progress: Progress | None = None) -> dict[str | int, list[Item]]:
+    """The days of every quota; ``progress`` is called with (days read, days read)."""
+    found = {item.place: item for item in work.calls.scan("usage")}
+    days: dict[str | int, list[Item]] = {}
+    for count, item in enumerate({**found, **dict(work.written("usage"))}.values(), 1):
+        days.setdefault(item.key[0], []).append(item)
+        if progress and not count % 1000:
+            progress(count, count)
+    return days
 
 
 def together(days: Sequence[Item]) -> Day:
