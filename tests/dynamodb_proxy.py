@@ -6,15 +6,21 @@ import json
 import threading
 import time
 import zlib
+from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
+Seen = namedtuple("Seen", "operation body fault")
+
 
 class Proxy:
-    """Passes calls on. ``plan``: what is done to the next calls of an operation; `always` to all of them."""
+    """Passes calls on. ``plan``: what is done to the next calls of an operation; `always` to all of them.
+
+    That is an answer, status and content, or the name of a fault. "… after": it was done before.
+    """
 
     def __init__(self, endpoint):
         self.there = urlsplit(endpoint)
@@ -31,7 +37,7 @@ class Proxy:
                 operation = self.headers["X-Amz-Target"].rpartition(".")[2]
                 planned = proxy.plan.get(operation)
                 fault = planned.pop(0) if planned else proxy.always.get(operation)
-                proxy.seen.append((operation, fault))
+                proxy.seen.append(Seen(operation, body, fault))
                 proxy.answer(self, body, fault)
 
             def log_message(self, *said):
@@ -49,6 +55,10 @@ class Proxy:
         self.thread.join()
         self.server.server_close()
 
+    def called(self, operation):
+        """How often."""
+        return sum(one.operation == operation for one in self.seen)
+
     def passed_on(self, handler, body):
         """The answer of the engine."""
         there = http.client.HTTPConnection(self.there.hostname, self.there.port, timeout=30)
@@ -58,14 +68,14 @@ class Proxy:
             return answer.status, answer.read()
 
     def answer(self, handler, body, fault):
-        """Do as the fault says; "after": it was done, and nobody is told. A tuple: code and reasons, and it was not."""
+        """Do as the fault says."""
         said = 200, b""
         if fault is None or (isinstance(fault, str) and fault.endswith("after")):
             said = self.passed_on(handler, body)
         if fault is None:
             send(handler, *said)
         elif isinstance(fault, tuple):
-            send(handler, *error_of(*fault))
+            send(handler, *fault)
         elif fault.startswith("500"):
             send(handler, 500, b'{"__type":"com.amazon.coral.service#InternalServerError","message":"Internal"}')
         elif fault.startswith("garbage"):
@@ -78,9 +88,9 @@ class Proxy:
             handler.close_connection = True  # and nothing is said
 
 
-def error_of(code, *reasons):
+def error_of(code, *reasons, message="no"):
     """An error as DynamoDB says it."""
-    made = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": f"{code} of a test"}
+    made = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
     if reasons:
         made["CancellationReasons"] = [{"Code": reason, "Message": reason} for reason in reasons]
     return 400, json.dumps(made).encode()
@@ -101,10 +111,7 @@ def proxy(dynamodb_fleet, monkeypatch):
     """Stores of this test come to their tables by it; botocore waits for nothing between its attempts."""
     import botocore.endpoint
 
-    from surgetank.history.dynamodb import calls
-
     monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr(calls, "READ_S", 0.6)
     with Proxy(dynamodb_fleet) as made:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", made.endpoint)
         yield made

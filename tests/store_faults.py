@@ -24,7 +24,7 @@ FAULTS = int(os.environ.get("SURGETANK_FAULTS", "1"))
 DAY_S = 86_400
 NEW_YEAR = 1767225600
 KEPT = Path(__file__).parent / "golden" / "store_v1.bin"
-PLAN = {"made": "2026-01-01T00:00:00Z", "as_of": "x", "status": "OK", "coverage": 1.0}
+PLAN = {"made": "2026-01-01T00:00:00Z", "as_of": "2026-01-01T00:00:00Z", "status": "OK", "coverage": 1.0}
 REGIONS = [f"r{n}" for n in range(8)]
 
 
@@ -55,7 +55,7 @@ def do(task, path):
         if task == "import":
             store.add_samples(usage(10, 20).samples())  # half of it is there
         elif task == "plan":
-            store.save_plan(PLAN | {"quotas": ["x" * 100] * 4000})
+            store.save_plan(PLAN | {"notes": ["x" * 100] * 4000})
         elif task == "backup":
             store.backup(path.with_name("copy.db"))
         elif task == "compact":

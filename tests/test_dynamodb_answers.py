@@ -1,14 +1,11 @@
 """What DynamoDB, or something in between, may answer instead: one clear error each, and nothing is believed."""
 
-import http.server
 import json
-import threading
-import urllib.error
-import urllib.request
 
 import pytest
 
 from clear import clear_error, said_of
+from dynamodb_proxy import error_of, proxy  # noqa: F401  (fixture)
 from reservation_stores import EAST, NOW, WEST, fill
 from surgetank import DynamoStore, StoreError
 from surgetank.history.dynamodb.tables import TABLES
@@ -16,71 +13,8 @@ from surgetank.history.dynamodb.tables import TABLES
 SECRET = "arn:aws:sts::123456789012:assumed-role/reader"
 
 
-class Between(http.server.ThreadingHTTPServer):
-    """Passes requests on, but for those of operations that are to be answered otherwise."""
-
-    daemon_threads = True
-
-    def __init__(self, endpoint):
-        super().__init__(("127.0.0.1", 0), _Passing)
-        self.endpoint, self.instead, self.seen, self.bodies = endpoint, {}, [], []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, request, address):
-        pass  # a client that gave up
-
-
-class _Passing(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # or each answer waits for an acknowledgement
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        operation = self.headers["X-Amz-Target"].partition(".")[2]
-        self.server.seen.append(operation)
-        self.server.bodies.append((operation, body))
-        if operation in self.server.instead:
-            status, answer = self.server.instead[operation]
-            kind = "application/x-amz-json-1.0"
-        else:
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            request = urllib.request.Request(self.server.endpoint, body, headers)
-            try:
-                passed = urllib.request.urlopen(request)
-            except urllib.error.HTTPError as error:
-                passed = error
-            with passed:
-                status, answer, kind = passed.status, passed.read(), passed.headers["Content-Type"]
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *said):
-        pass
-
-
-def error(code, message="no", status=400):
-    return status, json.dumps({"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}).encode()
-
-
 @pytest.fixture
-def between(dynamodb_fleet, monkeypatch):
-    with Between(dynamodb_fleet) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def store(between):
+def store(proxy):  # noqa: F811
     with DynamoStore("fleet", create=True, timeout_s=1) as made:
         fill(made)
         made.reserve({EAST: 5, WEST: 5}, coordination="a", token="t", now=NOW)
@@ -117,14 +51,14 @@ def calls(store):
 
 
 @pytest.mark.parametrize("operation", READS)
-def test_a_read_that_is_refused_is_an_error_and_never_nothing(between, store, operation):
+def test_a_read_that_is_refused_is_an_error_and_never_nothing(proxy, store, operation):  # noqa: F811
     for code, reason in REFUSED.items():
-        between.instead[operation] = error(code, f"User: {SECRET} is not authorized")
+        proxy.always[operation] = error_of(code, message=f"User: {SECRET} is not authorized")
         asked = 0
         for call in calls(store):
-            between.seen.clear()
+            proxy.seen.clear()
             said = said_of(call)
-            assert bool(said) == (operation in between.seen)
+            assert bool(said) == bool(proxy.called(operation))
             if said:
                 assert said.startswith("store dynamodb://fleet: ")
                 assert reason in said
@@ -134,34 +68,34 @@ def test_a_read_that_is_refused_is_an_error_and_never_nothing(between, store, op
 
 
 @pytest.mark.parametrize("operation", READS)
-def test_an_answer_that_is_none_is_an_error_and_never_nothing(between, store, operation, monkeypatch):
+def test_an_answer_that_is_none_is_an_error_and_never_nothing(proxy, store, operation, monkeypatch):  # noqa: F811
     monkeypatch.setattr("surgetank.history.dynamodb.calls.ATTEMPTS", 1)
     with DynamoStore("fleet", timeout_s=1) as again:
         for how, answer in MALFORMED.items():
-            between.instead[operation] = 200, answer
+            proxy.always[operation] = 200, answer
             for call in calls(again):
-                between.seen.clear()
+                proxy.seen.clear()
                 said = said_of(call)
-                assert bool(said) == (operation in between.seen), how
+                assert bool(said) == bool(proxy.called(operation)), how
                 assert not said or "malformed response" in said
 
 
-def test_a_write_that_was_not_answered_is_not_believed(between, store, monkeypatch):
+def test_a_write_that_was_not_answered_is_not_believed(proxy, store, monkeypatch):  # noqa: F811
     monkeypatch.setattr("surgetank.history.dynamodb.calls.ATTEMPTS", 1)
     with DynamoStore("fleet", timeout_s=1) as again:
         for answer in MALFORMED.values():
-            between.instead["TransactWriteItems"] = 200, answer
+            proxy.always["TransactWriteItems"] = 200, answer
             with clear_error(StoreError, "malformed response", "whether it was written is not known"):
                 again.reserve({EAST: 1}, now=NOW)
-    between.instead.clear()
+    proxy.always.clear()
     assert store.reserved(at=NOW) == {EAST: 5.0, WEST: 5.0}
 
 
-def test_what_is_read_is_what_stands_there_and_what_is_written_has_a_token(between, store):
+def test_what_is_read_is_what_stands_there_and_what_is_written_has_a_token(proxy, store):  # noqa: F811
     """Of tables, the item that was written last; only of indexes the one of a moment before."""
     for call in calls(store):
         call()
-    said = [(operation, json.loads(body)) for operation, body in between.bodies]
+    said = [(one.operation, json.loads(one.body)) for one in proxy.seen]
     for operation, body in said:
         if operation in ("Query", "Scan"):
             assert body["ConsistentRead"] == ("IndexName" not in body)
@@ -174,16 +108,14 @@ def test_what_is_read_is_what_stands_there_and_what_is_written_has_a_token(betwe
     assert {operation for operation, _ in said} >= {"Query", "Scan", "BatchGetItem", "TransactWriteItems"}
 
 
-def test_tables_that_are_made_keep_their_past(between):
+def test_tables_that_are_made_keep_their_past(proxy):  # noqa: F811
     with DynamoStore("other", create=True):
         pass
-    kept = {
-        json.loads(body)["TableName"] for operation, body in between.bodies if operation == "UpdateContinuousBackups"
-    }
+    kept = {json.loads(one.body)["TableName"] for one in proxy.seen if one.operation == "UpdateContinuousBackups"}
     assert kept == {f"other-{name}" for name in TABLES}
 
 
-def test_another_programs_table_stays_as_it_is(between):
+def test_another_programs_table_stays_as_it_is(proxy):  # noqa: F811
     with DynamoStore("probe", create=True) as made:
         client = made._calls._client
         client.create_table(
@@ -197,11 +129,11 @@ def test_another_programs_table_stays_as_it_is(between):
         assert kept.get("TimeToLiveStatus") == "DISABLED"
 
 
-def test_keys_that_are_left_over_are_asked_again_with_pauses_and_not_for_ever(between, store, monkeypatch):
+def test_keys_that_are_left_over_are_asked_again_with_pauses_and_not_for_ever(proxy, store, monkeypatch):  # noqa: F811
     slept = []
     monkeypatch.setattr("surgetank.history.dynamodb.calls.time.sleep", slept.append)
     left = {"fleet-quotas": {"Keys": [{"id": {"S": "-/us-east-1/-/-"}}], "ConsistentRead": True}}
-    between.instead["BatchGetItem"] = 200, json.dumps({"Responses": {}, "UnprocessedKeys": left}).encode()
+    proxy.always["BatchGetItem"] = 200, json.dumps({"Responses": {}, "UnprocessedKeys": left}).encode()
     with clear_error(StoreError, "throttled", "try again"):
         store.rooms([EAST], now=NOW)
     assert len(slept) == 8
@@ -212,35 +144,32 @@ def test_keys_that_are_left_over_are_asked_again_with_pauses_and_not_for_ever(be
     ("code", "said"),
     [("AccessDeniedException", "access denied"), ("ItemCollectionSizeLimitExceededException", "refused")],
 )
-def test_a_write_that_is_refused_changes_nothing(between, store, code, said):
-    between.instead["TransactWriteItems"] = error(code)
+def test_a_write_that_is_refused_changes_nothing(proxy, store, code, said):  # noqa: F811
+    proxy.always["TransactWriteItems"] = error_of(code)
     before = store.reservations(now=NOW, ended=True).found, store.audit()
     with clear_error(StoreError, f"store dynamodb://fleet: {said} ({code}"):
         store.reserve({EAST: 1}, now=NOW)
-    between.instead.clear()
+    proxy.always.clear()
     assert (store.reservations(now=NOW, ended=True).found, store.audit()) == before
 
 
-def test_a_clock_that_is_wrong_is_named(between, store):
+def test_a_clock_that_is_wrong_is_named(proxy, store):  # noqa: F811
     said = "Signature expired: 20260101T000000Z is now earlier than 20261122T000000Z"
-    between.instead["BatchGetItem"] = error("InvalidSignatureException", said)
+    proxy.always["BatchGetItem"] = error_of("InvalidSignatureException", message=said)
     with clear_error(StoreError, "clock skew", "Signature expired"):
         store.rooms([EAST], now=NOW)
 
 
-def test_who_is_always_second_is_told_so_in_the_end(between, store):
-    reasons = [{"Code": "TransactionConflict"}, {"Code": "None"}]
-    body = {"__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException", "message": "cancelled",
-            "CancellationReasons": reasons}  # fmt: skip
-    between.instead["TransactWriteItems"] = 400, json.dumps(body).encode()
+def test_who_is_always_second_is_told_so_in_the_end(proxy, store):  # noqa: F811
+    proxy.always["TransactWriteItems"] = error_of("TransactionCanceledException", "TransactionConflict", "None")
     with clear_error(StoreError, "others were first for 1 s; nothing was changed, try again"):
         store.reserve({EAST: 1}, now=NOW)
-    assert between.seen.count("TransactWriteItems") > 3
+    assert proxy.called("TransactWriteItems") > 3
 
 
-def test_a_check_that_may_not_read_is_an_error_and_no_damage(between, store):
-    between.instead["Scan"] = error("AccessDeniedException")
+def test_a_check_that_may_not_read_is_an_error_and_no_damage(proxy, store):  # noqa: F811
+    proxy.always["Scan"] = error_of("AccessDeniedException")
     with clear_error(StoreError, "access denied"):
         store.check()
-    between.instead.clear()
+    proxy.always.clear()
     assert store.check().sound

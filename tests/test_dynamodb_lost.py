@@ -3,11 +3,13 @@
 botocore tries again by itself, up to eight times, and whoever calls may do so with the same token.
 """
 
+import re
+
 import pytest
 
 import surgetank
 from clear import clear_error
-from dynamodb_proxy import proxy  # noqa: F401  (fixture)
+from dynamodb_proxy import error_of, proxy  # noqa: F401  (fixture)
 from reservation_stores import EAST, EU, NOW, WEST, fill
 from surgetank import DynamoStore, History, Scenario, StoreError
 from surgetank.history.dynamodb.calls import ATTEMPTS
@@ -17,22 +19,30 @@ WRITE = "TransactWriteItems"
 DONE = ["lost after", "slow after", "500 after"]
 #: After these nobody knows either, or is told: it was not.
 NOT_DONE = [
-    "lost", "500", ("ThrottlingException",), ("ProvisionedThroughputExceededException",), ("RequestLimitExceeded",),
-    ("TransactionInProgressException",),
+    "lost", "500", error_of("ThrottlingException"), error_of("ProvisionedThroughputExceededException"),
+    error_of("RequestLimitExceeded"), error_of("TransactionInProgressException"),
 ]  # fmt: skip
 #: Somebody else is told to be first, or there was no room for the call: it is decided anew.
 CANCELLED = [
-    ("TransactionCanceledException", "None", "TransactionConflict"),
-    ("TransactionCanceledException", "ConditionalCheckFailed", "None"),
-    ("TransactionCanceledException", "ThrottlingError", "None"),
-    ("TransactionCanceledException", "ProvisionedThroughputExceeded", "None"),
+    error_of("TransactionCanceledException", "None", "TransactionConflict"),
+    error_of("TransactionCanceledException", "ConditionalCheckFailed", "None"),
+    error_of("TransactionCanceledException", "ThrottlingError", "None"),
+    error_of("TransactionCanceledException", "ProvisionedThroughputExceeded", "None"),
 ]
+
+
+def name_of(fault):
+    """What a fault is called."""
+    return fault if isinstance(fault, str) else "-".join(re.findall(r"[#:] ?\"?([A-Z]\w+)", fault[1].decode()))
+
+
 HELD = {"hold_s": 1000, "purge_s": 1000}
 
 
 @pytest.fixture
-def store(proxy):  # noqa: F811
+def store(proxy, monkeypatch):  # noqa: F811
     """60, 30 and 10 used of 100 in three Regions."""
+    monkeypatch.setattr("surgetank.history.dynamodb.calls.READ_S", 0.6)
     with DynamoStore("fleet") as made:
         fill(made)
         proxy.seen.clear()
@@ -47,10 +57,10 @@ def actions(store):
 
 def written(proxy):  # noqa: F811
     """What became of the calls that write."""
-    return [fault for operation, fault in proxy.seen if operation == WRITE]
+    return [one.fault for one in proxy.seen if one.operation == WRITE]
 
 
-@pytest.mark.parametrize("fault", [*DONE, *NOT_DONE, *CANCELLED], ids=str)
+@pytest.mark.parametrize("fault", [*DONE, *NOT_DONE, *CANCELLED], ids=name_of)
 def test_what_passes_is_not_noticed(proxy, store, fault):  # noqa: F811
     """Every answer says what that call did, though it was done by an attempt whose answer was lost."""
     times, plans = 1 if "slow" in fault else 2, len(store.plans())
@@ -81,7 +91,7 @@ def test_what_passes_is_not_noticed(proxy, store, fault):  # noqa: F811
     assert (len(store.plans()), len(store.failover_events())) == (plans + 1, 1)
 
 
-@pytest.mark.parametrize("fault", [*DONE, *NOT_DONE, "garbage after", "garbage"], ids=str)
+@pytest.mark.parametrize("fault", [*DONE, *NOT_DONE, "garbage after", "garbage"], ids=name_of)
 def test_what_does_not_pass_is_one_error_and_the_same_call_may_be_repeated(proxy, store, fault):  # noqa: F811
     done = "after" in fault
     asked = {"coordination": "c", "token": "t", "now": NOW, **HELD}
@@ -97,7 +107,7 @@ def test_what_does_not_pass_is_one_error_and_the_same_call_may_be_repeated(proxy
     assert actions(store) == ["reserve"]
 
 
-@pytest.mark.parametrize("fault", CANCELLED, ids=str)
+@pytest.mark.parametrize("fault", CANCELLED, ids=name_of)
 def test_who_is_cancelled_again_and_again_is_told(proxy, store, fault):  # noqa: F811
     proxy.always[WRITE] = fault
     rule = "others were first for 0.2 s; nothing was changed, try again"
@@ -109,10 +119,10 @@ def test_who_is_cancelled_again_and_again_is_told(proxy, store, fault):  # noqa:
 
 
 def test_what_cannot_pass_is_told_at_once(proxy, store):  # noqa: F811
-    proxy.always[WRITE] = ("TransactionCanceledException", "ValidationError", "None")
+    proxy.always[WRITE] = error_of("TransactionCanceledException", "ValidationError", "None")
     with clear_error(StoreError, "TransactionCanceledException"):
         store.reserve({EAST: 40}, token="t", now=NOW)
-    proxy.always[WRITE] = ("AccessDeniedException",)
+    proxy.always[WRITE] = error_of("AccessDeniedException")
     with clear_error(StoreError, "access denied"):
         store.reserve({EAST: 40}, token="t", now=NOW)
     assert len(written(proxy)) == 2
@@ -120,7 +130,7 @@ def test_what_cannot_pass_is_told_at_once(proxy, store):  # noqa: F811
 
 def test_a_conflict_after_a_lost_answer_is_with_oneself(proxy, store):  # noqa: F811
     """Where the token of a call is forgotten, or another engine knows none."""
-    conflict = ("TransactionCanceledException", "ConditionalCheckFailed", "None")
+    conflict = error_of("TransactionCanceledException", "ConditionalCheckFailed", "None")
     proxy.plan[WRITE] = ["lost after", conflict]
     assert not store.reserve({EAST: 40}, coordination="c", now=NOW).repeated
     proxy.plan[WRITE] = ["lost after", conflict]
@@ -128,7 +138,7 @@ def test_a_conflict_after_a_lost_answer_is_with_oneself(proxy, store):  # noqa: 
     assert actions(store) == ["reserve", "release"]
 
 
-@pytest.mark.parametrize("fault", DONE, ids=str)
+@pytest.mark.parametrize("fault", DONE, ids=name_of)
 def test_a_single_item_whose_answer_was_lost(proxy, store, fault):  # noqa: F811
     """An import of many days is written day by day: what is there already is its own, and counted as new."""
     days, region = 100, f"r{DONE.index(fault)}"
@@ -137,11 +147,11 @@ def test_a_single_item_whose_answer_was_lost(proxy, store, fault):  # noqa: F811
     report = store.add_samples(usage.samples())
     assert proxy.plan["PutItem"] == []
     assert (report.rows, report.duplicates, report.conflicts) == (days, 0, 0)
-    assert len([one for one in proxy.seen if one[0] == "PutItem" and one[1]]) == 2
+    assert len([one for one in proxy.seen if one.operation == "PutItem" and one.fault]) == 2
     assert store.add_samples(usage.samples()).duplicates == days
 
 
-@pytest.mark.parametrize("fault", ["lost", "500", "slow after", ("ThrottlingException",)], ids=str)
+@pytest.mark.parametrize("fault", ["lost", "500", "slow after", error_of("ThrottlingException")], ids=name_of)
 def test_reading_is_tried_again(proxy, store, fault):  # noqa: F811
     for operation in ("BatchGetItem", "Query", "Scan"):
         proxy.plan[operation] = [fault] * 2
@@ -149,7 +159,7 @@ def test_reading_is_tried_again(proxy, store, fault):  # noqa: F811
     assert not any(proxy.plan.values())
 
 
-@pytest.mark.parametrize("fault", ["lost", "garbage", "half after", ("ThrottlingException",)], ids=str)
+@pytest.mark.parametrize("fault", ["lost", "garbage", "half after", error_of("ThrottlingException")], ids=name_of)
 @pytest.mark.parametrize("operation", ["BatchGetItem", "Query", "Scan"])
 def test_what_cannot_be_read_is_one_error(proxy, store, operation, fault):  # noqa: F811
     """Half an answer, or that of somebody in between, is not one that says that nothing is there."""

@@ -223,7 +223,7 @@ def test_less_can_be_held_where_usage_has_grown_into_it(store):
 
 
 def test_what_is_forced_is_said_wherever_it_is_seen(store):
-    with clear_error(InvalidInput, "why: must say why room is claimed that is not there (force=True)"):
+    with clear_error(InvalidInput, "why: must say why room is claimed that is not there"):
         reserve(store, {EAST: 50}, "a", force=True, why=" ")
     claim = reserve(store, {EAST: 50, WEST: 1}, "a", force=True, why="lives at stake")
     assert (claim.granted, claim.forced, [s.key for s in claim.short]) == (True, True, [EAST])

@@ -74,7 +74,7 @@ def test_whole_days_go_that_are_older_to_their_last_second(tmp_path, keep_s, day
 def test_room_that_is_not_used_is_given_back(path):
     with Store(path) as store:
         for n in range(20):
-            store.save_plan(PLAN | {"quotas": ["x" * 10_000] * n})
+            store.save_plan(PLAN | {"notes": ["x" * 10_000] * n})
         store._db.execute("DELETE FROM plan WHERE id > 1")
         made = store.compact()
     assert (made.days, made.done) == (0, True)

@@ -32,7 +32,15 @@ def whole(tmp_path_factory):
         store.import_quotas({("-", "us-east-1"): 9000.0})
         store.save_scenarios([Scenario("s", "us-east-1", {"eu-west-1": 1.0})])
         for status in ("OK", "CRITICAL"):
-            store.save_plan({"made": "m", "as_of": "x", "status": status, "coverage": 0.75, "quotas": [*range(900)]})
+            store.save_plan(
+                {
+                    "made": "m",
+                    "as_of": "2026-01-01T00:00:00Z",
+                    "status": status,
+                    "coverage": 0.75,
+                    "notes": [*range(900)],
+                }
+            )
     return path.read_bytes(), said(path)
 
 

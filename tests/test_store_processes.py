@@ -117,7 +117,8 @@ with Store(path, timeout_s=60) as store:
         times = [1767225600 + 86400 * n + 600 * i for i in range(144)]
         with store.transaction():
             store.import_usage(pd.DataFrame({"timestamp": times, "region": region, "usage": float(n)}))
-            store.save_plan({"made": region, "as_of": "", "status": "OK", "coverage": 1.0, "number": n})
+            plan = {"made": region, "as_of": "2026-01-01T00:00:00Z", "status": "OK", "coverage": 1.0}
+            store.save_plan({**plan, "number": n})
 """
 READ = """
 import sys
@@ -139,7 +140,7 @@ with Store(sys.argv[1], timeout_s=60) as store:
 def busy(store):
     """Two writers, 25 rounds each, and two readers that look for half a round; ends when all are done."""
     store.import_usage(series("a"))
-    store.save_plan({"made": "", "as_of": "", "status": "OK", "coverage": 1.0})
+    store.save_plan({"made": "", "as_of": "2026-01-01T00:00:00Z", "status": "OK", "coverage": 1.0})
     path = str(store.path)
     scripts = [(ROUNDS, "a", path, "0"), (ROUNDS, "b", path, "25"), (READ, path), (READ, path)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -202,7 +203,7 @@ def test_who_has_to_wait_too_long_is_told_and_nothing_is_changed(store, call):
     arguments = [sys.executable, "-c", HOLD, str(store.path)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        body = {"made": "", "as_of": "", "status": "OK", "coverage": 1.0}
+        body = {"made": "", "as_of": "2026-01-01T00:00:00Z", "status": "OK", "coverage": 1.0}
         with Store(store.path, timeout_s=0.1) as waiting:
             with clear_error(StoreError, str(store.path), "another process", "0.1 s"):
                 waiting.compact(remove=True) if call == "compact" else waiting.save_plan(body)

@@ -264,6 +264,24 @@ def test_what_is_required_is_that_of_the_last_plan_the_highest_first(opened):
                 one.requirements("a", least_frac=bad)
 
 
+NO_PLANS = [
+    None, [], {}, {"made": "m"}, {"as_of": "yesterday"}, {"as_of": "2026-01-01"}, {"made": None}, {"coverage": "most"},
+    {"quotas": ["x"]}, {"quotas": [{}]}, {"quotas": 5}, {"quotas": [{**QuotaKey()._asdict(), "utilization": "high"}]},
+    {"quotas": [{**QuotaKey()._asdict(), "region": 5, "utilization": 0.5}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NO_PLANS, ids=str)
+def test_what_is_no_plan_is_refused_and_nothing_is_kept(opened, body):
+    store = opened()
+    store.save_plan(planned({"a": 0.9}))
+    whole = {**planned({"a": 0.5}), **body} if isinstance(body, dict) and body not in ({}, {"made": "m"}) else body
+    with clear_error(InvalidInput, "as_of: " if isinstance(body, dict) and "as_of" in body else "body: must be"):
+        store.save_plan(whole)
+    assert len(store.plans()) == 1
+    assert [row["utilization"] for row in store.requirements("a")] == [0.9]
+
+
 def test_a_plan_of_another_moment_takes_the_place_of_the_one_before(opened):
     store = opened()
     store.save_plan(planned({"a": 0.9, "b": 0.9}))

@@ -17,7 +17,7 @@ __all__ = ["unprivileged"]  # a fixture
 
 DAY_S = 86_400
 NEW_YEAR = 1767225600
-PLAN = {"made": "2026-01-01T00:00:00Z", "as_of": "x", "status": "OK", "coverage": 1.0, "quotas": []}
+PLAN = {"made": "2026-01-01T00:00:00Z", "as_of": "2026-01-01T00:00:00Z", "status": "OK", "coverage": 1.0, "quotas": []}
 
 
 def usage(days, regions=("us-east-1", "us-west-2"), start=NEW_YEAR, step_s=3600):

@@ -50,6 +50,11 @@ class NumericalFailure(SurgetankError, ArithmeticError):
 class StoreError(SurgetankError):
     """The store cannot be read or written: locked, damaged, newer than this program, or not a store at all."""
 
+    def __init__(self, message: str = "", *, code: str = "") -> None:
+        """Keep what AWS calls it, where it is AWS that refused."""
+        super().__init__(message)
+        self.code = code
+
 
 class CollectError(SurgetankError):
     """AWS did not answer: which service, in which Region and account, why, and whether it may pass by itself."""

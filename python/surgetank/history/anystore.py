@@ -18,7 +18,7 @@ from .batches import Progress
 from .claims import Claims
 from .failovers import Failovers
 from .history import History
-from .keys import Quota, QuotaKey, check_units, quotas_by_key
+from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
 from .quotas import completed, owned
 from .readers import read, read_samples
 from .report import ImportReport
@@ -36,6 +36,21 @@ def required(rows: Iterable[Mapping[str, Any]], region: str, least_frac: float) 
     known = [(float(row["utilization"]), row) for row in rows if row["utilization"] is not None]  # "Infinity" is known
     found = [(used, row) for used, row in known if row["region"] == region and used >= least_frac]
     return [dict(row) for _, row in sorted(found, key=lambda one: -one[0])]
+
+
+def _require_plan(body: Mapping[str, Any]) -> None:
+    """Refuse what `Plan.to_dict` could not have given, as far as anybody looks for it."""
+    try:
+        rows = body.get("quotas", ())
+        if not all(isinstance(body[name], str) for name in ("made", "as_of", "status")):
+            raise TypeError("made, as_of and status must be texts")
+        for one in (body["coverage"], *(row["utilization"] for row in rows)):
+            float(0 if one is None else one)
+        if not all(isinstance(row[name], str) for row in rows for name in KEY_FIELDS):
+            raise TypeError("names of quotas must be texts")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise invalid("body", "must be a plan as Plan.to_dict gives it", f"{type(error).__name__}: {error}") from error
+    instant_s(body["as_of"], "as_of")
 
 
 class AnyStore(Claims, Failovers, abc.ABC):
@@ -116,9 +131,14 @@ class AnyStore(Claims, Failovers, abc.ABC):
     def scenarios(self) -> tuple[Scenario, ...]:
         """The scenarios that plans from this store use."""
 
-    @abc.abstractmethod
     def save_plan(self, body: Mapping[str, Any]) -> int:
-        """Keep a plan as `Plan.to_dict` gives it; give its number."""
+        """Keep a plan as `Plan.to_dict` gives it; give its number. InvalidInput where it is none."""
+        _require_plan(body)
+        return self.attempt(lambda: self._write_plan(body))
+
+    @abc.abstractmethod
+    def _write_plan(self, body: Mapping[str, Any]) -> int:
+        """Write a plan, inside a transaction; give its number."""
 
     @abc.abstractmethod
     def plans(self) -> list[dict[str, Any]]:

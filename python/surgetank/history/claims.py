@@ -164,7 +164,7 @@ class Claims:
         limit = None if stale_after_s is None else duration_s(stale_after_s, "stale_after_s")
         name, now_s, words = named(coordination, "coordination"), clock_s(now), (said(by, "by"), said(why, "why"))
         if force and not why.strip():
-            raise invalid("why", "must say why room is claimed that is not there (force=True)", why)
+            raise invalid("why", "must say why room is claimed that is not there", why)
         until_s = None if hold_s is None else after(now_s, duration_s(hold_s, "hold_s", above=True), "hold_s")
         made = self.attempt(
             lambda: resize(self._book, name, wanted, until_s, limit, bool(force), now_s, words),

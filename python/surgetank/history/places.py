@@ -79,7 +79,7 @@ def is_there(place: Place) -> bool:
     try:
         open_store(place).close()
     except StoreError as error:
-        if NOT_THERE in str(error):
+        if error.code == NOT_THERE:
             return False
         raise
     return True

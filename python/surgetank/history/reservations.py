@@ -228,7 +228,7 @@ def request(
         generated=coordination is None,
     )
     if checked.force and not checked.why.strip():
-        raise invalid("why", "must say why room is claimed that is not there (force=True)", why)
+        raise invalid("why", "must say why room is claimed that is not there", why)
     return checked
 
 

@@ -243,14 +243,10 @@ class Store(Upkeep, FailoverRows, AnyStore):
             rows = self._db.execute("SELECT name, body, checksum FROM scenario ORDER BY rowid").fetchall()
             return tuple(read_scenario(*row) for row in rows)
 
-    def save_plan(self, body: Mapping[str, Any]) -> int:
-        """Keep a plan as `Plan.to_dict` gives it; give its number."""
-        with self.transaction():
-            row = (body["made"], body["as_of"], body["status"], body["coverage"], json.dumps(body))
-            cursor = self._db.execute(
-                "INSERT INTO plan (made, as_of, status, coverage, body) VALUES (?, ?, ?, ?, ?)", row
-            )
-        return int(cursor.lastrowid or 0)
+    def _write_plan(self, body: Mapping[str, Any]) -> int:
+        row = (body["made"], body["as_of"], body["status"], body["coverage"], json.dumps(body))
+        fields = "made, as_of, status, coverage, body"
+        return int(self._db.execute(f"INSERT INTO plan ({fields}) VALUES (?, ?, ?, ?, ?)", row).lastrowid or 0)
 
     def plans(self) -> list[dict[str, Any]]:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""

@@ -26,10 +26,8 @@ _U = TypeVar("_U")
 MOST_GOT, MOST_CHANGED, MOST_CHANGED_BYTES = 100, 100, 4_000_000
 ATTEMPTS = 8
 _WRITES = ("put_item", "delete_item", "transact_write_items")
-NOT_THERE = (
-    "there is none, or not all of its tables: check prefix, Region and account"
-    " (surgetank import FILE --store … makes one)"
-)
+#: AWS's code of a table that is not there.
+NOT_THERE = "ResourceNotFoundException"
 WORKERS = 8
 CONNECT_S, READ_S = 5.0, 20.0
 #: Reasons for which a transaction is cancelled that pass when it is tried again, from what stands there then.
@@ -185,7 +183,7 @@ class Calls:
         try:
             yield
         except StoreError as error:
-            raise type(error)(f"store {self.address}: {error}") from error.__cause__
+            raise type(error)(f"store {self.address}: {error}", code=error.code) from error.__cause__
 
     def size_of(self, writes: Iterable[Write]) -> int:
         """How much a transaction of them would carry."""
@@ -275,7 +273,7 @@ class _Explained:
             reasons = {str(one.get("Code")) for one in error.response.get("CancellationReasons") or ()} - {"None"}
             if code in ("ConditionalCheckFailedException", "TransactionConflictException") or reasons & _PASSING:
                 raise Conflict from error
-        raise StoreError(f"store {self._address}: {_said(code, error, self._writes)}") from error
+        raise StoreError(f"store {self._address}: {_said(code, error, self._writes)}", code=code) from error
 
 
 def _was_repeated(conflict: Conflict) -> bool:
@@ -299,8 +297,11 @@ def _is_whole(operation: str, answer: dict[str, Any]) -> bool:
 
 
 def _said(code: str, error: Exception, writes: bool) -> str:
-    if code == "ResourceNotFoundException":
-        return NOT_THERE
+    if code == NOT_THERE:
+        return (
+            "there is none, or not all of its tables: check prefix, Region and account"
+            " (surgetank import FILE --store … makes one)"
+        )
     failure = failure_of(error)
     detail = without_accounts(failure.detail)
     again = ""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from ...errors import StoreError
-from .calls import Calls, Conflict
+from .calls import NOT_THERE, Calls, Conflict
 from .items import Item, Key
 from .tables import TABLES, Table
 from .work import Work
@@ -50,7 +50,7 @@ def _is_complete(calls: Calls) -> bool:
     try:
         return calls.get("plans", [STORE])[STORE].body is not None
     except StoreError as error:
-        if _code(error) == "ResourceNotFoundException":
+        if error.code == NOT_THERE:
             return False
         raise
 
@@ -59,7 +59,7 @@ def _made(calls: Calls, table: Table) -> None:
     try:
         calls.call("create_table", **table.definition(calls.address.prefix))
     except StoreError as error:
-        if _code(error) != "ResourceInUseException":  # somebody else is making it, or has
+        if error.code != "ResourceInUseException":  # somebody else is making it, or has
             raise
 
 
@@ -71,7 +71,7 @@ def _set(calls: Calls, operation: str, table: Table, was_there: bool, **said: An
             calls.call(operation, TableName=calls.name(table.name), **said)
             return
         except StoreError as error:
-            code = _code(error)
+            code = error.code
             # Somebody else is making it as well, or has: what they have set is the same.
             already = any(word in str(error) for word in ("already", "modified multiple times"))
             if code == "UnknownOperationException" or (code == "ValidationException" and already):
@@ -92,7 +92,7 @@ def _described(calls: Calls, table: Table) -> dict[str, Any]:
         found: dict[str, Any] = calls.call("describe_table", TableName=calls.name(table.name))["Table"]
         return found
     except StoreError as error:
-        if _code(error) == "ResourceNotFoundException":
+        if error.code == NOT_THERE:
             return {}
         raise
 
@@ -103,9 +103,3 @@ def _require_ours(calls: Calls, table: Table, found: dict[str, Any]) -> None:
     if found and keys != table.keys:
         said = f"{calls.name(table.name)} is another program's table (its key is {' and '.join(keys)})"
         raise StoreError(f"store {calls.address}: {said}; nothing was changed, choose another prefix")
-
-
-def _code(error: StoreError) -> str:
-    """AWS's code of what is behind an error."""
-    response = getattr(error.__cause__, "response", None)
-    return str((response.get("Error") or {}).get("Code") or "") if isinstance(response, dict) else ""

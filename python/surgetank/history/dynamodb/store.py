@@ -274,9 +274,8 @@ class DynamoStore(FailoverItems, AnyStore):
             body = {"scenario": one.to_dict(), "order": order, "set": name, "of": len(scenarios)}
             self._now.put(Item("scenarios", (one.name,), body, index={"kind": one.kind}))
 
-    def save_plan(self, body: Mapping[str, Any]) -> int:
-        """Keep a plan as `Plan.to_dict` gives it, and what each quota requires by it; give its number."""
-        return self.attempt(lambda: keep_plan(self._now, body))
+    def _write_plan(self, body: Mapping[str, Any]) -> int:
+        return keep_plan(self._now, body)
 
     def plans(self) -> list[dict[str, Any]]:
         """The plans made, newest first: number, made, as_of, status, coverage and body."""
