@@ -260,7 +260,14 @@ def test_failback_in_steps_of_ones_own(store):
     assert sum(held(store, "2026-01-01T00:20Z").values()) == pytest.approx(45)
     move = recover_failover(store, "us-east-1", act=True, now="2026-01-01T00:21Z")
     assert (move.after.state, held(store, "2026-01-01T00:21Z")) == ("normal", {})
+    (found,) = standing(store, now=NOW)
+    assert (len(found["events"]), standing_text([found]).count("earlier")) == (4, 0)
     prepare_failover(store, "us-east-1", act=True, now="2026-01-01T00:22Z")  # all over again
+    (found,) = standing(store, now=NOW)
+    earlier, last = standing_text([found]).splitlines()[-2:]
+    assert len(found["events"]) == 5
+    assert earlier == "  4 moves of earlier failovers (--json lists them)"
+    assert "prepare (normal → preparing)" in last
 
 
 def test_recovering_early_needs_a_reason(store):

@@ -64,7 +64,10 @@ def standing_text(found: list[dict[str, Any]]) -> str:
             lines.append(f"  {lost}; {again} it to claim it again")
         if one["next_step"]:
             lines.append(f"  the next step back is due {one['next_step']}")
-        for event in one["events"]:
+        begun = [n for n, event in enumerate(one["events"]) if event["before"] == "normal"]
+        if earlier := begun[-1] if begun else 0:
+            lines.append(f"  {earlier} move{'' if earlier == 1 else 's'} of earlier failovers (--json lists them)")
+        for event in one["events"][earlier:]:
             by = f" by {event['by']}" if event["by"] else ""
             why = f": {event['why']}" if event["why"] else ""
             lines.append(f"  {event['at']} {event['action']} ({event['before']} → {event['after']}){by}{why}")
