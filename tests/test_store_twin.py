@@ -11,6 +11,7 @@ from clear import clear_error
 from reservation_stores import KINDS, opened
 from store_faults import FAULTS
 from surgetank import History, InvalidInput, Quota, QuotaKey, Scenario, plan
+from surgetank.history import extent
 from surgetank.history import samples as grids
 from surgetank.history.dynamodb import usage
 from test_store_known import MOST, SPANS, ReadsAll, require_same_refusals
@@ -115,6 +116,7 @@ def test_what_no_grid_could_hold_is_refused_by_both(fresh, tmp_path_factory):
 
 def test_refused_again_and_again_not_all_is_read_each_time(fresh, monkeypatch):
     monkeypatch.setattr(grids, "MOST_CELLS", 20 * 1440)
+    monkeypatch.setattr(extent, "SURE_DAYS", 1)
     store = fresh()["dynamodb"][0]
     read = []
     every = usage.every
@@ -128,6 +130,21 @@ def test_refused_again_and_again_not_all_is_read_each_time(fresh, monkeypatch):
             with clear_error(InvalidInput, "must fit 28,800 steps of 60 s"):
                 store.add_samples(found)
     assert 1 <= len(read) < 6
+
+
+def test_a_year_is_taken_of_however_many_quotas_and_a_wrong_year_is_not(opened, monkeypatch):
+    monkeypatch.setattr(grids, "MOST_CELLS", 1000)
+    store = opened()
+    found = samples({QuotaKey(quota_code=f"q{n}"): {NEW_YEAR: 1.0, NEW_YEAR + 60: 1.0} for n in range(10)})
+    store.add_samples(found)
+    times = dict.fromkeys((NEW_YEAR + 400 * DAY_S, NEW_YEAR + 400 * DAY_S + 60), 2.0)
+    assert store.add_samples(samples({QuotaKey(quota_code="q0"): times})).added == 2
+    with clear_error(InvalidInput, "usage: timestamps must fit 1,000 steps of 60 s", "2026-01-01T00:00:00 to 2036-",
+                     "remove older usage from the store (compact)"):  # fmt: skip
+        store.add_samples(samples({QuotaKey(quota_code="q0"): {NEW_YEAR + 3700 * DAY_S: 1.0}}))
+    with clear_error(InvalidInput, "usage: timestamps must fit 1,000 steps of 60 s", "or widen the step"):
+        store.history()
+    assert store.history(step_s=30 * DAY_S).usage.shape[1] == 10
 
 
 def test_many_days_of_many_quotas_in_pieces(kind, opened):

@@ -21,6 +21,9 @@ from .schema import DAY_S
 
 #: A sample that is added takes one gap away and makes two, at most.
 _MOVED = 3
+#: Usage of so many days is taken however many quotas it is of: longer than CloudWatch keeps any. A plan may then need a
+#: wider step; beyond it, an instant is wrong as a rule.
+SURE_DAYS = 460
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,9 @@ class Extent:
 
     def fits(self) -> bool | None:
         """Whether a grid could hold it; None where that cannot be told without reading every sample."""
-        if not self.any or fits(self.first_day * DAY_S, self.last_day * DAY_S, 60, self.series):
+        if not self.any or self.last_day - self.first_day <= SURE_DAYS:
+            return True
+        if fits(self.first_day * DAY_S, self.last_day * DAY_S, 60, self.series):
             return True  # even a step of a minute
         if (spaced := self.spaced) is None:
             return None
@@ -83,7 +88,8 @@ class Extent:
     def require(self) -> None:
         """Refuse what certainly does not fit."""
         if (spaced := self.spaced) is not None and self.fits() is False:
-            check_cells(spaced.first_s, spaced.last_s, spaced.steps()[1], self.series)
+            remedy = "remove older usage from the store (compact)"
+            check_cells(spaced.first_s, spaced.last_s, spaced.steps()[1], self.series, remedy)
 
 
 def counted(

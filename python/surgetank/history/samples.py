@@ -162,11 +162,11 @@ def grid(found: SampleSet, step_s: int) -> tuple[int, Floats]:
     return first * step_s, usage.T
 
 
-def check_cells(first_s: int, last_s: int, step_s: int, series: int) -> None:
+def check_cells(first_s: int, last_s: int, step_s: int, series: int, remedy: str = "widen the step") -> None:
     """A grid must fit in memory; where it would not, an instant is wrong or the step is."""
     if not fits(first_s, last_s, step_s, series):
         ends = " to ".join(str(np.datetime64(s, "s")) for s in (first_s, last_s))
-        rule = f"must fit {MOST_CELLS:,} steps of {step_s} s; check the first and last instant, or widen the step"
+        rule = f"must fit {MOST_CELLS:,} steps of {step_s} s; check the first and last instant, or {remedy}"
         raise invalid("usage", f"timestamps {rule}", f"{ends} for {series} series")
 
 
