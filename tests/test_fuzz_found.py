@@ -1,10 +1,12 @@
 """What fuzzing found, each as small as it could be made; and the seeds of every target, without the fuzzer."""
 
+import base64
 import datetime as dt
 import io
 import itertools
 import json
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -131,6 +133,30 @@ def test_the_temporary_file_of_many_rows_is_closed(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error", ResourceWarning)  # one that cannot be raised is reported by pytest
         assert read(io.BytesIO(text)).samples.value.tolist() == [1, 2, 3]
+
+
+MONTHS = """
+c-s5_|Ns973=9kc3?RV8z{9}Cz{<b@WB~yq3y{wM<Z%E=7AVQUzzoC<Kx_f!&jFeNRLl)BLk23w0999%QVb;7K!!m@85zz%)H7jI
+pPFn0w1)?X*}?XKG$?@GCj#WN0Y!PhJcxT4SwXY{k{O&pT#}iaT3nKtTL2bk0m}ic{Qm<;i$K-!Fo;2Y$^$l$ftiIt0!Vo<zyKGJ
+&ja=~C@gxQVZ_9M0PGC70S}ZGfYKUJ+5$xt2b>S}D}w`?ISy#@uyA5RQ%8u;0QEb}9YzL5X1WH3KonwNU<F1|5HUx%peaa@5pLK4
+dmyg=4~{$r1^~F{EDr
+"""  # a file of Arrow with a column of months, for which pyarrow has no class
+
+
+def test_an_arrow_column_for_which_pyarrow_has_no_class(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "months.arrow"
+    path.write_bytes(zlib.decompress(base64.b85decode("".join(MONTHS.split()))))
+    with clear_error(InvalidInput, "column rds: must be of a type that pyarrow reads", "month_interval"):
+        read(path)
+
+
+@pytest.mark.parametrize("data", [b"\xef", b"\xef\xbb", b"\xef\xbb\xbf\xff"])
+def test_half_a_byte_order_mark_is_no_text(tmp_path, data):
+    path = tmp_path / "surgetank.toml"
+    path.write_bytes(data)
+    with clear_error(InvalidInput, "must be a readable file: not UTF-8 text"):
+        Config.read(path)
 
 
 @pytest.mark.parametrize(

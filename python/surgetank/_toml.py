@@ -114,7 +114,8 @@ class Source:
 def text_of(path: Path) -> str:
     """The text of a file, without a byte order mark."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        # At once: a reader takes half a mark at the end of a file for nothing.
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InvalidInput(

@@ -84,11 +84,22 @@ def _batches(batches: Iterable[Any], schema: Any, where: str) -> Iterator[Batch]
         most = _rows(batch.num_columns)
         for start in range(0, batch.num_rows, most):
             part = batch.slice(start, most)
-            columns = _by_name(zip(schema.names, map(_arrow_column, part.columns), strict=True))
+            columns = _by_name(zip(schema.names, map(_arrow_column, _columns(part, schema)), strict=True))
             yield _batch(columns, where, done)
             done += part.num_rows
     if not done:
         yield _batch(_by_name((name, ()) for name in schema.names), where, 0)
+
+
+def _columns(batch: Any, schema: Any) -> list[Any]:
+    def column(number: int) -> Any:
+        try:
+            return batch.column(number)
+        except KeyError:  # Arrow has such a type, and pyarrow no class for it
+            field = schema.field(number)
+            raise invalid(f"column {field.name}", "must be of a type that pyarrow reads", str(field.type)) from None
+
+    return [column(number) for number in range(len(schema))]
 
 
 def _batch(columns: Table, where: str, before: int) -> Batch:
