@@ -263,7 +263,7 @@ def test_a_token_of_another_claim(held):
 
 
 def test_force_says_why(held):
-    rule = "why: must say why room is claimed that is not there (force=True)"
+    rule = "why: must say why room is claimed that is not there"
     for why in ("", " \n"):
         with clear_error(InvalidInput, rule):
             held.reserve({EAST: 1}, force=True, why=why, now=NOW)

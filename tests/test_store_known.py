@@ -33,7 +33,7 @@ class ReadsAll(Store):
             done = super().add_samples(found, **options)
             if len(self.keys_with_usage()) and self._db.execute("SELECT 1 FROM usage_day").fetchone():
                 first, last = self._db.execute("SELECT min(day), max(day) FROM usage_day").fetchone()
-                too_many = not grids.fits(first * DAY_S, last * DAY_S, 60, len(self.keys_with_usage()))
+                too_many = not grids.fits(first * DAY_S, (last + 1) * DAY_S - 1, 60, len(self.keys_with_usage()))
                 if last - first > extent.SURE_DAYS and too_many:
                     check_span(self.samples())
         return done

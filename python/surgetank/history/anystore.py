@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 from .._bridge import Duration, Instant, instant_s
 from ..errors import invalid
 from ..scenario import Scenario
+from .addable import plan_body
 from .backup import StoreBackup
 from .batches import Progress
 from .claims import Claims
 from .failovers import Failovers
 from .history import History
-from .keys import KEY_FIELDS, Quota, QuotaKey, check_units, quotas_by_key
+from .keys import Quota, QuotaKey, check_units, quotas_by_key
 from .quotas import completed, owned
 from .readers import read, read_samples
 from .report import ImportReport
@@ -26,6 +27,9 @@ from .samples import SampleSet
 from .soundness import StoreCheck
 from .spool import Gathered
 from .upkeep import KEEP_S, Compaction
+
+#: What is said of who writes inside a snapshot.
+READS_ONLY = "nothing can be written inside a snapshot; nothing was changed"
 
 _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="AnyStore")
@@ -36,21 +40,6 @@ def required(rows: Iterable[Mapping[str, Any]], region: str, least_frac: float) 
     known = [(float(row["utilization"]), row) for row in rows if row["utilization"] is not None]  # "Infinity" is known
     found = [(used, row) for used, row in known if row["region"] == region and used >= least_frac]
     return [dict(row) for _, row in sorted(found, key=lambda one: -one[0])]
-
-
-def _require_plan(body: Mapping[str, Any]) -> None:
-    """Refuse what `Plan.to_dict` could not have given, as far as anybody looks for it."""
-    try:
-        rows = body.get("quotas", ())
-        if not all(isinstance(body[name], str) for name in ("made", "as_of", "status")):
-            raise TypeError("made, as_of and status must be texts")
-        for one in (body["coverage"], *(row["utilization"] for row in rows)):
-            float(0 if one is None else one)
-        if not all(isinstance(row[name], str) for row in rows for name in KEY_FIELDS):
-            raise TypeError("names of quotas must be texts")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise invalid("body", "must be a plan as Plan.to_dict gives it", f"{type(error).__name__}: {error}") from error
-    instant_s(body["as_of"], "as_of")
 
 
 class AnyStore(Claims, Failovers, abc.ABC):
@@ -133,8 +122,8 @@ class AnyStore(Claims, Failovers, abc.ABC):
 
     def save_plan(self, body: Mapping[str, Any]) -> int:
         """Keep a plan as `Plan.to_dict` gives it; give its number. InvalidInput where it is none."""
-        _require_plan(body)
-        return self.attempt(lambda: self._write_plan(body))
+        made = plan_body(body)
+        return self.attempt(lambda: self._write_plan(made))
 
     @abc.abstractmethod
     def _write_plan(self, body: Mapping[str, Any]) -> int:
@@ -165,7 +154,12 @@ class AnyStore(Claims, Failovers, abc.ABC):
         """Remove usage that is older than ``keep_s``, if told to."""
 
     @abc.abstractmethod
-    def _snapshot(self) -> contextlib.AbstractContextManager[None]: ...
+    def _moment(self) -> contextlib.AbstractContextManager[None]:
+        """Everything read inside is of one moment; what is written inside is refused at its end."""
+
+    @abc.abstractmethod
+    def _snapshot(self) -> contextlib.AbstractContextManager[None]:
+        """The same, and what cannot be understood is damage: for what the store itself reads."""
 
     @abc.abstractmethod
     def _quotas(self, names: Container[tuple[str, ...]] | None = None) -> tuple[Quota, ...]:
@@ -203,8 +197,8 @@ class AnyStore(Claims, Failovers, abc.ABC):
     # What is the same for every store.
 
     def snapshot(self) -> contextlib.AbstractContextManager[None]:
-        """Everything read inside is of one moment, as far as the store can tell."""
-        return self._snapshot()
+        """Everything read inside is of one moment, as far as the store can tell; writing inside is a StoreError."""
+        return self._moment()
 
     def import_usage(self, source: object, **reading: Any) -> ImportReport:
         """Read usage and add it, all or nothing.
@@ -306,6 +300,8 @@ class AnyStore(Claims, Failovers, abc.ABC):
 
     def save_scenarios(self, scenarios: Sequence[Scenario]) -> None:
         """Replace the scenarios that plans from this store use."""
+        if isinstance(scenarios, str) or not isinstance(scenarios, Sequence):
+            raise invalid("scenarios", "must be a sequence of Scenario objects", scenarios)
         names = [s.name if isinstance(s, Scenario) else s for s in scenarios]
         if not all(isinstance(s, Scenario) for s in scenarios) or len(set(names)) != len(names):
             raise invalid("scenarios", "must be Scenario objects of different names", names)

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 
 from .._bridge import Floats
-from ..errors import invalid
 from .report import SeriesReport
 from .samples import Ints, Merged, merge_one
 from .schema import DAY_S, pack_day, unpack_day
@@ -48,7 +47,6 @@ def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats,
     """Add samples of one series, inside a transaction; give its report, with what the store knew before."""
     if not len(value):
         return report
-    require_sound(value)
     new_days = np.unique(time_s // DAY_S)
     query = "SELECT * FROM usage_day WHERE key_id = ? AND day BETWEEN ? AND ?"
     try:
@@ -65,12 +63,6 @@ def merge_days(db: sqlite3.Connection, key_id: int, time_s: Ints, value: Floats,
         rows.append(pack_day(key_id, day, second, merged.value[start:end]))
     db.executemany("REPLACE INTO usage_day VALUES (?, ?, ?, ?, ?)", rows)
     return report
-
-
-def require_sound(value: Floats) -> None:
-    """Refuse what no usage in a store can be."""
-    if not (value >= 0).all() or np.isinf(value).any():
-        raise invalid("usage", "must be finite and 0 or more in a store", value[~(value >= 0) | np.isinf(value)][0])
 
 
 def merged_days(

@@ -78,8 +78,8 @@ class Extent:
         """Whether a grid could hold it; None where that cannot be told without reading every sample."""
         if not self.any or self.last_day - self.first_day <= SURE_DAYS:
             return True
-        if fits(self.first_day * DAY_S, self.last_day * DAY_S, 60, self.series):
-            return True  # even a step of a minute
+        if fits(self.first_day * DAY_S, (self.last_day + 1) * DAY_S - 1, 60, self.series):
+            return True  # a step of a minute, be it that of the samples or not
         if (spaced := self.spaced) is None:
             return None
         found = {fits(spaced.first_s, spaced.last_s, step, self.series) for step in spaced.steps()}

@@ -15,6 +15,8 @@ from ..errors import invalid, printable
 
 #: Stands for an account, Region, service or quota code that the input does not state.
 UNSTATED = "-"
+#: AWS's units and names of quotas are much shorter.
+MOST_UNIT, MOST_NAME = 1_000, 10_000
 KEY_FIELDS = ("account", "region", "service_code", "quota_code", "context_id")
 
 
@@ -90,9 +92,14 @@ class Quota:
         """Refuse infinite and negative values; NaN means not known."""
         if not isinstance(self.key, QuotaKey) or not all(isinstance(part, str) for part in self.key):
             raise invalid("key", "must be a QuotaKey of texts", self.key)
-        for field in ("unit", "name"):
-            if not isinstance(getattr(self, field), str):
-                raise invalid(field, "must be a text", getattr(self, field))
+        require_text(self.unit, "unit", MOST_UNIT)
+        require_text(self.name, "name", MOST_NAME)
+        for field in ("adjustable", "is_global"):
+            flag = getattr(self, field)
+            if isinstance(flag, np.bool_):
+                object.__setattr__(self, field, bool(flag))
+            elif not isinstance(flag, bool) and (flag is not None or field == "is_global"):
+                raise invalid(field, "must be True or False" + (", or None" if field == "adjustable" else ""), flag)
         for field in ("value", "default_value"):
             value = getattr(self, field)
             if isinstance(value, float | np.floating) and math.isnan(value):
@@ -103,6 +110,19 @@ class Quota:
             label = "quota" if field == "value" else field
             rule = f"of {printable(str(self.key), 200)} must be finite and 0 or more"
             object.__setattr__(self, field, number(value, label, rule=rule, least=0))
+
+
+def require_text(value: object, argument: str, most: int) -> None:
+    """Refuse what a store cannot keep as a text: something else, half a character, or too much."""
+    if not isinstance(value, str):
+        raise invalid(argument, "must be a text", value)
+    if len(value) > most:
+        raise invalid(argument, f"must be at most {most:,} characters", f"{value[:40]}…, {len(value):,} characters")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise invalid(argument, "must be valid Unicode", value) from None
 
 
 def quotas_by_key(quotas: Iterable[Quota] | Mapping[QuotaKey, float | Quota]) -> dict[QuotaKey, Quota]:

@@ -81,9 +81,9 @@ class Ledger:
             f"SELECT r.sound, k.sound, r.coordination, {_FIELDS}, {_KEY} FROM"
             f" {_chosen('reservation', where)} AS r LEFT JOIN"
             f" (SELECT *, {SOUND['quota_key']} AS sound FROM quota_key) AS k ON k.id = r.key_id"
-            " ORDER BY r.created, r.coordination, r.key_id"
         )
-        return [read_reservation(row) for row in self.db.execute(query, values)]
+        found = [read_reservation(row) for row in self.db.execute(query, values)]
+        return sorted(found, key=lambda r: (r.created_s, r.coordination, r.key))
 
     def save(self, changes: Sequence[Change], action: str, name: str, now_s: int, words: Words) -> None:
         """Write rows, and one line about them."""

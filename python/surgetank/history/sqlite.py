@@ -18,12 +18,13 @@ from typing import Any, TypeVar
 from .._bridge import number
 from ..errors import InvalidInput, StoreError, invalid
 from ..scenario import Scenario
-from .anystore import AnyStore, required
+from .addable import require_samples
+from .anystore import READS_ONLY, AnyStore, required
 from .batches import Progress
 from .days import last_second, last_seconds, merge_days, read_days
 from .extent import Extents
 from .failoverrows import FailoverRows
-from .keys import Quota, QuotaKey, check_units, same_unit
+from .keys import Quota, QuotaKey
 from .known import KEY, QUOTA, Known, check_names, check_quotas, known_of, quotas_of
 from .ledger import Ledger
 from .opening import check_pages, explained, is_there, one_moment, prepare, transaction
@@ -90,7 +91,7 @@ class Store(Upkeep, FailoverRows, AnyStore):
                 self._db = sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None)
             except ValueError as error:
                 raise StoreError(f"store {shown_path(self.path)}: cannot be opened: {error}") from error
-        self._extents, self._all_checked = Extents(self._db), False
+        self._extents, self._all_checked, self._reads_only = Extents(self._db), False, False
         try:
             with self._explained():
                 prepare(self._db, self.path, create, self._timeout_s)
@@ -119,6 +120,8 @@ class Store(Upkeep, FailoverRows, AnyStore):
         """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
         with self._explained(), self._extents.undone(), transaction(self._db):
             yield
+            if self._reads_only:
+                raise StoreError(f"store {shown_path(self.path)}: {READS_ONLY}")
 
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
         """Do something in one transaction, which is undone where its answer is not to be kept."""
@@ -132,11 +135,21 @@ class Store(Upkeep, FailoverRows, AnyStore):
         return made
 
     @contextlib.contextmanager
+    def _moment(self) -> Iterator[None]:
+        with self._explained():
+            begins = not self._db.in_transaction
+            with one_moment(self._db):
+                self._reads_only |= begins
+                try:
+                    yield
+                finally:
+                    self._reads_only &= not begins
+
+    @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:
-        """Everything read inside is of one moment, and what cannot be understood is damage."""
         with self._explained():
             try:
-                with one_moment(self._db):
+                with self._moment():
                     yield
             except (UnicodeEncodeError, InvalidInput):  # what was asked for, nothing that was read
                 raise
@@ -150,8 +163,9 @@ class Store(Upkeep, FailoverRows, AnyStore):
         ``progress`` is called with (series done, series in all); ``noted``: whether `imports` will name it.
         """
         with self.transaction():
-            check_units(found.units, {q.key: q for q in owned(self._known(found.units))})
             known = self._names(found.keys)
+            quotas = {q.key: q for q in owned(self._known(found.units))}
+            require_samples(found, quotas, {key: one.unit for key, one in known.items()})
             # One wrong year would make every later plan fail, so it is refused here, where it can still be named.
             self._extents.admit(found, known)
             report = self._merge(found, known, progress)
@@ -304,8 +318,6 @@ class Store(Upkeep, FailoverRows, AnyStore):
             per_series = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
         for n, key in enumerate(found.keys):
             unit, before = found.units.get(key, ""), known[key].unit if key in known else ""
-            if not same_unit(unit, before):
-                raise invalid("unit", f"of the usage of {key} must stay {before!r}", unit)
             key_id = self._key_id(key)
             note = "UPDATE quota_key SET has_usage = 1, usage_unit = ? WHERE id = ?"
             self._db.execute(note, (unit or before, key_id))

@@ -19,7 +19,7 @@ from ..keys import Quota, QuotaKey
 from ..reservations import AuditLine, Request, Reservation
 from ..room import Room, last_usage
 from . import usage
-from .items import Item, id_of, quota_id
+from .items import Item, id_of, quota_id, reader
 from .meta import Meta
 from .work import Work
 
@@ -60,7 +60,7 @@ class ItemBook:
 
     def of(self, name: str) -> list[Reservation]:
         """Everything that a coordination holds or held; nothing where there is none of that name."""
-        return reservations_of(self._claim(name))
+        return sorted(reservations_of(self._claim(name)), key=lambda r: (r.created_s, r.key))
 
     def read(self, which: Which, at_s: int = 0) -> list[Reservation]:
         """Reservations of all coordinations, oldest first."""
@@ -208,12 +208,14 @@ def _reservation(name: str, row: Sequence[Any]) -> Reservation:
     )  # fmt: skip
 
 
+@reader
 def reservations_of(claim: Item) -> list[Reservation]:
     """What a coordination holds or held."""
     name = str(claim.key[0]).removeprefix("claim/")
     return [] if claim.body is None else [_reservation(name, row) for row in claim.body["held"]]
 
 
+@reader
 def held_in(ledger: Item) -> list[Reservation]:
     """What is held in an account and Region."""
     of_name: Mapping[str, Sequence[Any]] = ledger.body or {}

@@ -9,8 +9,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from ..._bridge import instant_s
 from ...errors import StoreError
 from ..keys import KEY_FIELDS, QuotaKey
 from ..schema import DAY_S
@@ -56,7 +55,7 @@ def kept(work: Work, kind: str) -> list[tuple[int, dict[str, Any]]]:
 
 def keep_plan(work: Work, body: Mapping[str, Any]) -> int:
     """Keep a plan, and what each quota requires by it; give its number."""
-    at = int(np.datetime64(body["as_of"].removesuffix("Z"), "s").astype(np.int64))
+    at = instant_s(body["as_of"], "as_of")
     keep_s, name = int(time.time()) + REQUIRED_S, secrets.token_hex(8)
     rows = body.get("quotas", ())
     work.get("requirements", [(quota_id(QuotaKey(*(row[field] for field in KEY_FIELDS))), at) for row in rows])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
 from ...errors import StoreError, invalid, printable
@@ -21,8 +22,13 @@ MOST_KEY_BYTES = (1024, 1024)
 #: Texts up to so many characters stay readable in a console; longer ones are compressed.
 READABLE = 8_192
 
+_T = TypeVar("_T")
 Key = tuple[str | int, ...]
 Wire = Mapping[str, Mapping[str, Any]]  # as DynamoDB has it: attribute → type → value
+
+
+#: What reading an item raises that says something nobody could have written.
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 
 
 class Damaged(StoreError):
@@ -97,6 +103,20 @@ def size_of(wire: Wire) -> int:
     sizes = (len(name) + sum(len(v) if isinstance(v, bytes) else len(str(v).encode()) for v in value.values())
              for name, value in wire.items())  # fmt: skip
     return sum(sizes) + 3 * len(wire)
+
+
+def reader(read: Callable[[Item], _T]) -> Callable[[Item], _T]:
+    """What reads an item, and says that it is damaged where its body is another than was ever written."""
+
+    @functools.wraps(read)
+    def reads(item: Item) -> _T:
+        try:
+            return read(item)
+        except UNREADABLE as error:
+            said = f"is damaged ({type(error).__name__}: {error})"
+            raise Damaged(f"{named(item.table, item.key)}: {said}") from error
+
+    return reads
 
 
 def named(table: str, key: Key) -> str:

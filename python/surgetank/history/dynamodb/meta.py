@@ -9,7 +9,7 @@ from typing import Any
 from ..._table import for_json
 from ..keys import Quota, QuotaKey
 from ..samples import Ints
-from .items import Item, quota_of
+from .items import Item, quota_of, reader
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Meta:
     born: int = 0  #: when it was first written, which is the order in which quotas are given; 0: it is not there
 
     @staticmethod
+    @reader
     def of(item: Item) -> Meta:
         """Read an item; one that is not there says nothing."""
         body = item.body

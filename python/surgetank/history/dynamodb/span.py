@@ -13,7 +13,7 @@ from ..keys import QuotaKey
 from ..samples import Ints, SampleSet
 from ..schema import DAY_S
 from . import usage
-from .items import Item, Key, quota_id
+from .items import Item, Key, quota_id, reader
 from .meta import Meta
 from .work import Work
 
@@ -41,7 +41,7 @@ class Span:
         """
         item = work.one("plans", SPAN)
         known = self._counted if self._counted and item.version and self._counted[0] == item.version else None
-        extent = known[1] if known else _noted(work, item)
+        extent = known[1] if known else noted(item) if item.body is not None else _by_quotas(work)
         new = sum(not meta.used for meta in metas.values())
         ends = found.ends() if len(found) else None
         grown = extent.grown(ends, new, len(found))
@@ -55,14 +55,18 @@ class Span:
         work.put(replace(item, body=_body(grown), at=0))
 
 
-def _noted(work: Work, item: Item) -> Extent:
-    """What the note says; where there is none, what the quotas say."""
-    if item.body is not None:
-        spaced = item.body["spaced"]
-        if spaced is not None:
-            names = ("gaps", "ends")
-            spaced = Spaced(**{**spaced, **{name: np.array(spaced[name], dtype=np.int64) for name in names}})
-        return Extent(**{**item.body, "spaced": spaced})
+@reader
+def noted(item: Item) -> Extent:
+    """What the note says."""
+    spaced = item.body["spaced"]
+    if spaced is not None:
+        names = ("gaps", "ends")
+        spaced = Spaced(**{**spaced, **{name: np.array(spaced[name], dtype=np.int64) for name in names}})
+    return Extent(**{**item.body, "spaced": spaced})
+
+
+def _by_quotas(work: Work) -> Extent:
+    """What the quotas say of the samples that there are."""
     used = [meta for meta in map(Meta.of, work.scan("quotas")) if meta.used]
     days = [end // DAY_S for meta in used for end in (meta.first_s, meta.last_s) if end is not None]
     return Extent(min(days), max(days), len(used)) if days else Extent(series=len(used))

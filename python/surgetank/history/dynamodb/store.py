@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from ..._bridge import Duration, duration_s, number
-from ...errors import StoreError, invalid
+from ...errors import InvalidInput, StoreError, invalid
 from ...scenario import Scenario
+from ..addable import require_samples
 from ..anystore import AnyStore, required
 from ..backup import StoreBackup
 from ..batches import Progress
-from ..days import require_sound
-from ..keys import UNSTATED, Quota, QuotaKey, check_units, same_unit
-from ..quotas import is_default
+from ..keys import UNSTATED, Quota, QuotaKey
+from ..quotas import is_default, owned
 from ..report import ImportReport, SeriesReport, totals
-from ..samples import SampleSet, instant
+from ..samples import Samples, SampleSet, instant
 from ..schema import DAY_S
 from ..soundness import StoreCheck
 from ..spool import Gathered, Gathering
@@ -136,38 +136,46 @@ class DynamoStore(FailoverItems, AnyStore):
         if len(known) != len(found.keys):  # samples that were made and not read
             known = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
         if self._work is not None or _is_small(found):
-            return self.attempt(lambda: self._all_added(found, known, progress, noted))
-        self.attempt(lambda: self._check(found))
-        reports: list[SeriesReport] = []
-        for part in _parts(found):
-            reports += self.attempt(partial(self._added, found, part, known))
+            made = self.attempt(lambda: self._noted(found, self._added(found, known), noted))
             if progress:
-                progress(len(reports), len(found.keys))
+                progress(len(known), len(known))
+            return made
+        self.attempt(lambda: self._admitted(found))  # all of it, before any is written
+        reports: list[SeriesReport] = []
+        for start, end in _parts(found):
+            try:
+                reports += self.attempt(partial(self._added, _part(found, start, end), known[start:end]))
+            except InvalidInput as error:
+                if not reports:
+                    raise
+                said = f"{len(reports):,} of {len(known):,} series are added, before somebody else changed the store"
+                raise InvalidInput(f"{error}; {said}", argument=error.argument, rule=error.rule) from error
+            if progress:
+                progress(len(reports), len(known))
         return self.attempt(lambda: self._noted(found, reports, noted))
 
-    def _all_added(
-        self, found: SampleSet, known: Sequence[SeriesReport], progress: Progress | None, noted: bool
-    ) -> ImportReport:
-        self._check(found)
-        reports: list[SeriesReport] = []
-        for part in _parts(found):
-            reports += self._added(found, part, known)
-            if progress:
-                progress(len(reports), len(found.keys))
-        return self._noted(found, reports, noted)
+    def _admitted(self, found: SampleSet) -> dict[QuotaKey, Meta]:
+        """What is known of the quotas of samples; refuses what disagrees with it, or fits no grid with the rest."""
+        metas = self._metas(found.keys)
+        quotas = {key: meta.quota for key, meta in metas.items() if meta.quota is not None}
+        if any(map(is_default, quotas.values())):  # does it stand for somebody's?
+            quotas = {quota.key: quota for quota in owned(self._known(found.units))}
+        require_samples(found, quotas, {key: meta.unit for key, meta in metas.items()})
+        self._span.admit(self._now, found, metas)
+        return metas
 
-    def _added(self, found: SampleSet, part: range, known: Sequence[SeriesReport]) -> list[SeriesReport]:
-        keys, series = [found.keys[n] for n in part], [found.series(n) for n in part]
-        metas = self._metas(keys)
+    def _added(self, found: SampleSet, known: Sequence[SeriesReport]) -> list[SeriesReport]:
+        metas = self._admitted(found)
+        series = [found.series(n) for n in range(len(found.keys))]
         days = [
             (quota_id(key), day)
-            for key, (time_s, _) in zip(keys, series, strict=True)
+            for key, (time_s, _) in zip(found.keys, series, strict=True)
             for day in np.unique(time_s // DAY_S).tolist()
         ]
         self._now.get("usage", days)  # all of them in a few calls
         reports = []
-        for n, key, (time_s, value) in zip(part, keys, series, strict=True):
-            reports.append(usage.merge(self._now, quota_id(key), time_s, value, known[n]))
+        for key, (time_s, value), report in zip(found.keys, series, known, strict=True):
+            reports.append(usage.merge(self._now, quota_id(key), time_s, value, report))
             self._put_meta(metas[key], metas[key].with_samples(time_s, found.units.get(key, "")))
         return reports
 
@@ -176,17 +184,6 @@ class DynamoStore(FailoverItems, AnyStore):
         if noted:  # without its series: of thousands, for ever, it is too much
             keep(self._now, "import", {"made": _clock_text(), **replace(report, per_series=()).to_dict()})
         return report
-
-    def _check(self, found: SampleSet) -> None:
-        """Units must agree, and all samples must fit a grid: refused here, where what is wrong can still be named."""
-        metas = self._metas(found.keys)
-        check_units(found.units, {key: meta.quota for key, meta in metas.items() if meta.quota is not None})
-        for key, unit in found.units.items():
-            if key in metas and not same_unit(unit, metas[key].unit):
-                raise invalid("unit", f"of the usage of {key} must stay {metas[key].unit!r}", unit)
-        for n in range(len(found.keys)):
-            require_sound(found.series(n)[1])  # before anything is written
-        self._span.admit(self._now, found, metas)
 
     def keys_with_usage(self) -> tuple[QuotaKey, ...]:
         """The quotas whose usage was imported."""
@@ -203,9 +200,9 @@ class DynamoStore(FailoverItems, AnyStore):
         with self._snapshot():
             metas = [meta for meta in self._all() if meta.used]
             days = usage.every(self._now, progress)
-        gathering = Gathering()
-        for meta in metas:
-            gathering.add(*usage.together(days.get(meta.item.key[0], [])))
+            gathering = Gathering()
+            for meta in metas:
+                gathering.add(*usage.together(days.get(meta.item.key[0], [])))
         units = {meta.key: meta.unit for meta in metas if meta.unit}
         found = gathering.done(tuple(meta.key for meta in metas), units, ImportReport(source=""))
         if not len(found):
@@ -309,6 +306,7 @@ class DynamoStore(FailoverItems, AnyStore):
 
     def backup(self, path: str | os.PathLike[str], *, force: bool = False) -> StoreBackup:
         """Refused: DynamoDB keeps the past of its tables itself."""
+        self._require_open()
         said = "is backed up by DynamoDB: its tables keep point-in-time recovery"
         raise StoreError(f"store {self.address}: {said}; nothing was copied")
 
@@ -335,16 +333,29 @@ def _is_small(found: SampleSet) -> bool:
     return len(found.keys) < 50 and sum(_days(found, n) + 1 for n in range(len(found.keys))) < MOST_CHANGED - 5
 
 
-def _parts(found: SampleSet) -> Iterator[range]:
-    """Series by number, some of them at a time."""
+def _parts(found: SampleSet) -> Iterator[tuple[int, int]]:
+    """Series from one number up to another, some of them at a time."""
     start = days = 0
     for n in range(len(found.keys)):
         days += 1 + _days(found, n)
         if days >= CHUNK:
-            yield range(start, n + 1)
+            yield start, n + 1
             start, days = n + 1, 0
-    if start < len(found.keys) or not found.keys:
-        yield range(start, len(found.keys))
+    if start < len(found.keys):
+        yield start, len(found.keys)
+
+
+def _part(found: SampleSet, start: int, end: int) -> Samples:
+    """Some series of samples."""
+    keys = found.keys[start:end]
+    series = [found.series(n) for n in range(start, end)]
+    return Samples(
+        keys=keys,
+        code=np.repeat(np.arange(len(keys)), [len(value) for _, value in series]),
+        time_s=np.concatenate([time_s for time_s, _ in series]),
+        value=np.concatenate([value for _, value in series]),
+        units={key: found.units[key] for key in keys if key in found.units},
+    )
 
 
 def _clock_text() -> str:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from ...errors import InvalidInput, StoreError
+from ..anystore import READS_ONLY
 from .address import Address
 from .calls import Calls, Conflict
+from .items import UNREADABLE, Damaged
 from .work import Work
 
 _T = TypeVar("_T")
@@ -40,16 +42,18 @@ class Units:
 
         Where another process was first, it is a StoreError: what is inside cannot be done again. `attempt` can.
         """
-        if self._work is not None:
-            mark = self._work.mark()
+        if (outer := self._work) is not None:
+            mark = outer.mark()
             try:
                 yield
+                self._require_writable(outer)
             except BaseException:
-                self._work.back(mark)
+                outer.back(mark)
                 raise
             return
         with self._begun() as work:
             yield
+            self._require_open()
             try:
                 work.commit()
             except Conflict:
@@ -58,12 +62,16 @@ class Units:
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
         """Do something in one transaction, from its beginning again where another process was first."""
         if (outer := self._work) is not None:
-            mark = outer.mark()
-            with self.transaction():
+            mark, made = outer.mark(), None
+            try:
                 made = work()
-            if not keep(made):
-                outer.back(mark)
-            return made
+                if keep(made):
+                    self._require_writable(outer)
+                    mark = None
+                return made
+            finally:
+                if mark is not None:
+                    outer.back(mark)
         deadline, most_s = time.monotonic() + self._timeout_s, SHORTEST_WAIT_S
         while True:
             try:
@@ -74,6 +82,7 @@ class Units:
                         unit.require_unchanged()
                         raise
                     if keep(made):
+                        self._require_open()
                         unit.commit()
                     else:
                         unit.require_unchanged()
@@ -87,13 +96,24 @@ class Units:
             most_s = min(LONGEST_WAIT_S, 1.5 * most_s)
 
     @contextlib.contextmanager
-    def _snapshot(self) -> Iterator[None]:
+    def _moment(self) -> Iterator[None]:
         """Whatever is read twice inside is read once. Of several items, each is as it is when it is read first."""
         if self._work is not None:
             yield
             return
-        with self._begun():
+        with self._begun() as work:
+            work.reads_only = True
             yield
+
+    @contextlib.contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        try:
+            with self._moment():
+                yield
+        except (UnicodeEncodeError, InvalidInput):  # what was asked for, nothing that was read
+            raise
+        except UNREADABLE as error:
+            raise StoreError(f"store {self.address}: is damaged ({type(error).__name__}: {error})") from error
 
     @contextlib.contextmanager
     def _begun(self) -> Iterator[Work]:
@@ -101,6 +121,10 @@ class Units:
         work = self._of_thread.work = Work(self._calls)
         try:
             yield work
+        except Damaged as error:  # an item names itself, and not its store
+            if str(error).startswith("store "):
+                raise
+            raise Damaged(f"store {self.address}: {error}") from error
         finally:
             self._of_thread.work = None
 
@@ -109,6 +133,10 @@ class Units:
         work = self._work
         assert work is not None, "outside of a unit of work"
         return work
+
+    def _require_writable(self, work: Work) -> None:
+        if work.reads_only:
+            raise StoreError(f"store {self.address}: {READS_ONLY}")
 
     def _require_open(self) -> None:
         if self._closed:

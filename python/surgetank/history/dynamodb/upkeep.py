@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InvalidInput
 from ...scenario import Scenario
 from ..reservations import STATES, Reservation
 from ..samples import instant
@@ -22,16 +21,15 @@ from ..upkeep import Compaction
 from . import usage
 from .book import held_in, ledger_of, line_of, reservations_of
 from .calls import Calls, Conflict, Write
-from .items import VERSION, Damaged, Item, Key, named, size_of, unpacked
+from .items import UNREADABLE, VERSION, Damaged, Item, Key, named, size_of, unpacked
 from .meta import Meta
-from .span import SPAN
+from .span import SPAN, noted
 from .tables import TABLES
 from .work import Work
 
 #: So often what is read item by item is read again, until it is of one moment.
 RE_READ = 10
-#: What reading an item raises that says something nobody could have written.
-_WRONG = (Damaged, InvalidInput, KeyError, TypeError, ValueError, AttributeError, IndexError)
+_WRONG = (Damaged, *UNREADABLE)
 
 
 class _Checked:
@@ -108,6 +106,7 @@ def _checked(calls: Calls) -> StoreCheck:
     listed = [name for item in found.items["coordinations"] if item.key == ("failovers",) for name in item.body]
     if set(listed) != set(failovers):
         found.wrong("coordinations", "the list of failovers is not of those that are there", "failovers")
+    found.read("plans", str(SPAN[0]), noted)
     counts = {kind: _documents(found, kind) for kind in ("plan", "import")}
     first, last = found.ends
     return StoreCheck(

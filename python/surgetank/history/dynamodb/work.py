@@ -35,6 +35,7 @@ class Work:
     _scanned: set[tuple[str, str]] = field(default_factory=set)
     _new: dict[Place, Item] = field(default_factory=dict)  # as it will be
     _into: Writes | None = None
+    reads_only: bool = False  #: nothing that it writes is to be kept
     partly: bool = False  #: a part was written, and not all
     _last: int = 0
 
