@@ -70,7 +70,7 @@ def test_dry_run_resize_expire_and_purge(run, found):
     run("reservations", "reserve", f"{WEST}=20", "--coordination", "c", *AT)
     resized = found("reservations", "resize", "c", f"{EU}=10", *AT)
     assert [(r["region"], r["amount"], r["status"]) for r in resized["reservations"]] == [
-        ("us-west-2", 20, "released"), ("eu-west-1", 10, "active"),
+        ("eu-west-1", 10, "active"), ("us-west-2", 20, "released"),
     ]  # fmt: skip
     later = ("--now", "2026-01-03T00:00:00Z")
     assert "1 reservation noted as expired, 0 forgotten" in run("reservations", "expire", *later).out
