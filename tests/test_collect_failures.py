@@ -203,6 +203,32 @@ def test_huge_answers_and_listings_without_an_end(store, reach):
     assert {quota.key.service_code: quota.value for quota in store.quotas() if quota.value == quota.value} == {"ec2": 5}
 
 
+HUGE = 10**400  # JSON has no largest integer, and float64 has
+METRIC = {"MetricNamespace": "N", "MetricName": "usual", "MetricDimensions": {}}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"Value": HUGE},
+        {"Period": {"PeriodValue": HUGE, "PeriodUnit": "SECOND"}},
+        {"Period": {"PeriodValue": -5, "PeriodUnit": "SECOND"}},
+        {"UsageMetric": {**METRIC, "MetricNamespace": "\ud800"}},
+        {"UsageMetric": {**METRIC, "MetricDimensions": {"Service": ""}}},
+        {"UsageMetric": {**METRIC, "MetricDimensions": {f"d{n}": "x" for n in range(31)}}},
+    ],
+)
+def test_one_strange_quota_costs_no_other(a_file, reach, item):
+    strange = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "Value": 640.0, **item}
+    usual = {"ServiceCode": "ec2", "QuotaCode": "L-AAAAAAAA", "Value": 9.0, "UsageMetric": METRIC}
+    body = json.dumps({"Quotas": [strange, usual]}).encode()
+    asked = asks("ListServiceQuotas", ServiceCode="ec2")
+    with reach(FakeAws(World(), fault=when(asked, lambda: Raw(body)))):
+        done = collect(a_file, small(watch=("ec2/L-1216C47A", "ec2/L-AAAAAAAA", "rds")), now=NOW)
+    assert said_of(done) == {(OWN, "us-east-1", "ec2", "L-1216C47A"): ("malformed response", True)}
+    assert {key.quota_code for key in held(a_file)} == {"L-AAAAAAAA", "L-7B6409FD"}
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", '"640"', "true", "{}"])
 def test_values_that_are_none(a_file, reach, value):
     body = f'{{"Quotas": [{{"ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "Value": {value}}}]}}'.encode()

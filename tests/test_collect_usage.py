@@ -1,5 +1,6 @@
 """What each quota's usage is: statistic, rate, gaps, back-fill, counters; every sample beside a plain twin."""
 
+import json
 import math
 import sys
 
@@ -187,6 +188,24 @@ def test_the_utilization_report_tells_what_nothing_else_does(store, reach, monke
     assert sum(call.operation == "StartQuotaUtilizationReport" for call in fake.calls) == 1
 
 
+def test_a_utilization_of_a_number_beyond_all_leaves_the_others(store, reach):
+    page = {"ReportId": "report-1", "Status": "COMPLETED", "GeneratedAt": NOW - 60}
+    page["Quotas"] = [
+        {"ServiceCode": "vpc", "QuotaCode": code, "Utilization": used, "AppliedValue": 20.0}
+        for code, used in (("L-AAAAAAAA", 10**400), ("L-BBBBBBBB", 50.0))
+    ]
+
+    def fault(call, nth):
+        if call.operation == "GetQuotaUtilizationReport":
+            raise Raw(json.dumps(page).encode())
+
+    world = World(quotas=(Known("vpc", "L-AAAAAAAA", 20.0), Known("vpc", "L-BBBBBBBB", 20.0)))
+    with reach(FakeAws(world, fault=fault)):
+        done = collect(store, small(watch=("vpc",)), now=NOW)
+    assert [(m.quota_code, m.reason) for m in done.missing] == [("L-AAAAAAAA", "no usage metric")]
+    assert {key.quota_code: list(points.values()) for key, points in held(store).items()} == {"L-BBBBBBBB": [10.0]}
+
+
 def test_a_utilization_report_that_fails_costs_only_what_needs_it(store, reach):
     def fault(call, nth):
         if call.operation == "GetQuotaUtilizationReport":
@@ -247,6 +266,9 @@ def test_what_cloudwatch_says_strangely():
     found = fetch(Answers({"MetricDataResults": [strange]}, RuntimeError("?")), [query], 1200, 300)
     assert taken(found) == {key: {600: 2.0, 900: 3.0}}
     assert found.failures[0][1].reason == "malformed response"
+    # An integer that float64 does not hold is one data point less, and no error.
+    found = fetch(Answers({"MetricDataResults": [{**strange, "Values": [1, 10**400, 3, 4]}]}), [query], 1200, 300)
+    assert (taken(found), found.left_out, found.failures) == ({key: {900: 3.0}}, 3, [])
     for body in ({"MetricDataResults": 7}, {"MetricDataResults": [None]}):
         assert fetch(Answers(body), [query], 1200, 300).failures[0][1].reason == "malformed response"
 

@@ -188,11 +188,22 @@ def _take(
     samples = found.samples.setdefault(query.key, Series())
     for time, value in zip(times, values, strict=True):
         at = _second(time)
-        good = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-        if at is None or not good or not math.isfinite(value * query.scale) or not start_s <= at < end_s:
+        scaled = _usage(value, query.scale)
+        if at is None or scaled is None or not start_s <= at < end_s:
             found.left_out += 1
             continue
-        samples.add(at // period_s * period_s, float(value) * query.scale)
+        samples.add(at // period_s * period_s, scaled)
+
+
+def _usage(value: Any, scale: float) -> float | None:
+    """A data point in the quota's unit; None where it is none: no number, negative, infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        scaled = float(value) * scale
+    except OverflowError:  # an integer of JSON may have thousands of digits
+        return None
+    return scaled if value >= 0 and math.isfinite(scaled) else None
 
 
 def _instant(second: int) -> datetime:

@@ -16,6 +16,8 @@ from .watched import Watched
 #: Added to the name of a quota whose applied value was not listed, in a list that came whole.
 BY_DEFAULT = " (at AWS's default)"
 PAGE = 100
+#: What CloudWatch takes: dimensions of a metric, and characters of a name or value.
+MOST_DIMENSIONS, MOST_TEXT = 30, 1024
 _UNIT_S = {
     "MICROSECOND": 1e-6,
     "MILLISECOND": 1e-3,
@@ -126,7 +128,7 @@ def list_quotas(
         try:
             key = _key(account, clients.region, service, name, said)
             found, failure = _quota(key, own, default or {}, whole)
-        except (TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # whatever one item holds, it must not cost the others
             listing.failures.append((name[0], Failure(MALFORMED, f"{type(error).__name__}: {error}")))
             continue
         listing.quotas.append(found)
@@ -153,7 +155,7 @@ def _key(account: str, region: str, service: str, name: tuple[str, str], said: M
 def _quota(
     key: QuotaKey, own: Mapping[str, Any] | None, default: Mapping[str, Any], whole: bool
 ) -> tuple[Listed, Failure | None]:
-    """One quota of both lists; TypeError or ValueError where what they say is none."""
+    """One quota of both lists; an error where what they say is none."""
     said: Mapping[str, Any] = {**default, **{k: v for k, v in (own or {}).items() if v is not None}}
     reason = (own or {}).get("ErrorReason") or {}
     unit = str(said.get("Unit") or "")
@@ -178,12 +180,15 @@ def _quota(
     return Listed(quota, _metric(said.get("UsageMetric")), _per_s(said.get("Period"))), failure
 
 
-def _number(value: Any) -> float:
+def _number(value: Any, name: str = "Value") -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"Value is a {type(value).__name__}")
-    return float(value)
+        raise TypeError(f"{name} is a {type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:  # an integer of JSON may have thousands of digits
+        raise ValueError(f"{name} is beyond the range of float64") from None
 
 
 def _metric(said: Any) -> Metric | None:
@@ -191,10 +196,17 @@ def _metric(said: Any) -> Metric | None:
         return None
     dimensions = tuple(sorted((str(k), str(v)) for k, v in (said.get("MetricDimensions") or {}).items()))
     statistic = str(said.get("MetricStatisticRecommendation") or "")
+    texts = (str(said["MetricNamespace"]), str(said["MetricName"]), *(part for pair in dimensions for part in pair))
+    # It is asked for together with hundreds of others, and one that CloudWatch does not take would fail them all.
+    if len(dimensions) > MOST_DIMENSIONS or not all(0 < len(t) <= MOST_TEXT and t.isprintable() for t in texts):
+        raise ValueError("UsageMetric is none that CloudWatch takes")
     return Metric(str(said["MetricNamespace"]), str(said["MetricName"]), dimensions, statistic)
 
 
 def _per_s(said: Any) -> float:
     if not said or not said.get("PeriodValue") or said.get("PeriodUnit") not in _UNIT_S:
         return math.nan
-    return float(said["PeriodValue"]) * _UNIT_S[said["PeriodUnit"]]
+    seconds = _number(said["PeriodValue"], "PeriodValue") * _UNIT_S[said["PeriodUnit"]]
+    if not 0 < seconds < math.inf:
+        raise ValueError("PeriodValue must be finite and more than 0")
+    return seconds

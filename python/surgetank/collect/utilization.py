@@ -77,5 +77,8 @@ def _used(item: Mapping[str, Any]) -> float | None:
     parts = [item.get(name) for name in ("Utilization", "AppliedValue")]
     if any(isinstance(part, bool) or not isinstance(part, int | float) for part in parts):
         return None
-    used = float(parts[0] or 0.0) / 100 * float(parts[1] or 0.0)
+    try:
+        used = float(parts[0] or 0.0) / 100 * float(parts[1] or 0.0)
+    except OverflowError:  # an integer of JSON may have thousands of digits
+        return None
     return used if math.isfinite(used) and used >= 0 else None
