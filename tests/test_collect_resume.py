@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fake_aws import FakeAws
-from fake_aws_world import OWN, World, access_key, accounts, usage_metric
+from fake_aws_world import OWN, Known, World, access_key, accounts, usage_metric
 from store_faults import FAULTS
 from surgetank import QuotaKey, open_store
 from surgetank.collect import collect
@@ -116,6 +117,26 @@ def test_only_what_is_newer_is_asked_for(store, reach):
     assert starts == [end - HOUR, end - 300 - 900]
     vcpus = usage_metric("EC2", "vCPU")
     assert held(store) == {key: expected(world, OWN, "us-east-1", vcpus, "Maximum", end - HOUR, end + 1500)}
+
+
+@pytest.mark.parametrize("codes", [("L-1216C47A",), ("L-1216C47A", "L-BBBBBBBB")])
+def test_a_sample_that_lies_ahead_hides_nothing_before_it(store, reach, codes):
+    """A clock was wrong once; the quota is asked for from the back-fill on, and never taken as fresh."""
+    quotas = tuple(Known("ec2", code, 9.0, 9.0, metric=usage_metric("EC2", code)) for code in codes)
+    world, end = World(quotas=quotas, gaps=False), NOW // 300 * 300
+    ahead = end + 365 * 24 * HOUR
+    frame = {"timestamp": [ahead], "region": ["us-east-1"], "usage": [1.0]}
+    store.import_usage(pd.DataFrame(frame), account=OWN, service_code="ec2", quota_code=codes[0])
+    plan = small(watch=tuple(f"ec2/{code}" for code in codes))
+    with reach(FakeAws(world)):
+        first, second = (collect(store, plan, now=now).parts[0] for now in (NOW, NOW + 300))
+    assert (first.status, first.samples) == ("covered", 12 * len(codes))
+    # What is there already is taken without a change; who has no sample ahead is asked for a little only.
+    assert (second.status, second.samples) == ("covered", len(codes))
+    for code in codes:
+        found = expected(world, OWN, "us-east-1", usage_metric("EC2", code), "Maximum", end - HOUR, end + 300)
+        kept = {ahead: 1.0} if code == codes[0] else {}
+        assert held(store)[QuotaKey(OWN, "us-east-1", "ec2", code)] == found | kept
 
 
 def test_what_cloudwatch_fills_in_late_is_found(store, reach):

@@ -80,14 +80,18 @@ class Gatherer:
         return found
 
     def fresh(self, account: str, region: str, last: Last) -> bool:
-        """Whether every quota that is wanted was sampled in the last period that is over, or the one before."""
+        """Whether every quota that is wanted was sampled in the last period that is over, or the one before.
+
+        What was sampled after now, by a clock that was wrong, is not fresh: it would be so until that moment comes.
+        """
         exact = self.plan.watched.exact
         if exact is None:  # which quotas there are is known only to who asks
             return False
-        oldest = window(self.now_s, None, self.plan.period_s, 0)[1] - 2 * self.plan.period_s
+        end = window(self.now_s, None, self.plan.period_s, 0)[1]
+        oldest = end - 2 * self.plan.period_s
         known = last(account, region)
         keys = ([QuotaKey(account, where, *name) for where in (region, UNSTATED)] for name in exact)
-        return all(any(known.get(key, oldest - 1) >= oldest for key in both) for both in keys)
+        return all(any(oldest <= known.get(key, oldest - 1) <= end for key in both) for both in keys)
 
     def _quotas(self, found: Gathered, clients: Clients) -> list[Listed]:
         watched = self.plan.watched

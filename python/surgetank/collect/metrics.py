@@ -111,10 +111,15 @@ def window(now_s: int, last_s: int | None, period_s: int, backfill_s: float) -> 
     (999480, 1000080)
     >>> window(1_000_130, 999_960, 60, 600)
     (999780, 1000080)
+
+    A sample that lies ahead tells nothing of what is lacking before it:
+
+    >>> window(1_000_130, 2_000_000, 60, 600)
+    (999480, 1000080)
     """
     end = now_s // period_s * period_s
     start = -(-(end - int(backfill_s)) // period_s) * period_s
-    if last_s is not None:
+    if last_s is not None and last_s <= end:
         start = max(start, (last_s // period_s - OVERLAP) * period_s)
     return min(start, end), end
 
