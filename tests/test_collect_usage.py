@@ -3,7 +3,9 @@
 import json
 import math
 import sys
+import time
 
+import numpy as np
 import pytest
 
 from fake_aws import FakeAws, Raw
@@ -204,6 +206,27 @@ def test_a_utilization_of_a_number_beyond_all_leaves_the_others(store, reach):
         done = collect(store, small(watch=("vpc",)), now=NOW)
     assert [(m.quota_code, m.reason) for m in done.missing] == [("L-AAAAAAAA", "no usage metric")]
     assert {key.quota_code: list(points.values()) for key, points in held(store).items()} == {"L-BBBBBBBB": [10.0]}
+
+
+@pytest.mark.parametrize("ahead", [-NOW, -86_401, 301, 400 * 86_400])
+def test_a_utilization_report_of_another_time_is_none(store, reach, ahead):
+    quotas = (Known("vpc", "L-AAAAAAAA", 9.0, 9.0, used_percent=50.0), *World().quotas)
+    with reach(FakeAws(World(quotas=quotas, made=NOW + ahead))):
+        done = collect(store, small(watch=("vpc", "rds")), now=NOW)
+    of = f"the utilization report is of {np.datetime64(NOW + ahead, 's')}Z, and not of now"
+    said = [(m.quota_code, m.reason, m.detail, m.retryable) for m in done.missing]
+    assert said == [("L-AAAAAAAA", "malformed response", of, True)]
+    assert {key.service_code for key in held(store)} == {"rds"}
+
+
+@pytest.mark.parametrize(("ahead", "took"), [(-86_400, 0), (300, 0), (7200, 7200)])
+def test_a_utilization_report_of_the_last_day_counts(store, reach, monkeypatch, ahead, took):
+    """Also one that was made late in a run that takes hours."""
+    monkeypatch.setattr(sys.modules["surgetank.collect.gathering"], "monotonic", lambda: time.monotonic() + took)
+    quotas = (Known("vpc", "L-AAAAAAAA", 9.0, 8.0, used_percent=50.0),)
+    with reach(FakeAws(World(quotas=quotas, made=NOW + ahead))):
+        assert collect(store, small(watch=("vpc",)), now=NOW).missing == ()
+    assert held(store) == {key_of("vpc", "L-AAAAAAAA"): {(NOW + ahead) // 300 * 300: 4.0}}
 
 
 def test_a_utilization_report_that_fails_costs_only_what_needs_it(store, reach):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 
 import numpy as np
 
@@ -65,6 +66,7 @@ class Gatherer:
     accounts: Accounts
     now_s: int
     defaults: Defaults = field(default_factory=Defaults)
+    began_s: float = field(default_factory=monotonic)  #: when it was ``now_s``, by the clock that only goes on
 
     def gather(self, account: str, region: str, last: Mapping[QuotaKey, int]) -> Gathered:
         """Ask for everything, of usage what is newer than ``last``; whatever fails is noted, and the rest goes on."""
@@ -155,7 +157,8 @@ class Gatherer:
         made = 0
         try:
             if clients.has(*CALLS[0]):
-                made, known = reported(clients)
+                now_s = self.now_s + int(monotonic() - self.began_s)  # a large fleet takes hours
+                made, known = reported(clients, now_s)
             else:
                 lacking = Failure(NO_METRIC, "no way to count it; a newer botocore may know more")
         except Exception as error:

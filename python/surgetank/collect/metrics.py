@@ -192,7 +192,7 @@ def _take(
         return
     samples = found.samples.setdefault(query.key, Series())
     for time, value in zip(times, values, strict=True):
-        at = _second(time)
+        at = second_of(time)
         scaled = _usage(value, query.scale)
         if at is None or scaled is None or not start_s <= at < end_s:
             found.left_out += 1
@@ -215,7 +215,7 @@ def _instant(second: int) -> datetime:
     return datetime.fromtimestamp(second, timezone.utc)
 
 
-def _second(time: Any) -> int | None:
+def second_of(time: Any) -> int | None:
     """Epoch seconds of what botocore made of a timestamp; one without a zone is UTC."""
     if not isinstance(time, datetime):
         return None

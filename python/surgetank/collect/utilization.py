@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
+
+import numpy as np
 
 from .._aws import MALFORMED, SERVICE, TIMEOUT
 from ..errors import CollectError
 from .clients import MOST_PAGES, Clients, items
 from .counting import COUNTERS
-from .metrics import KNOWN_METRICS
+from .metrics import KNOWN_METRICS, second_of
 from .planned import CollectPlan
 
 CALLS = (("service-quotas", "StartQuotaUtilizationReport"), ("service-quotas", "GetQuotaUtilizationReport"))
 PAGE = 1000
 #: AWS takes several seconds to make a report, and keeps it for 15 minutes.
 POLL_S, PATIENCE_S = 2.0, 120.0
+#: How old a report may be, and how far ahead of this machine's clock.
+OLDEST_S, AHEAD_S = 86_400, 300
 
 
 def may_be_needed(plan: CollectPlan) -> bool:
@@ -27,7 +30,7 @@ def may_be_needed(plan: CollectPlan) -> bool:
     return exact is None or any(name not in COUNTERS and name not in KNOWN_METRICS for name in exact)
 
 
-def reported(clients: Clients) -> tuple[int, dict[tuple[str, str], float]]:
+def reported(clients: Clients, now_s: int) -> tuple[int, dict[tuple[str, str], float]]:
     """When the report was made (epoch seconds), and the usage that it states, by service and quota code.
 
     AWS states usage in per cent of the applied value. What is no number, or below 0, is left out.
@@ -35,15 +38,18 @@ def reported(clients: Clients) -> tuple[int, dict[tuple[str, str], float]]:
     Raises
     ------
     CollectError
-        The report failed, or is not ready in two minutes. Errors of botocore come as they are.
+        The report failed, is not ready in two minutes, or is not of now. Errors of botocore come as they are.
     """
     id = clients.call(*CALLS[0]).get("ReportId")
     if not isinstance(id, str):
         raise CollectError("StartQuotaUtilizationReport gives no ReportId", reason=MALFORMED, retryable=True)
     page = _ready(clients, id)
-    made = page.get("GeneratedAt")
-    if not isinstance(made, datetime):
+    made_s = second_of(page.get("GeneratedAt"))
+    if made_s is None:
         raise CollectError("the utilization report has no GeneratedAt", reason=MALFORMED, retryable=True)
+    if not now_s - OLDEST_S <= made_s <= now_s + AHEAD_S:  # what it tells would be stored as of another time
+        said = f"the utilization report is of {np.datetime64(made_s, 's')}Z, and not of now"
+        raise CollectError(said, reason=MALFORMED, retryable=True)
     found: dict[tuple[str, str], float] = {}
     for _ in range(MOST_PAGES):
         for item in items(page, "Quotas"):
@@ -51,7 +57,7 @@ def reported(clients: Clients) -> tuple[int, dict[tuple[str, str], float]]:
                 found[str(item.get("ServiceCode")), str(item.get("QuotaCode"))] = used
         token = page.get("NextToken")
         if not token:
-            return int(made.timestamp()), found
+            return made_s, found
         page = clients.call(*CALLS[1], ReportId=id, MaxResults=PAGE, NextToken=token)
         if page.get("NextToken") == token:
             break
