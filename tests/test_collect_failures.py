@@ -16,6 +16,8 @@ from test_collect import HOUR, NOW, a_file, expected, held, opened, reach, small
 __all__ = ["a_file", "opened", "reach", "store"]  # fixtures
 
 END = NOW // 300 * 300
+SAID = "\nAKIAABCDEFGHIJKLMNOP \x1b[31m" + "x" * 3000
+LONG = "no " + "x" * 280 + " AKIAABCDEFGHIJKLMNOP"  # the cut lies in the id
 REGIONS = ("us-east-1", "eu-west-1", "ap-east-1")
 
 
@@ -148,6 +150,14 @@ def test_an_organization_with_a_suspended_account(a_file, reach):
     assert sum(call.operation == "AssumeRole" for call in fake.calls) == 7  # not into its own
 
 
+def test_a_state_of_an_account_is_masked_and_cut_as_well(a_file, reach):
+    listed = ((OWN, "ACTIVE"), (accounts(1)[0], LONG))
+    with reach(FakeAws(World(listed=listed))):
+        done = collect(a_file, small(accounts=("organization",), watch=("rds",)), now=NOW)
+    (said,) = (m.detail for m in done.missing)
+    assert (said[:19], "AKIAA" in said, len(said)) == ("the account is no x", False, 300)
+
+
 def test_without_credentials_there_is_one_error(a_file, reach, monkeypatch):
     with reach(FakeAws(World())) as fake:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -167,6 +177,38 @@ def test_expired_credentials_are_one_error_without_account_ids(a_file, reach):
     assert OWN not in str(caught.value)
     assert "ABCDEFGHIJ" not in str(caught.value)
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("said", [SAID, LONG])
+def test_what_aws_said_is_shown_without_ids_of_keys_and_cut_wherever_it_stood(a_file, reach, said):
+    world = World(quotas=(Known("ec2", "L-AAAAAAAA", 9.0, error="DEPENDENCY_ERROR"), *World().quotas))
+    listed, metrics = world.service_quotas_ListServiceQuotas, world.cloudwatch_GetMetricData
+
+    def with_reasons(call, page):
+        answer = listed(call, page)
+        for item in answer["Quotas"]:
+            if "ErrorReason" in item:
+                item["ErrorReason"]["ErrorMessage"] = said
+        return answer
+
+    def with_messages(call, page):
+        answer = metrics(call, page)
+        message = {"StatusCode": "Forbidden", "Messages": [{"Code": "Forbidden", "Value": said}]}
+        answer["MetricDataResults"][0].update(message)
+        return answer
+
+    world.service_quotas_ListServiceQuotas, world.cloudwatch_GetMetricData = with_reasons, with_messages
+    fault = when(asks("DescribeDBInstances"), lambda: Refusal("AccessDenied", said.replace("\x1b", "")))
+    with reach(FakeAws(world, fault=fault)):
+        done = collect(a_file, small(watch=("ec2/L-1216C47A", "ec2/L-AAAAAAAA", "rds")), now=NOW)
+    given = {m.detail for m in done.missing if m.quota_code in ("L-AAAAAAAA", "L-1216C47A", "L-7B6409FD")}
+    assert len(given) == 4  # one of them has neither a value nor usage
+    for detail in given - {"no way to count it, and not in the utilization report"}:
+        assert "AKIAA" not in detail
+        assert detail.isprintable()
+        assert len(detail) < 320
+        assert detail.endswith("…")
+    assert "ABCDEFGHIJKL" not in f"{done} {done.to_dict()}"
 
 
 def test_what_is_wrong_is_said_before_anything_is_asked(a_file, reach):

@@ -29,6 +29,8 @@ _CODES = {
     "DependencyFailureException ServerException ServiceUnavailableException",
 }
 _REASON = {code: reason for reason, codes in _CODES.items() for code in codes.split()}
+#: Characters of what AWS said that are kept.
+MOST_SAID = 300
 _SECRET = re.compile(r"\b(AKIA|ASIA|AROA|AIDA)[A-Z0-9]{8,}")
 _ACCOUNT = re.compile(r"(?<!\d)\d{8}(\d{4})(?!\d)")
 #: A moment to the minute, as people put it into names; of account ids, one in two thousand looks like it.
@@ -37,10 +39,22 @@ _MOMENT = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[
 
 @dataclass(frozen=True)
 class Failure:
-    """One reason, what AWS said, and whether the same call may succeed later without anybody doing anything."""
+    """One reason, what AWS said, and whether the same call may succeed later without anybody doing anything.
+
+    What AWS said is kept without ids of keys, on one line and cut: it is printed, and may be of any length.
+
+    Examples
+    --------
+    >>> Failure(DENIED, "AKIAIOSFODNN7EXAMPLE may not").detail
+    'AKIA… may not'
+    """
 
     reason: str
     detail: str = ""
+
+    def __post_init__(self) -> None:
+        """Mask before it is cut and made printable: then no id is cut in two, or begins behind an escape."""
+        object.__setattr__(self, "detail", printable(_SECRET.sub(r"\1…", self.detail), MOST_SAID))
 
     @property
     def retryable(self) -> bool:
@@ -76,14 +90,14 @@ def failure_of(error: Exception) -> Failure:
     """Give the reason of anything botocore raises, and of a `CollectError` of ours."""
     from botocore import exceptions as boto
 
-    said = _SECRET.sub(r"\1…", printable(str(error), 300))
+    said = str(error)
     if isinstance(error, CollectError):
         return Failure(error.reason, said)
     if isinstance(error, boto.ClientError):
         response = error.response if isinstance(error.response, dict) else {}
         body = response.get("Error") or {}
         code = str(body.get("Code") or "")
-        detail = _SECRET.sub(r"\1…", printable(f"{code}: {body.get('Message') or ''}".rstrip(": "), 300))
+        detail = f"{code}: {body.get('Message') or ''}".rstrip(": ")
         if code == "InvalidSignatureException" and re.search("expired|not yet current", detail):
             return Failure(CLOCK, detail)  # else it says that the secret is wrong
         status = (response.get("ResponseMetadata") or {}).get("HTTPStatusCode") or 0

@@ -6,7 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .._aws import MALFORMED, NO_CREDENTIALS, NOT_ENABLED, REFUSED, failure_of, new_session, without_accounts
+from .._aws import MALFORMED, NO_CREDENTIALS, NOT_ENABLED, REFUSED, Failure, failure_of, new_session, without_accounts
 from ..errors import CollectError, invalid, nearest
 from .clients import Clients, Pace, beside, items
 from .planned import ALL, ORGANIZATION, CollectPlan
@@ -110,8 +110,10 @@ class Accounts:
                     if state == "ACTIVE":
                         active.append(account)
                     else:
-                        said = f"the account is {state}"
-                        self.left_out.append(Missing(account=account, region="", reason=REFUSED, detail=said))
+                        said = Failure(REFUSED, f"the account is {state}")
+                        self.left_out.append(
+                            Missing(account=account, region="", reason=said.reason, detail=said.detail)
+                        )
         except Exception as error:
             raise self._error("organizations", error) from error
         return tuple(dict.fromkeys(active))
@@ -125,7 +127,8 @@ class Accounts:
                 self.left_out.append(found)
                 continue
             for region, status in found.others.items():
-                self.not_enabled.append(Missing(account=account, region=region, reason=NOT_ENABLED, detail=status))
+                said = Failure(NOT_ENABLED, status).detail
+                self.not_enabled.append(Missing(account=account, region=region, reason=NOT_ENABLED, detail=said))
         return {k: () if isinstance(found, Missing) else tuple(found.enabled) for k, found in answers.items()}
 
     def _regions_of(self, account: str) -> Regions | Missing:
