@@ -11,7 +11,7 @@ import pytest
 from fake_aws import FakeAws, Raw
 from fake_aws_world import OWN, Known, World, usage_metric
 from surgetank import QuotaKey
-from surgetank.collect import CollectPlan, collect
+from surgetank.collect import collect
 from surgetank.collect.metrics import Metric, Query, fetch, statistic_of
 from test_collect import HOUR, LAMBDA, NOW, expected, held, reach, small
 from test_collect import a_file as store
@@ -294,23 +294,3 @@ def test_what_cloudwatch_says_strangely():
     assert (taken(found), found.left_out, found.failures) == ({key: {900: 3.0}}, 3, [])
     for body in ({"MetricDataResults": 7}, {"MetricDataResults": [None]}):
         assert fetch(Answers(body), [query], 1200, 300).failures[0][1].reason == "malformed response"
-
-
-def test_the_plan_of_a_collection_is_refused_with_its_rule():
-    from surgetank import InvalidInput
-
-    for given, said in (
-        ({"period_s": 7}, "period_s: must be whole minutes that divide an hour"),
-        ({"period_s": 300, "backfill_s": 64 * 86_400}, "backfill_s: must be at most 5443200 with a period of 300 s"),
-        ({"regions": ("us-east-1", "Frankfurt")}, "regions: must be names such as"),
-        ({"accounts": ("1234",)}, "accounts: must be ids of 12 digits"),
-        ({"watch": ("ec2 or so",)}, "watch: must be patterns"),
-        ({"watch": ()}, "watch: must name at least one quota"),
-        ({"workers": 0}, "workers: must be a whole number from 1 to 64"),
-        ({"rate": 0}, "rate: must be calls a second"),
-        ({"role": "a b"}, "role: must be the name of an IAM role"),
-        ({"statistics": {"*": "p99"}}, "statistics of *: must be Maximum"),
-    ):
-        with pytest.raises(InvalidInput) as caught:
-            CollectPlan(**given)
-        assert str(caught.value).startswith(said)

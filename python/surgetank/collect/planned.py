@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeGuard
 
-from .._bridge import number
+from .._bridge import names, number
 from ..errors import invalid
 from .watched import DEFAULT_WATCH, Watched
 
@@ -16,6 +16,8 @@ DAY_S = 86_400
 #: How long CloudWatch keeps samples of a period: up to that period, so many seconds.
 RETENTION_S = ((299, 15 * DAY_S), (3599, 63 * DAY_S), (3600, 455 * DAY_S))
 STATISTICS = ("Maximum", "Sum", "Average", "Minimum", "SampleCount")
+#: Longer than any answer takes; the operating system's timers know no number of any size.
+MOST_TIMEOUT_S = 3600
 ORGANIZATION = "organization"
 ALL = "all"
 #: What may stand instead of a list.
@@ -53,7 +55,7 @@ class CollectPlan:
     attempts : int, default 6
         How often a call is tried, by botocore's adaptive retries.
     connect_timeout_s, read_timeout_s : float, default 5 and 60
-        How long an answer is waited for.
+        How long an answer is waited for, at most an hour.
     statistics : mapping of str to str, optional
         Pattern → statistic, where AWS's recommendation is not the right one; see `metrics.STATISTIC_OF`.
 
@@ -89,11 +91,9 @@ class CollectPlan:
         """Check every argument by itself and the period against the back-fill."""
         for name in ("accounts", "regions", "watch", "deny"):
             given = getattr(self, name)
-            if name in WORDS and given == WORDS[name]:
-                given = (given,)
-            if isinstance(given, str) or not all(isinstance(item, str) for item in given):
+            if isinstance(given, str) and given != WORDS.get(name):
                 raise invalid(name, "must be a sequence of texts", given)
-            object.__setattr__(self, name, tuple(dict.fromkeys(given)))
+            self._set(name, tuple(dict.fromkeys(names(given, name))))
         for account in self.accounts:
             if self.accounts != (ORGANIZATION,) and not _ACCOUNT.fullmatch(account):
                 raise invalid("accounts", f'must be ids of 12 digits, or "{ORGANIZATION}" alone', account)
@@ -102,14 +102,16 @@ class CollectPlan:
                 raise invalid("regions", f'must be names such as "us-east-1", or "{ALL}" alone', region)
         if self.role is not None and (not isinstance(self.role, str) or not _ROLE.fullmatch(self.role)):
             raise invalid("role", "must be the name of an IAM role", self.role)
-        number(self.rate, "rate", rule="must be calls a second, at least 0.01", least=0.01)
+        self._set("rate", number(self.rate, "rate", rule="must be calls a second, at least 0.01", least=0.01))
         for name in ("connect_timeout_s", "read_timeout_s"):
-            number(getattr(self, name), name, rule="must be seconds, at least 0.1", least=0.1)
+            rule = f"must be seconds from 0.1 to {MOST_TIMEOUT_S}"
+            self._set(name, _within(getattr(self, name), name, rule, 0.1, MOST_TIMEOUT_S))
         for name, most in (("workers", 64), ("attempts", 20), ("period_s", 3600)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or value != int(value) or not 1 <= value <= most:
-                raise invalid(name, f"must be a whole number from 1 to {most}", value)
-            object.__setattr__(self, name, int(value))
+            rule = f"must be a whole number from 1 to {most}"
+            value = _within(getattr(self, name), name, rule, 1, most)
+            if not value.is_integer():
+                raise invalid(name, rule, value)
+            self._set(name, int(value))
         if self.period_s % 60 or 3600 % self.period_s:
             raise invalid(
                 "period_s", "must be whole minutes that divide an hour, such as 60, 300 or 3600", self.period_s
@@ -119,10 +121,18 @@ class CollectPlan:
         if backfill > kept:
             rule = f"must be at most {kept} with a period of {self.period_s} s: CloudWatch keeps no more"
             raise invalid("backfill_s", rule, self.backfill_s)
+        if not isinstance(self.statistics, Mapping):
+            raise invalid("statistics", "must be a mapping of patterns to statistics", self.statistics)
         for pattern, statistic in self.statistics.items():
-            if statistic not in STATISTICS:
+            if not isinstance(pattern, str):
+                raise invalid("statistics", 'must have patterns such as "ec2/L-1216C47A" as its keys', pattern)
+            if not isinstance(statistic, str) or statistic not in STATISTICS:
                 raise invalid(f"statistics of {pattern}", f"must be {', '.join(STATISTICS)}", statistic)
         _ = self.watched
+
+    def _set(self, name: str, value: object) -> None:
+        """Replace a field by what was understood; to all others it is frozen."""
+        object.__setattr__(self, name, value)
 
     @property
     def all_regions(self) -> bool:
@@ -133,6 +143,14 @@ class CollectPlan:
     def watched(self) -> Watched:
         """Which quotas are collected."""
         return Watched(self.watch, self.deny)
+
+
+def _within(value: object, argument: str, rule: str, least: float, most: float) -> float:
+    """A finite float from ``least`` to ``most``."""
+    result = number(value, argument, rule=rule, least=least)
+    if result > most:
+        raise invalid(argument, rule, value)
+    return result
 
 
 def is_region(name: object) -> TypeGuard[str]:
