@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from clear import clear_error
+from fake_aws import FakeAws
+from fake_aws_world import World
 from surgetank import InvalidInput
-from surgetank.collect import CollectPlan
+from surgetank.collect import CollectPlan, collect
+from test_collect import a_file, held, reach, small
+
+__all__ = ["a_file", "reach"]  # fixtures
 
 TEXTS = "must be a sequence of texts"
 UP_TO = "must be a whole number from 1 to "
@@ -81,3 +86,29 @@ def test_a_plan_takes_numbers_of_numpy_and_whole_floats():
     assert {type(given) for given in (plan.period_s, plan.workers, plan.attempts)} == {int}
     assert {type(given) for given in (plan.rate, plan.read_timeout_s, plan.connect_timeout_s)} == {float}
     assert (plan.regions, plan.accounts) == (("us-east-1",), ("organization",))
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        -1e11,
+        0,
+        946_684_799,
+        "1999-12-31T23:59:59Z",
+        "9999-01-01T00:00:00Z",
+        np.datetime64("32032-01-01"),
+        253_370_764_800,
+    ],
+)
+def test_a_moment_of_another_age_is_refused_before_anything_is_asked(a_file, reach, now):
+    with reach(FakeAws(World())) as fake, clear_error(InvalidInput) as caught:
+        collect(a_file, small(), now=now)
+    assert str(caught.value).startswith("now: must be a moment of the years 2000 to 9998 (got ")
+    assert (fake.calls, held(a_file)) == ([], {})
+
+
+@pytest.mark.parametrize("now", ["2000-01-01T00:00:00Z", "9998-12-31T23:59:59Z"])
+def test_the_first_and_the_last_moment_are_asked_for(a_file, reach, now):
+    with reach(FakeAws(World())) as fake:
+        assert collect(a_file, small(), now=now).exit_code == 0
+    assert fake.broken == []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .._aws import NOT_STORED, Failure
 from .._bridge import Instant, instant_s
-from ..errors import InvalidInput
+from ..errors import InvalidInput, invalid
 from ..history.keys import UNSTATED, QuotaKey
 from ..history.samples import Samples
 from .accounts import Accounts
@@ -22,6 +22,8 @@ from .result import Collected, Part
 
 #: Accounts and Regions beyond those at work: done and to be stored, or to be begun meanwhile.
 WAITING = 2
+#: A collection is of 2000-01-01 or later, and before 9999-01-01.
+EARLIEST_S, LATEST_S = 946_684_800, 253_370_764_800
 
 if TYPE_CHECKING:
     from ..history.anystore import AnyStore
@@ -59,7 +61,7 @@ def collect(
     CollectError
         Nothing could be asked for: no credentials, or the organization's accounts cannot be listed.
     InvalidInput
-        A Region that AWS does not have, or accounts without a role.
+        A Region that AWS does not have, accounts without a role, or a ``now`` of another age.
     MissingExtra
         botocore is not installed.
     StoreError
@@ -80,6 +82,8 @@ def collect_into(
     """`collect` into a store that is opened, and maybe made, once it is known who asks for what."""
     plan = plan or CollectPlan()
     now_s = int(time.time()) if now is None else instant_s(now, "now")
+    if not EARLIEST_S <= now_s < LATEST_S:  # AWS knows no such moments, and samples would be stored as of them
+        raise invalid("now", "must be a moment of the years 2000 to 9998", now_s if now is None else now)
     accounts = Accounts(plan)
     try:
         with opened() as store:
