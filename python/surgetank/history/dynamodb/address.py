@@ -10,7 +10,8 @@ from ...errors import invalid, nearest
 
 SCHEME = "dynamodb"
 _PREFIX = re.compile(r"[A-Za-z0-9_.-]{1,200}")
-_REGION = re.compile(r"[a-z0-9-]{1,40}")
+#: As a host name takes it, which botocore makes of it; DynamoDB Local is at home in any, such as "local".
+_REGION = re.compile(r"(?![0-9]+$)[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Address:
     def of(text: str) -> Address:
         """Read an address."""
         rule = f"must be {SCHEME}://PREFIX or {SCHEME}://PREFIX?region=REGION"
+        if not text.isprintable():  # urlsplit drops some control characters, and would open another store
+            raise invalid("store", rule, text)
         try:
             parts = urlsplit(text)
             options = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
