@@ -231,7 +231,7 @@ def test_a_unit_that_the_store_knows_otherwise_costs_only_that_quota(store, reac
 
 
 def test_huge_answers_and_listings_without_an_end(store, reach):
-    quota = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "QuotaName": "x" * 3_000_000, "Value": 5.0}
+    quota = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A", "QuotaName": "\ud800" + "x" * 3_000_000, "Value": 5.0}
     huge = json.dumps({"Quotas": [quota]}).encode()
     endless = json.dumps({"Quotas": [], "NextToken": "again"}).encode()
 
@@ -243,6 +243,7 @@ def test_huge_answers_and_listings_without_an_end(store, reach):
         done = collect(store, small(watch=("ec2/L-1216C47A", "rds")), now=NOW)
     assert said_of(done) == {(OWN, "us-east-1", "rds", ""): ("malformed response", True)}
     assert {quota.key.service_code: quota.value for quota in store.quotas() if quota.value == quota.value} == {"ec2": 5}
+    assert [quota.name[:3] for quota in store.quotas() if quota.key.service_code == "ec2"] == ["?xx"]
 
 
 HUGE = 10**400  # JSON has no largest integer, and float64 has

@@ -165,7 +165,8 @@ def _quota(
         value=_number((own or {}).get("Value")),
         default_value=_number(default.get("Value")),
         unit="" if unit == "None" else unit,
-        name=str(said.get("QuotaName") or ""),
+        # Only people read it: neither its length nor half a character in it costs the quota.
+        name=str(said.get("QuotaName") or "")[:MOST_TEXT].encode(errors="replace").decode(),
         adjustable=adjustable if isinstance(adjustable, bool) else None,
         is_global=said.get("GlobalQuota") is True,
     )
