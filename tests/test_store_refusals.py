@@ -266,3 +266,12 @@ def test_an_item_of_usage_that_is_damaged_names_its_store(dynamodb):
         for call in (store.samples, lambda: store.add_samples(samples({key(): at(2.0)}))):
             with pytest.raises(StoreError, match=r"store dynamodb://fleet: usage -/us-east-1/ec2/L-1 .* is damaged"):
                 call()
+
+
+def test_an_import_in_parts_is_noted_once(dynamodb):
+    from surgetank.history.dynamodb.span import SPAN, noted
+
+    with DynamoStore("fleet", create=True) as store:
+        store.add_samples(in_parts())
+        item = store._calls.get("plans", [SPAN])[SPAN]
+        assert (noted(item).series, noted(item).first_day) == (300, NEW_YEAR // DAY_S)

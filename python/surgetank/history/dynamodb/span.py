@@ -34,12 +34,15 @@ class Span:
         # so that nothing is refused for the note alone.
         self._counted: tuple[str, Extent] | None = None
 
-    def admit(self, work: Work, found: SampleSet, metas: Mapping[QuotaKey, Meta]) -> None:
+    def admit(self, work: Work, found: SampleSet, metas: Mapping[QuotaKey, Meta], as_of: str | None = None) -> str:
         """Before an import, in its unit of work: refuse what no grid could hold with the rest; else note it.
 
-        ``metas``: what is known of the quotas in ``found``.
+        ``metas``: what is known of the quotas in ``found``; ``as_of``: the version of a note that has it already. Gives
+        the version of the note that has it.
         """
         item = work.one("plans", SPAN)
+        if item.version == as_of:
+            return item.version
         known = self._counted if self._counted and item.version and self._counted[0] == item.version else None
         extent = known[1] if known else noted(item) if item.body is not None else _by_quotas(work)
         new = sum(not meta.used for meta in metas.values())
@@ -47,12 +50,13 @@ class Span:
         grown = extent.grown(ends, new, len(found))
         fits = grown.fits()
         if item.body is not None and extent.spaced is None and grown == extent and fits:
-            return
+            return item.version
         if fits is None or not (fits or known):
             before, grown = counted(_stored(work), found, [(quota_id(key),) for key in found.keys])
             self._counted = item.version, before
         grown.require()
         work.put(replace(item, body=_body(grown), at=0))
+        return work.one("plans", SPAN).version
 
 
 @reader

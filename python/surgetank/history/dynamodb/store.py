@@ -140,11 +140,12 @@ class DynamoStore(FailoverItems, AnyStore):
             if progress:
                 progress(len(known), len(known))
             return made
-        self.attempt(lambda: self._admitted(found))  # all of it, before any is written
+        _, version = self.attempt(lambda: self._admitted(found))  # all of it, before any is written
         reports: list[SeriesReport] = []
         for start, end in _parts(found):
             try:
-                reports += self.attempt(partial(self._added, _part(found, start, end), known[start:end]))
+                part = _part(found, start, end)
+                reports += self.attempt(partial(self._added, part, known[start:end], version))
             except InvalidInput as error:
                 if not reports:
                     raise
@@ -154,18 +155,20 @@ class DynamoStore(FailoverItems, AnyStore):
                 progress(len(reports), len(known))
         return self.attempt(lambda: self._noted(found, reports, noted))
 
-    def _admitted(self, found: SampleSet) -> dict[QuotaKey, Meta]:
-        """What is known of the quotas of samples; refuses what disagrees with it, or fits no grid with the rest."""
+    def _admitted(self, found: SampleSet, version: str | None = None) -> tuple[dict[QuotaKey, Meta], str]:
+        """What is known of the quotas of samples; refuses what disagrees with it, or fits no grid with the rest.
+
+        Takes and gives the version of the note about the latter, which says whether somebody else imports as well.
+        """
         metas = self._metas(found.keys)
         quotas = {key: meta.quota for key, meta in metas.items() if meta.quota is not None}
         if any(map(is_default, quotas.values())):  # does it stand for somebody's?
             quotas = {quota.key: quota for quota in owned(self._known(found.units))}
         require_samples(found, quotas, {key: meta.unit for key, meta in metas.items()})
-        self._span.admit(self._now, found, metas)
-        return metas
+        return metas, self._span.admit(self._now, found, metas, version)
 
-    def _added(self, found: SampleSet, known: Sequence[SeriesReport]) -> list[SeriesReport]:
-        metas = self._admitted(found)
+    def _added(self, found: SampleSet, known: Sequence[SeriesReport], version: str | None = None) -> list[SeriesReport]:
+        metas, _ = self._admitted(found, version)
         series = [found.series(n) for n in range(len(found.keys))]
         days = [
             (quota_id(key), day)
