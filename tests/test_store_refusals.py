@@ -101,7 +101,7 @@ BAD_PLANS = [
     {"as_of": "yesterday"}, {"coverage": 10**400}, {"coverage": math.nan}, {"coverage": "0.5"}, {"coverage": True},
     {"coverage": None}, {"notes": {1, 2}}, {"notes": b"x"}, {"quotas": (row for row in ())}, {"made": "\ud800"},
     {"quotas": [row(utilization=10**400)]}, {"quotas": [row()] * 2}, {"quotas": [row(quota_code="\ud800")]},
-    {"quotas": [row(region="")]}, {"quotas": [row(utilization="nan")]},
+    {"quotas": [row(utilization="nan")]},
 ]  # fmt: skip
 PLAN = {"made": "2026-01-01T00:00:00Z", "as_of": "2026-01-01T00:00:00+01:00", "status": "OK", "coverage": 1}
 
@@ -134,7 +134,10 @@ WRITES = {
 def test_nothing_is_written_inside_a_snapshot_and_nobody_is_told_otherwise(opened, name):
     store = opened()
     store.import_quotas({key("L-9"): 5})
-    with store.snapshot(), clear_error(StoreError, "nothing can be written inside a snapshot; nothing was changed"):
+    with (
+        store.snapshot(),
+        clear_error(StoreError, "nothing can be written, or tried, inside a snapshot; nothing was changed"),
+    ):
         WRITES[name](store)
     assert ([q.key for q in store.quotas()], store.audit(), store.plans(), store.imports()) == (
         [key("L-9")],
@@ -145,11 +148,17 @@ def test_nothing_is_written_inside_a_snapshot_and_nobody_is_told_otherwise(opene
     WRITES[name](store)  # afterwards it may
 
 
-def test_what_would_be_is_told_inside_a_snapshot(opened):
-    store = opened()
+def test_a_snapshot_locks_nobody_out(opened):
+    store, other = opened(), opened()
+    store.import_quotas({key("L-9"): 5})
     with store.snapshot():
-        assert store.reserve({key(): 1}, force=True, why="w", dry_run=True).granted
-        assert store.reservations().found == ()
+        assert len(store.quotas()) == 1
+        with clear_error(StoreError, "nothing can be written, or tried, inside a snapshot"):
+            store.reserve({key(): 1}, force=True, why="w", dry_run=True)
+        assert other.reserve({key(): 1}, force=True, why="w").done
+    with store.transaction(), store.snapshot():  # a part of it
+        store.import_quotas({key("L-8"): 5})
+    assert len(other.quotas()) == 2
 
 
 def test_an_error_of_ones_own_inside_a_snapshot_is_no_damage(opened):
@@ -253,7 +262,7 @@ def test_a_note_of_another_shape_is_damage(dynamodb, body):
         store.attempt(lambda: store._now.put(Item("plans", SPAN, body)))
         check = store.check()
         assert [(one.table, "is damaged" in one.reason) for one in check.damage] == [("plans", True)]
-        with pytest.raises(StoreError, match="store dynamodb://fleet: plans span 0: is damaged"):
+        with pytest.raises(StoreError, match="store dynamodb://fleet: plans extent 0: is damaged"):
             store.add_samples(samples({key(): at(1.0)}))
 
 
@@ -268,10 +277,68 @@ def test_an_item_of_usage_that_is_damaged_names_its_store(dynamodb):
                 call()
 
 
-def test_an_import_in_parts_is_noted_once(dynamodb):
+def note_of(store):
     from surgetank.history.dynamodb.span import SPAN, noted
 
+    extent, until = noted(item := store._calls.get("plans", [SPAN])[SPAN])
+    return extent.series, extent.last_day - NEW_YEAR // DAY_S, until - NEW_YEAR // DAY_S, item.version
+
+
+def test_an_import_in_parts_is_noted_once(dynamodb):
     with DynamoStore("fleet", create=True) as store:
-        store.add_samples(in_parts())
-        item = store._calls.get("plans", [SPAN])[SPAN]
-        assert (noted(item).series, noted(item).first_day) == (300, NEW_YEAR // DAY_S)
+        versions = []
+        store.add_samples(in_parts(), progress=lambda *_: versions.append(note_of(store)))
+        assert len(versions) > 1
+        assert len(set(versions)) == 1
+        assert versions[0][:3] == (300, 0, 30)
+
+
+def test_a_note_reaches_a_month_ahead_and_no_further(dynamodb, monkeypatch):
+    """However often it is written; and where all is sure to fit, whoever imports into it meets nobody there."""
+    monkeypatch.setattr("surgetank.history.samples.MOST_CELLS", 1000)
+    with DynamoStore("fleet", create=True) as store:
+        read = []
+        monkeypatch.setattr("surgetank.history.dynamodb.usage.every", lambda work: read.append(1) or {})
+        for n in range(20):
+            store.add_samples(samples({key(f"L-{n}"): at(1.0)}))
+            assert note_of(store)[:3] == (n + 1, 0, 30)
+        before = note_of(store)
+        for day in (1, 20, 30):
+            store.add_samples(samples({key("L-0"): at(1.0, start=NEW_YEAR + day * DAY_S)}))
+            assert note_of(store) == before
+        store.add_samples(samples({key("L-0"): at(1.0, start=NEW_YEAR + 455 * DAY_S)}))
+        assert note_of(store)[:3] == (20, 455, 485)
+        store.add_samples(samples({key("L-0"): at(1.0, start=NEW_YEAR + 480 * DAY_S)}))
+        assert note_of(store)[:3] == (20, 455, 485)
+        assert read == []
+
+
+def test_what_is_too_much_to_write_at_once_is_noted_before_it_is_written(dynamodb, monkeypatch):
+    from surgetank.history.dynamodb.calls import Calls, Conflict
+
+    write = Calls.write
+    with DynamoStore("fleet", create=True) as store:
+
+        def refused(calls, writes):
+            if any(one.item.table == "quotas" and one.before for one in writes):
+                raise Conflict  # somebody else, at the end
+            write(calls, writes)
+
+        monkeypatch.setattr(Calls, "write", refused)
+        with pytest.raises(StoreError), store.transaction():
+            store.add_samples(in_parts())
+        assert note_of(store)[:3] == (300, 0, 30)
+
+
+def test_of_imports_in_parts_the_rest_is_looked_at_where_somebody_imports(dynamodb):
+    with DynamoStore("fleet", create=True) as store, DynamoStore("fleet") as other:
+        far = NEW_YEAR + 200 * DAY_S
+        found = samples(
+            {**dict.fromkeys([key(f"M-{n}") for n in range(300)], at(1.0, 2.0)), key("N"): at(1.0, start=far)}
+        )
+        do = meanwhile(lambda: other.compact(keep_s=30 * DAY_S, remove=True) and other.add_samples(
+            samples({key("L-x"): at(1.0)})))  # fmt: skip
+        store.add_samples(found, progress=do)
+        series, last, until, _ = note_of(store)
+        assert series >= 302
+        assert (last, until) == (200, 230)

@@ -15,7 +15,7 @@ from ..history.samples import Samples
 from .accounts import Accounts
 from .clients import Clients
 from .counting import COUNTERS
-from .metrics import Points, Query, Series, fetch, metric_of, scale_of, statistic_of, window
+from .metrics import AHEAD_S, Points, Query, Series, fetch, metric_of, scale_of, statistic_of, window
 from .planned import CollectPlan
 from .quotas import Defaults, Listed, list_quotas, services_there
 from .result import Missing
@@ -84,7 +84,7 @@ class Gatherer:
     def fresh(self, account: str, region: str, last: Last) -> bool:
         """Whether every quota that is wanted was sampled in the last period that is over, or the one before.
 
-        What was sampled after now, by a clock that was wrong, is not fresh: it would be so until that moment comes.
+        What was sampled long after now, by a clock that was wrong, is not: it would be so until that moment comes.
         """
         exact = self.plan.watched.exact
         if exact is None:  # which quotas there are is known only to who asks
@@ -93,7 +93,7 @@ class Gatherer:
         oldest = end - 2 * self.plan.period_s
         known = last(account, region)
         keys = ([QuotaKey(account, where, *name) for where in (region, UNSTATED)] for name in exact)
-        return all(any(oldest <= known.get(key, oldest - 1) <= end for key in both) for both in keys)
+        return all(any(oldest <= known.get(key, oldest - 1) <= end + AHEAD_S for key in both) for both in keys)
 
     def _quotas(self, found: Gathered, clients: Clients) -> list[Listed]:
         watched = self.plan.watched

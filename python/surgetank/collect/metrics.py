@@ -21,6 +21,8 @@ from .quotas import Listed, Metric
 
 MOST_QUERIES = 500
 MOST_POINTS = 100_800
+#: So far ahead the last sample may lie: of shorter periods than before, or by a clock that is a little ahead.
+AHEAD_S = 3900
 #: Periods before the last stored sample that are asked for again: CloudWatch fills in late.
 OVERLAP = 3
 #: Pattern of quota or metric → the statistic that means the quota, whatever is recommended. The first one counts.
@@ -112,15 +114,15 @@ def window(now_s: int, last_s: int | None, period_s: int, backfill_s: float) -> 
     >>> window(1_000_130, 999_960, 60, 600)
     (999780, 1000080)
 
-    A sample that lies ahead tells nothing of what is lacking before it:
+    A sample that lies far ahead tells nothing of what is lacking before it:
 
     >>> window(1_000_130, 2_000_000, 60, 600)
     (999480, 1000080)
     """
     end = now_s // period_s * period_s
     start = -(-(end - int(backfill_s)) // period_s) * period_s
-    if last_s is not None and last_s <= end:
-        start = max(start, (last_s // period_s - OVERLAP) * period_s)
+    if last_s is not None and last_s <= end + AHEAD_S:
+        start = max(start, (min(last_s, end) // period_s - OVERLAP) * period_s)
     return min(start, end), end
 
 

@@ -178,7 +178,10 @@ def _quota(
         quota = replace(quota, value=quota.default_value, name=f"{quota.name}{BY_DEFAULT}")
     elif math.isnan(quota.value) and whole:
         failure = Failure(NO_VALUE, "neither an applied value nor a default")
-    return Listed(quota, _metric(said.get("UsageMetric")), _per_s(said.get("Period"))), failure
+    try:
+        return Listed(quota, _metric(said.get("UsageMetric")), _per_s(said.get("Period"))), failure
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:  # its value is what it is
+        return Listed(quota), failure or Failure(MALFORMED, f"{type(error).__name__}: {error}")
 
 
 def _number(value: Any, name: str = "Value") -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from .._bridge import instant_s
 from ..errors import invalid
 from .keys import KEY_FIELDS, MOST_UNIT, Quota, QuotaKey, check_units, require_text, same_unit
 from .samples import SampleSet
+
+_FAR = re.compile(r"-?\d{5,6}-(0[1-9]|1[0-2])-([012]\d|3[01])T[012]\d:[0-5]\d:[0-5]\dZ")
 
 
 def require_samples(found: SampleSet, quotas: Mapping[QuotaKey, Quota], units: Mapping[QuotaKey, str]) -> None:
@@ -33,6 +36,16 @@ def require_samples(found: SampleSet, quotas: Mapping[QuotaKey, Quota], units: M
         raise invalid("usage", f"of {key} must be in the order of its instants, each of them once", "another order")
 
 
+def planned_s(as_of: str) -> int:
+    """Epoch seconds of a plan's moment, which may lie further ahead than Python's calendar."""
+    if _FAR.fullmatch(as_of):
+        try:
+            return int(np.datetime64(as_of[:-1], "s").astype(np.int64))
+        except ValueError:  # there is no 31st of February
+            pass
+    return instant_s(as_of, "as_of")
+
+
 def plan_body(body: Mapping[str, Any]) -> dict[str, Any]:
     """A plan as JSON has it; InvalidInput for what `Plan.to_dict` could not have given, where anybody looks for it."""
     try:
@@ -49,10 +62,10 @@ def plan_body(body: Mapping[str, Any]) -> dict[str, Any]:
         keys = [QuotaKey(*(row[name] for name in KEY_FIELDS)) for row in rows]
         for part in (part for key in keys for part in key):
             require_text(part, "quotas", 2_000)
-        if len(set(keys)) != len(keys) or not all(key.region for key in keys):
-            raise ValueError("each of its quotas must have a Region and stand there once")
+        if len(set(keys)) != len(keys):
+            raise ValueError("each of its quotas must stand there once")
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         rule = "must be a plan as Plan.to_dict gives it"
         raise invalid("body", rule, f"{type(error).__name__}: {error}") from error
-    instant_s(made["as_of"], "as_of")
+    planned_s(made["as_of"])
     return {**made, "coverage": float(made["coverage"])}

@@ -29,7 +29,7 @@ from .spool import Gathered
 from .upkeep import KEEP_S, Compaction
 
 #: What is said of who writes inside a snapshot.
-READS_ONLY = "nothing can be written inside a snapshot; nothing was changed"
+READS_ONLY = "nothing can be written, or tried, inside a snapshot; nothing was changed"
 
 _T = TypeVar("_T")
 _Self = TypeVar("_Self", bound="AnyStore")
@@ -155,7 +155,7 @@ class AnyStore(Claims, Failovers, abc.ABC):
 
     @abc.abstractmethod
     def _moment(self) -> contextlib.AbstractContextManager[None]:
-        """Everything read inside is of one moment; what is written inside is refused at its end."""
+        """Everything read inside is of one moment; nothing can be written inside."""
 
     @abc.abstractmethod
     def _snapshot(self) -> contextlib.AbstractContextManager[None]:
@@ -197,7 +197,10 @@ class AnyStore(Claims, Failovers, abc.ABC):
     # What is the same for every store.
 
     def snapshot(self) -> contextlib.AbstractContextManager[None]:
-        """Everything read inside is of one moment, as far as the store can tell; writing inside is a StoreError."""
+        """Everything read inside is of one moment, as far as the store can tell.
+
+        Writing inside, or trying to, is a StoreError; but inside a transaction it is a part of that one.
+        """
         return self._moment()
 
     def import_usage(self, source: object, **reading: Any) -> ImportReport:

@@ -21,9 +21,9 @@ from .schema import DAY_S
 
 #: A sample that is added takes one gap away and makes two, at most.
 _MOVED = 3
-#: Usage of so many days is taken however many quotas it is of: longer than CloudWatch keeps any. A plan may then need a
-#: wider step; beyond it, an instant is wrong as a rule.
-SURE_DAYS = 460
+#: Usage of so many days is taken however many quotas it is of: a month more than CloudWatch keeps of any. A plan may
+#: then need a wider step; beyond it, an instant is wrong as a rule.
+SURE_DAYS = 500
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,14 @@ class Extent:
         """Whether there is any sample."""
         return self.first_day <= self.last_day
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether it fits however many series there are."""
+        return self.last_day - self.first_day <= SURE_DAYS
+
     def fits(self) -> bool | None:
         """Whether a grid could hold it; None where that cannot be told without reading every sample."""
-        if not self.any or self.last_day - self.first_day <= SURE_DAYS:
+        if not self.any or self.is_sure:
             return True
         if fits(self.first_day * DAY_S, (self.last_day + 1) * DAY_S - 1, 60, self.series):
             return True  # a step of a minute, be it that of the samples or not

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .._bridge import Floats
-from ..errors import printable, shown
+from ..errors import InvalidInput, printable, shown
 from ..scenario import Scenario
 from .keys import Quota, QuotaKey
 from .samples import Ints
@@ -272,15 +272,18 @@ def read_quota(row: tuple[Any, ...]) -> Quota:
     if checksum(*key, *values) != row[-1]:
         raise ValueError("a quota is not what was written")
     _, value, default_value, unit, name, adjustable, is_global = values
-    return Quota(
-        key=key,
-        value=math.nan if value is None else value,
-        default_value=math.nan if default_value is None else default_value,
-        unit=unit,
-        name=name,
-        adjustable=None if adjustable is None else bool(adjustable),
-        is_global=bool(is_global),
-    )
+    try:
+        return Quota(
+            key=key,
+            value=math.nan if value is None else value,
+            default_value=math.nan if default_value is None else default_value,
+            unit=unit,
+            name=name,
+            adjustable=None if adjustable is None else bool(adjustable),
+            is_global=bool(is_global),
+        )
+    except InvalidInput as error:  # nobody asked for it
+        raise ValueError(str(error)) from error
 
 
 def pack_scenario(scenario: Scenario) -> tuple[Any, ...]:

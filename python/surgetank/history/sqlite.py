@@ -118,10 +118,10 @@ class Store(Upkeep, FailoverRows, AnyStore):
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside happens, or nothing does; inside another transaction, as part of that one."""
+        if self._reads_only:  # before anything is locked
+            raise StoreError(f"store {shown_path(self.path)}: {READS_ONLY}")
         with self._explained(), self._extents.undone(), transaction(self._db):
             yield
-            if self._reads_only:
-                raise StoreError(f"store {shown_path(self.path)}: {READS_ONLY}")
 
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
         """Do something in one transaction, which is undone where its answer is not to be kept."""

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from ..._bridge import instant_s
 from ...errors import StoreError
+from ..addable import planned_s
 from ..keys import KEY_FIELDS, QuotaKey
 from ..schema import DAY_S
 from .items import Item, quota_id
@@ -55,7 +55,7 @@ def kept(work: Work, kind: str) -> list[tuple[int, dict[str, Any]]]:
 
 def keep_plan(work: Work, body: Mapping[str, Any]) -> int:
     """Keep a plan, and what each quota requires by it; give its number."""
-    at = instant_s(body["as_of"], "as_of")
+    at = planned_s(body["as_of"])
     keep_s, name = int(time.time()) + REQUIRED_S, secrets.token_hex(8)
     rows = body.get("quotas", ())
     work.get("requirements", [(quota_id(QuotaKey(*(row[field] for field in KEY_FIELDS))), at) for row in rows])

@@ -18,7 +18,7 @@ from .meta import Meta
 from .work import Work
 
 #: An item of the plans: the extent of all samples, or a little more.
-SPAN: Key = ("span", 0)
+SPAN: Key = ("extent", 0)
 #: So much later than the last sample, the next imports need no other note.
 AHEAD_DAYS = 30
 #: Of so many different gaps between samples a note is kept; beyond that all is read again where it matters.
@@ -34,39 +34,49 @@ class Span:
         # so that nothing is refused for the note alone.
         self._counted: tuple[str, Extent] | None = None
 
-    def admit(self, work: Work, found: SampleSet, metas: Mapping[QuotaKey, Meta], as_of: str | None = None) -> str:
+    def admit(self, work: Work, found: SampleSet, metas: Mapping[QuotaKey, Meta]) -> str:
         """Before an import, in its unit of work: refuse what no grid could hold with the rest; else note it.
 
-        ``metas``: what is known of the quotas in ``found``; ``as_of``: the version of a note that has it already. Gives
-        the version of the note that has it.
+        ``metas``: what is known of the quotas in ``found``. Gives the version of the note that has all of it.
         """
-        item = work.one("plans", SPAN)
-        if item.version == as_of:
-            return item.version
-        known = self._counted if self._counted and item.version and self._counted[0] == item.version else None
-        extent = known[1] if known else noted(item) if item.body is not None else _by_quotas(work)
+        item, counted_before = work.one("plans", SPAN), self._counted
+        known = counted_before is not None and item.version != "" and counted_before[0] == item.version
+        note, until = noted(item) if item.body is not None else (_by_quotas(work), None)
+        extent = counted_before[1] if counted_before is not None and known else note
         new = sum(not meta.used for meta in metas.values())
-        ends = found.ends() if len(found) else None
-        grown = extent.grown(ends, new, len(found))
-        fits = grown.fits()
-        if item.body is not None and extent.spaced is None and grown == extent and fits:
+        grown = extent.grown(found.ends() if len(found) else None, new, len(found))
+        last_day = grown.last_day if until is None else max(grown.last_day, until)  # of what was not noted by itself
+        fits = replace(grown, last_day=last_day).fits() if grown.any else True
+        if fits and until is not None and note.spaced is None and not new and _within(grown, note, until):
             return item.version
         if fits is None or not (fits or known):
             before, grown = counted(_stored(work), found, [(quota_id(key),) for key in found.keys])
             self._counted = item.version, before
         grown.require()
-        work.put(replace(item, body=_body(grown), at=0))
+        # Before the samples, where they are too many to be written together with it.
+        work.put(replace(item, body=_body(grown, until), at=0), bulk=-1)
         return work.one("plans", SPAN).version
 
 
+def version_of(work: Work) -> str:
+    """The version of the note: another one whenever somebody has imported what it did not tell of."""
+    return work.one("plans", SPAN).version
+
+
 @reader
-def noted(item: Item) -> Extent:
-    """What the note says."""
-    spaced = item.body["spaced"]
+def noted(item: Item) -> tuple[Extent, int]:
+    """What the note says, and up to which day imports need no other."""
+    said, spaced = {**item.body}, item.body["spaced"]
+    until = int(said.pop("until"))
     if spaced is not None:
         names = ("gaps", "ends")
         spaced = Spaced(**{**spaced, **{name: np.array(spaced[name], dtype=np.int64) for name in names}})
-    return Extent(**{**item.body, "spaced": spaced})
+    return Extent(**{**said, "spaced": spaced}), until
+
+
+def _within(grown: Extent, note: Extent, until: int) -> bool:
+    """Whether samples lie where the note tells of some already."""
+    return not grown.any or (note.any and note.first_day <= grown.first_day and grown.last_day <= until)
 
 
 def _by_quotas(work: Work) -> Extent:
@@ -76,12 +86,13 @@ def _by_quotas(work: Work) -> Extent:
     return Extent(min(days), max(days), len(used)) if days else Extent(series=len(used))
 
 
-def _body(extent: Extent) -> dict[str, Any]:
-    spaced = extent.spaced
-    if spaced is None or len(spaced.gaps) > MOST_GAPS:
-        ahead = AHEAD_DAYS if extent.any else 0
-        return {**asdict(replace(extent, last_day=extent.last_day + ahead, spaced=None))}
-    return {**asdict(extent), "spaced": {**asdict(spaced), "gaps": spaced.gaps.tolist(), "ends": spaced.ends.tolist()}}
+def _body(extent: Extent, until: int | None) -> dict[str, Any]:
+    spaced, ahead = extent.spaced, extent.last_day + (AHEAD_DAYS if extent.any else 0)
+    ahead = ahead if until is None else max(until, ahead)
+    if spaced is None or len(spaced.gaps) > MOST_GAPS or replace(extent, last_day=ahead).is_sure:
+        return {**asdict(replace(extent, spaced=None)), "until": ahead}
+    gaps = {"gaps": spaced.gaps.tolist(), "ends": spaced.ends.tolist()}
+    return {**asdict(extent), "spaced": {**asdict(spaced), **gaps}, "until": extent.last_day}
 
 
 def _stored(work: Work) -> Iterator[tuple[Key, Ints]]:

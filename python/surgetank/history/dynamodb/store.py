@@ -38,7 +38,7 @@ from .documents import keep, keep_plan, kept, rows_of
 from .items import VERSION, Item, Key, quota_id
 from .meta import Meta
 from .moves import FailoverItems
-from .span import Span
+from .span import Span, version_of
 from .upkeep import RE_READ, check_items, compact_items
 
 #: How long whoever comes second tries again.
@@ -136,39 +136,54 @@ class DynamoStore(FailoverItems, AnyStore):
         if len(known) != len(found.keys):  # samples that were made and not read
             known = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
         if self._work is not None or _is_small(found):
-            made = self.attempt(lambda: self._noted(found, self._added(found, known), noted))
+            made = self.attempt(lambda: self._noted(found, self._added_all(found, known), noted))
             if progress:
                 progress(len(known), len(known))
             return made
-        _, version = self.attempt(lambda: self._admitted(found))  # all of it, before any is written
+        version = self.attempt(lambda: self._admitted(found))  # all of it, before any is written
         reports: list[SeriesReport] = []
         for start, end in _parts(found):
             try:
-                part = _part(found, start, end)
-                reports += self.attempt(partial(self._added, part, known[start:end], version))
+                version, more = self.attempt(partial(self._added_part, found, start, end, known, version))
             except InvalidInput as error:
                 if not reports:
                     raise
                 said = f"{len(reports):,} of {len(known):,} series are added, before somebody else changed the store"
                 raise InvalidInput(f"{error}; {said}", argument=error.argument, rule=error.rule) from error
+            reports += more
             if progress:
                 progress(len(reports), len(known))
         return self.attempt(lambda: self._noted(found, reports, noted))
 
-    def _admitted(self, found: SampleSet, version: str | None = None) -> tuple[dict[QuotaKey, Meta], str]:
-        """What is known of the quotas of samples; refuses what disagrees with it, or fits no grid with the rest.
+    def _added_all(self, found: SampleSet, known: Sequence[SeriesReport]) -> list[SeriesReport]:
+        self._admitted(found)
+        return self._added(found, known)
 
-        Takes and gives the version of the note about the latter, which says whether somebody else imports as well.
-        """
+    def _added_part(
+        self, found: SampleSet, start: int, end: int, known: Sequence[SeriesReport], version: str
+    ) -> tuple[str, list[SeriesReport]]:
+        """Add some series. Where somebody else imports as well, the rest of all is looked at again."""
+        if (now := version_of(self._now)) != version:
+            now = self._admitted(_part(found, start, len(found.keys)))
+        part = _part(found, start, end)
+        self._agreeing(part)
+        return now, self._added(part, known[start:end])
+
+    def _agreeing(self, found: SampleSet) -> dict[QuotaKey, Meta]:
+        """What is known of the quotas of samples; refuses those that disagree with it."""
         metas = self._metas(found.keys)
         quotas = {key: meta.quota for key, meta in metas.items() if meta.quota is not None}
         if any(map(is_default, quotas.values())):  # does it stand for somebody's?
             quotas = {quota.key: quota for quota in owned(self._known(found.units))}
         require_samples(found, quotas, {key: meta.unit for key, meta in metas.items()})
-        return metas, self._span.admit(self._now, found, metas, version)
+        return metas
 
-    def _added(self, found: SampleSet, known: Sequence[SeriesReport], version: str | None = None) -> list[SeriesReport]:
-        metas, _ = self._admitted(found, version)
+    def _admitted(self, found: SampleSet) -> str:
+        """Refuse samples that disagree with the store, or fit no grid with the rest; give the version that has them."""
+        return self._span.admit(self._now, found, self._agreeing(found))
+
+    def _added(self, found: SampleSet, known: Sequence[SeriesReport]) -> list[SeriesReport]:
+        metas = self._metas(found.keys)
         series = [found.series(n) for n in range(len(found.keys))]
         days = [
             (quota_id(key), day)

@@ -43,10 +43,10 @@ class Units:
         Where another process was first, it is a StoreError: what is inside cannot be done again. `attempt` can.
         """
         if (outer := self._work) is not None:
+            self._require_writable(outer)
             mark = outer.mark()
             try:
                 yield
-                self._require_writable(outer)
             except BaseException:
                 outer.back(mark)
                 raise
@@ -62,16 +62,12 @@ class Units:
     def attempt(self, work: Callable[[], _T], *, keep: Callable[[_T], bool] = lambda _: True) -> _T:
         """Do something in one transaction, from its beginning again where another process was first."""
         if (outer := self._work) is not None:
-            mark, made = outer.mark(), None
-            try:
+            mark = outer.mark()
+            with self.transaction():
                 made = work()
-                if keep(made):
-                    self._require_writable(outer)
-                    mark = None
-                return made
-            finally:
-                if mark is not None:
-                    outer.back(mark)
+            if not keep(made):
+                outer.back(mark)
+            return made
         deadline, most_s = time.monotonic() + self._timeout_s, SHORTEST_WAIT_S
         while True:
             try:
