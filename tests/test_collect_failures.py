@@ -269,7 +269,11 @@ def test_one_strange_quota_costs_no_other(a_file, reach, item):
     with reach(FakeAws(World(), fault=when(asked, lambda: Raw(body)))):
         done = collect(a_file, small(watch=("ec2/L-1216C47A", "ec2/L-AAAAAAAA", "rds")), now=NOW)
     assert said_of(done) == {(OWN, "us-east-1", "ec2", "L-1216C47A"): ("malformed response", True)}
-    assert {key.quota_code for key in held(a_file)} == {"L-AAAAAAAA", "L-7B6409FD"}
+    # Where only its metric or period is none, its value is known, and its usage is counted.
+    rest = set() if "Value" in item else {"L-1216C47A"}
+    assert {key.quota_code for key in held(a_file)} == {"L-AAAAAAAA", "L-7B6409FD"} | rest
+    values = {quota.key.quota_code: quota.value for quota in a_file.quotas() if quota.key.service_code == "ec2"}
+    assert values == {"L-AAAAAAAA": 9.0, **dict.fromkeys(rest, 640.0)}
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-1", '"640"', "true", "{}"])
