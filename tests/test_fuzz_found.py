@@ -14,9 +14,10 @@ import pytest
 from clear import clear_error
 from fuzz import seeding
 from fuzz.targets import TARGETS
-from surgetank import InvalidInput
+from surgetank import InvalidInput, QuantilePolicy
 from surgetank._bridge import numbers
 from surgetank.backtest.search import _State
+from surgetank.backtest.writing import write_policy
 from surgetank.config import Config
 from surgetank.errors import invalid
 from surgetank.history import cells, spool
@@ -157,6 +158,9 @@ def test_half_a_byte_order_mark_is_no_text(tmp_path, data):
     path.write_bytes(data)
     with clear_error(InvalidInput, "must be a readable file: not UTF-8 text"):
         Config.read(path)
+    with clear_error(InvalidInput, "surgetank.toml: must be readable TOML"):  # and is not replaced
+        write_policy(path, QuantilePolicy())
+    assert path.read_bytes() == data
 
 
 @pytest.mark.parametrize(

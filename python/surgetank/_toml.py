@@ -111,11 +111,18 @@ class Source:
         return lines
 
 
+def decoded(content: bytes) -> str:
+    """Text without a byte order mark, lines ended by line feeds; ValueError where it is not UTF-8.
+
+    At once: a reader of files takes half a mark at the end of one for nothing.
+    """
+    return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
 def text_of(path: Path) -> str:
     """The text of a file, without a byte order mark."""
     try:
-        # At once: a reader takes half a mark at the end of a file for nothing.
-        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return decoded(path.read_bytes())
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise InvalidInput(

@@ -53,11 +53,11 @@ def write_policy(path: str | os.PathLike[str], policy: RulePolicy | QuantilePoli
         Of a file that cannot be read or written, or is so written that its [policy] cannot be told from the rest.
     """
     from .._files import replace_text
-    from .._toml import tomllib, with_table
+    from .._toml import decoded, tomllib, with_table
 
     place = Path(path)
     try:
-        text = place.read_text(encoding="utf-8-sig") if place.exists() else ""
+        text = decoded(place.read_bytes()) if place.exists() else ""
         before = tomllib.loads(text)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{place.name}: must be readable TOML: {error} (got {str(place)!r})") from error

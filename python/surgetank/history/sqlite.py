@@ -44,7 +44,7 @@ from .schema import (
     shown_path,
 )
 from .spool import Gathered, Gathering
-from .tally import of_made
+from .tally import reports_of
 from .upkeep import Upkeep
 
 _T = TypeVar("_T")
@@ -147,15 +147,14 @@ class Store(Upkeep, FailoverRows, AnyStore):
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:
-        with self._explained():
-            try:
-                with self._moment():
-                    yield
-            except (UnicodeEncodeError, InvalidInput):  # what was asked for, nothing that was read
-                raise
-            except (ValueError, KeyError, TypeError, OverflowError) as error:
-                reason = f"is damaged ({type(error).__name__}: {error})"
-                raise StoreError(f"store {shown_path(self.path)}: {reason}; {REMEDY}") from error
+        try:
+            with self._moment():
+                yield
+        except InvalidInput:  # what was asked for, nothing that was read
+            raise
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            reason = f"is damaged ({type(error).__name__}: {error})"
+            raise StoreError(f"store {shown_path(self.path)}: {reason}; {REMEDY}") from error
 
     def add_samples(self, found: SampleSet, *, progress: Progress | None = None, noted: bool = True) -> ImportReport:
         """Add samples that were read before (`History.samples`), all or nothing; see `import_usage`.
@@ -313,9 +312,7 @@ class Store(Upkeep, FailoverRows, AnyStore):
         return {names[key_id]: unit for key_id, unit in rows}
 
     def _merge(self, found: SampleSet, known: Mapping[QuotaKey, Known], progress: Progress | None) -> ImportReport:
-        per_series = list(found.report.per_series)
-        if len(per_series) != len(found.keys):  # samples that were made and not read
-            per_series = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
+        per_series = reports_of(found)
         for n, key in enumerate(found.keys):
             unit, before = found.units.get(key, ""), known[key].unit if key in known else ""
             key_id = self._key_id(key)

@@ -15,7 +15,7 @@ from .batches import Broken
 from .cells import BadCell
 from .keys import QuotaKey
 from .report import FIRST_ROWS, ImportReport, SeriesReport
-from .samples import Ints, Merged, Spacings, instant
+from .samples import Ints, Merged, SampleSet, Spacings, instant
 
 #: A source that is refused is read on, so that all of its bad rows are counted; but only so many.
 MOST_REFUSED = 1000
@@ -157,8 +157,14 @@ def gaps_of(time_s: Ints, spacing_s: float) -> tuple[int, float]:
     return len(wide), float(wide.max())
 
 
-def of_made(key: QuotaKey, time_s: Ints, value: Floats) -> SeriesReport:
-    """The report of samples that were not read but made: all of them are there."""
+def reports_of(found: SampleSet) -> list[SeriesReport]:
+    """The report of each series; of samples that were not read but made it says that all of them are there."""
+    if len(found.report.per_series) == len(found.keys):
+        return list(found.report.per_series)
+    return [_of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
+
+
+def _of_made(key: QuotaKey, time_s: Ints, value: Floats) -> SeriesReport:
     tally = Tally("", "refuse")
     tally.rows.add(np.zeros(len(value), dtype=np.int64))
     return tally.of_series(0, key, Merged(time_s, value, 0, 0), Spacings().add(time_s[1:] - time_s[:-1]))

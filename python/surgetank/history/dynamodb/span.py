@@ -55,7 +55,7 @@ class Span:
         grown.require()
         # Before the samples, where they are too many to be written together with it.
         work.put(replace(item, body=_body(grown, until), at=0), bulk=-1)
-        return work.one("plans", SPAN).version
+        return version_of(work)
 
 
 def version_of(work: Work) -> str:

@@ -27,7 +27,7 @@ from ..samples import Samples, SampleSet, instant
 from ..schema import DAY_S
 from ..soundness import StoreCheck
 from ..spool import Gathered, Gathering
-from ..tally import of_made
+from ..tally import reports_of
 from ..upkeep import KEEP_S, Compaction
 from . import usage
 from .address import Address
@@ -132,9 +132,7 @@ class DynamoStore(FailoverItems, AnyStore):
         Few enough are added all at once. More are added part by part: who is killed in between, or finds the store
         unreachable, repeats the import, which changes nothing that is there already.
         """
-        known = list(found.report.per_series)
-        if len(known) != len(found.keys):  # samples that were made and not read
-            known = [of_made(key, *found.series(n)) for n, key in enumerate(found.keys)]
+        known = reports_of(found)
         if self._work is not None or _is_small(found):
             made = self.attempt(lambda: self._noted(found, self._added_all(found, known), noted))
             if progress:
@@ -156,8 +154,9 @@ class DynamoStore(FailoverItems, AnyStore):
         return self.attempt(lambda: self._noted(found, reports, noted))
 
     def _added_all(self, found: SampleSet, known: Sequence[SeriesReport]) -> list[SeriesReport]:
-        self._admitted(found)
-        return self._added(found, known)
+        metas = self._agreeing(found)
+        self._span.admit(self._now, found, metas)
+        return self._added(found, known, metas)
 
     def _added_part(
         self, found: SampleSet, start: int, end: int, known: Sequence[SeriesReport], version: str
@@ -166,8 +165,7 @@ class DynamoStore(FailoverItems, AnyStore):
         if (now := version_of(self._now)) != version:
             now = self._admitted(_part(found, start, len(found.keys)))
         part = _part(found, start, end)
-        self._agreeing(part)
-        return now, self._added(part, known[start:end])
+        return now, self._added(part, known[start:end], self._agreeing(part))
 
     def _agreeing(self, found: SampleSet) -> dict[QuotaKey, Meta]:
         """What is known of the quotas of samples; refuses those that disagree with it."""
@@ -182,8 +180,9 @@ class DynamoStore(FailoverItems, AnyStore):
         """Refuse samples that disagree with the store, or fit no grid with the rest; give the version that has them."""
         return self._span.admit(self._now, found, self._agreeing(found))
 
-    def _added(self, found: SampleSet, known: Sequence[SeriesReport]) -> list[SeriesReport]:
-        metas = self._metas(found.keys)
+    def _added(
+        self, found: SampleSet, known: Sequence[SeriesReport], metas: Mapping[QuotaKey, Meta]
+    ) -> list[SeriesReport]:
         series = [found.series(n) for n in range(len(found.keys))]
         days = [
             (quota_id(key), day)
